@@ -1,0 +1,5 @@
+//! The configuration file: schema, parsing, validation, and the difference between two configurations (SPEC §3).
+
+pub mod model;
+
+pub use model::*;

@@ -1,0 +1,243 @@
+//! What a valid configuration is. Every default of SPEC §3 is filled in; nothing here can be inconsistent, since
+//! only [`super::parse`] makes one outside tests.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::Name;
+use crate::lb::{Encap, VipKey};
+
+/// A whole configuration.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct Config {
+    /// `healthchecker`
+    pub healthchecker: Healthchecker,
+    /// `vpp.lb`
+    pub lb: LbConfig,
+    /// `healthchecks`, by name.
+    pub healthchecks: BTreeMap<Name, Arc<Healthcheck>>,
+    /// `backends`, by name.
+    pub backends: BTreeMap<Name, Arc<Backend>>,
+    /// `frontends`, by name.
+    pub frontends: BTreeMap<Name, Arc<Frontend>>,
+}
+
+/// `healthchecker`: the probe engine.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Healthchecker {
+    /// Transitions kept per backend, ≥ 1; default 5.
+    pub transition_history: usize,
+    /// Linux network namespace of the probes, as in `ip netns`; none: VPP's own.
+    pub netns: Option<String>,
+    /// Probes at once, ≥ 1; default 4096. The prober lowers it to the descriptor limit less 512.
+    pub max_in_flight: usize,
+}
+
+impl Default for Healthchecker {
+    fn default() -> Self {
+        Healthchecker { transition_history: 5, netns: None, max_in_flight: 4096 }
+    }
+}
+
+/// `vpp.lb`: `lb`'s own settings and how it is programmed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LbConfig {
+    /// Source of GRE over IPv4; none: left as `lb` has it.
+    pub ipv4_src_address: Option<Ipv4Addr>,
+    /// Source of GRE over IPv6; none: left as `lb` has it.
+    pub ipv6_src_address: Option<Ipv6Addr>,
+    /// Period of the full reconcile, > 0; default 30 s.
+    pub sync_interval: Duration,
+    /// Power of two, 1 to 2^20; default 65536.
+    pub sticky_buckets_per_core: u32,
+    /// 1–120 s, whole seconds; default 40 s.
+    pub flow_timeout: Duration,
+    /// Default 0 s; at most `startup_max_delay`.
+    pub startup_min_delay: Duration,
+    /// Default 30 s.
+    pub startup_max_delay: Duration,
+}
+
+impl Default for LbConfig {
+    fn default() -> Self {
+        LbConfig {
+            ipv4_src_address: None,
+            ipv6_src_address: None,
+            sync_interval: Duration::from_secs(30),
+            sticky_buckets_per_core: 65536,
+            flow_timeout: Duration::from_secs(40),
+            startup_min_delay: Duration::ZERO,
+            startup_max_delay: Duration::from_secs(30),
+        }
+    }
+}
+
+/// How the counter moves at the boundary (SPEC §5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum CounterKind {
+    /// One step a result.
+    #[default]
+    Linear,
+    /// Crossing up sets it to the maximum, crossing down to 0.
+    Haproxy,
+}
+
+/// One named way to probe.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Healthcheck {
+    /// Its name.
+    pub name: Name,
+    /// What is sent and expected.
+    pub kind: CheckKind,
+    /// Destination port; 0 for `icmp`.
+    pub port: u16,
+    /// Start to start at full health, ≥ 10 ms; default 2 s.
+    pub interval: Duration,
+    /// Start to start between the extremes; default `interval`.
+    pub fast_interval: Duration,
+    /// Start to start at counter 0; default `interval`.
+    pub down_interval: Duration,
+    /// One deadline for the whole probe; default min(`interval`, 2 s).
+    pub timeout: Duration,
+    /// Passes from 0 to up, ≥ 1; default 2.
+    pub rise: u32,
+    /// Failures from full to down, ≥ 1; default 3.
+    pub fall: u32,
+    /// Default linear.
+    pub counter: CounterKind,
+    /// Percent, 0–50, uniform to both sides of every interval; default 10.
+    pub jitter_percent: f64,
+    /// Source address of probes to IPv4 backends.
+    pub probe_ipv4_src: Option<Ipv4Addr>,
+    /// Source address of probes to IPv6 backends.
+    pub probe_ipv6_src: Option<Ipv6Addr>,
+}
+
+/// The probe types that can be run. Those that cannot yet (`https`, `dns`, `udp`, tcp with `ssl`) are validated
+/// and then refused, and so never get here.
+#[derive(Clone, Debug, PartialEq)]
+pub enum CheckKind {
+    /// Connect, and perhaps send and expect.
+    Tcp(TcpCheck),
+    /// One HTTP/1.1 request.
+    Http(HttpCheck),
+    /// Echo request, IPv4 or IPv6.
+    Icmp,
+}
+
+impl CheckKind {
+    /// The word for `type`.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            CheckKind::Tcp(_) => "tcp",
+            CheckKind::Http(_) => "http",
+            CheckKind::Icmp => "icmp",
+        }
+    }
+}
+
+/// `params` of `tcp`.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct TcpCheck {
+    /// Sent after the connect, if not empty.
+    pub send: Vec<u8>,
+    /// What the first 64 KiB of the answer must match.
+    pub expect: Option<Pattern>,
+}
+
+/// `params` of `http`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HttpCheck {
+    /// Request target, begins with `/`; default `/`.
+    pub path: String,
+    /// Default `GET`.
+    pub method: String,
+    /// `Host:`; default the backend's address, with the port where it is not 80, in brackets for IPv6.
+    pub host: Option<String>,
+    /// Further request headers, in the file's order.
+    pub headers: Vec<(String, String)>,
+    /// Inclusive ranges of good codes; default 200 alone.
+    pub codes: Vec<(u16, u16)>,
+    /// What the first 64 KiB of the decoded body must match.
+    pub regexp: Option<Pattern>,
+}
+
+impl Default for HttpCheck {
+    fn default() -> Self {
+        HttpCheck {
+            path: "/".into(),
+            method: "GET".into(),
+            host: None,
+            headers: Vec::new(),
+            codes: vec![(200, 200)],
+            regexp: None,
+        }
+    }
+}
+
+/// A compiled regular expression (linear-time engine), equal when its source is.
+#[derive(Clone, Debug)]
+pub struct Pattern {
+    /// As written in the file.
+    pub source: String,
+    /// Compiled on the loader's thread.
+    pub regex: regex::bytes::Regex,
+}
+
+impl PartialEq for Pattern {
+    fn eq(&self, other: &Self) -> bool {
+        self.source == other.source
+    }
+}
+
+/// A named address that is probed once, however many frontends use it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Backend {
+    /// Its name.
+    pub name: Name,
+    /// Its address.
+    pub address: IpAddr,
+    /// None: static (SPEC §5).
+    pub healthcheck: Option<Arc<Healthcheck>>,
+    /// False: starts disabled.
+    pub enabled: bool,
+}
+
+/// One VIP.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Frontend {
+    /// Its name.
+    pub name: Name,
+    /// Address, protocol and port.
+    pub vip: VipKey,
+    /// Free text.
+    pub description: String,
+    /// In order of preference; never empty.
+    pub pools: Vec<Pool>,
+    /// `lb` hashes only the source address.
+    pub src_ip_sticky: bool,
+    /// A backend that goes down loses its flows (SPEC §7).
+    pub flush_on_down: bool,
+    /// How packets reach the servers.
+    pub encap: Encap,
+    /// Power of two, 1 to 65536.
+    pub table_length: u32,
+}
+
+/// One pool of a frontend.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pool {
+    /// Unique in its frontend.
+    pub name: Name,
+    /// Backend name → configured weight, 0–100.
+    pub backends: BTreeMap<Name, u8>,
+}
+
+impl Frontend {
+    /// Every (pool index, backend name, configured weight), pools in order.
+    pub fn members(&self) -> impl Iterator<Item = (usize, &Name, u8)> {
+        self.pools.iter().enumerate().flat_map(|(i, p)| p.backends.iter().map(move |(b, w)| (i, b, *w)))
+    }
+}

@@ -1,0 +1,179 @@
+//! What an operator can ask of the control plane: the interface between [`crate::cli`] and [`crate::control`].
+
+use std::net::IpAddr;
+
+use super::view::*;
+
+/// A verb on one backend (SPEC §9, `set backend`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BackendVerb {
+    /// Out of `disabled`.
+    Enable,
+    /// Into `disabled`: weight 0 and flush.
+    Disable,
+    /// Into `paused`: weight 0, no probes.
+    Pause,
+    /// Out of `paused`.
+    Resume,
+}
+
+impl BackendVerb {
+    /// As typed.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            BackendVerb::Enable => "enable",
+            BackendVerb::Disable => "disable",
+            BackendVerb::Pause => "pause",
+            BackendVerb::Resume => "resume",
+        }
+    }
+}
+
+/// A verb was carried out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Done {
+    /// False: it was so already (SPEC §5: says so and succeeds).
+    pub changed: bool,
+    /// One line for the operator: ``backend `a` disabled``.
+    pub text: String,
+}
+
+/// Why a command was not carried out. Shown behind `error: `.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum VerbError {
+    /// ``unknown backend `nginx9` (nearest: nginx0, nginx1)``
+    #[error("unknown {kind} `{name}`{}", near(.nearest))]
+    Unknown {
+        /// `backend`, `frontend`, `pool`, `healthcheck`.
+        kind: &'static str,
+        /// As typed.
+        name: String,
+        /// At most three, nearest first.
+        nearest: Vec<String>,
+    },
+    /// Makes no sense in the present state; in words.
+    #[error("{0}")]
+    Refused(String),
+    /// `lb` said no.
+    #[error("lb: {0}")]
+    Lb(#[from] crate::lb::LbError),
+}
+
+fn near(names: &[String]) -> String {
+    if names.is_empty() { String::new() } else { format!(" (nearest: {})", names.join(", ")) }
+}
+
+/// Names an answer that comes later; see [`Operator::take`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Ticket(pub u64);
+
+/// What a [`Ticket`] turns into.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Finished {
+    /// Of [`Operator::probe`].
+    Probe(ProbeView),
+    /// Of [`Operator::sync`].
+    Sync(SyncView),
+    /// Of [`Operator::config_check`] and [`Operator::config_reload`].
+    Config(ConfigView),
+}
+
+/// The control plane, as commands see it. All on one thread; nothing here blocks.
+pub trait Operator {
+    /// `show status`
+    fn status(&self) -> StatusView;
+    /// `show version`
+    fn version(&self) -> VersionView;
+    /// `show config`: the running configuration with defaults filled in, as YAML that loads.
+    ///
+    /// # Errors
+    /// No configuration is loaded.
+    fn config_yaml(&self) -> Result<String, VerbError>;
+    /// `show frontends`: all, by name.
+    fn frontends(&self) -> Vec<FrontendView>;
+    /// `show frontends <f>`, with the buckets that `lb` has now (one dump).
+    ///
+    /// # Errors
+    /// The name is unknown.
+    fn frontend(&mut self, name: &str) -> Result<FrontendView, VerbError>;
+    /// `show backends`: all, by name.
+    fn backends(&self) -> Vec<BackendView>;
+    /// `show backends <b>`
+    ///
+    /// # Errors
+    /// The name is unknown.
+    fn backend(&self, name: &str) -> Result<BackendView, VerbError>;
+    /// `show healthchecks`: all, by name.
+    fn healthchecks(&self) -> Vec<HealthcheckView>;
+    /// `show healthchecks <h>`
+    ///
+    /// # Errors
+    /// The name is unknown.
+    fn healthcheck(&self, name: &str) -> Result<HealthcheckView, VerbError>;
+    /// `show lb [frontend <f>]`: dumped from `lb` now; all VIPs with their servers, or one.
+    ///
+    /// # Errors
+    /// The name is unknown, or `lb` said no.
+    fn lb(&mut self, frontend: Option<&str>) -> Result<LbView, VerbError>;
+    /// `show flow`: the server that a new flow gets, computed from the table that `lb` has now.
+    ///
+    /// # Errors
+    /// The name is unknown, the address of the wrong family, or the VIP not programmed.
+    fn flow(&mut self, frontend: &str, source: IpAddr, port: u16) -> Result<FlowView, VerbError>;
+    /// `set backend <b> <verb>`
+    ///
+    /// # Errors
+    /// The name is unknown, or the verb refused.
+    fn set_backend(&mut self, name: &str, verb: BackendVerb) -> Result<Done, VerbError>;
+    /// `set frontend <f> pool <p> backend <b> weight <n>|default [flush]`; `None` is `default`.
+    ///
+    /// # Errors
+    /// A name is unknown. (The caller has checked 0–100.)
+    fn set_weight(
+        &mut self,
+        frontend: &str,
+        pool: &str,
+        backend: &str,
+        weight: Option<u8>,
+        flush: bool,
+    ) -> Result<Done, VerbError>;
+    /// `flush frontend <f>`: `lb`'s flow table of that VIP.
+    ///
+    /// # Errors
+    /// The name is unknown, the VIP not programmed, or `lb` said no.
+    fn flush(&mut self, frontend: &str) -> Result<Done, VerbError>;
+    /// `probe backend <b>`: once, now.
+    ///
+    /// # Errors
+    /// The name is unknown, or the backend has no healthcheck or is not probed now.
+    fn probe(&mut self, backend: &str) -> Result<Ticket, VerbError>;
+    /// `sync [frontend <f>]`
+    ///
+    /// # Errors
+    /// The name is unknown, or nothing can be programmed.
+    fn sync(&mut self, frontend: Option<&str>) -> Result<Ticket, VerbError>;
+    /// `config check [<path>]`: the default is the running path.
+    ///
+    /// # Errors
+    /// Another check or reload is under way.
+    fn config_check(&mut self, path: Option<&str>) -> Result<Ticket, VerbError>;
+    /// `config reload`
+    ///
+    /// # Errors
+    /// Another check or reload is under way.
+    fn config_reload(&mut self) -> Result<Ticket, VerbError>;
+    /// The answer behind a ticket, once; none while it is not there. An answer that nobody takes is dropped after
+    /// a minute.
+    fn take(&mut self, ticket: Ticket) -> Option<Finished>;
+    /// Names for completion and for "nearest".
+    fn names(&self, kind: NameKind) -> Vec<String>;
+}
+
+/// Whose names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum NameKind {
+    Backend,
+    Frontend,
+    Healthcheck,
+}

@@ -1,0 +1,271 @@
+//! What `show` shows, as plain data: the JSON is these structs, the text is [`crate::cli`]'s rendering of them.
+//!
+//! Wall-clock times are milliseconds since the Unix epoch, durations milliseconds unless named otherwise.
+
+#![allow(missing_docs)]
+
+use serde::Serialize;
+
+use crate::lb::Protocol;
+
+#[derive(Clone, Debug, PartialEq, Serialize, Default)]
+pub struct StatusView {
+    /// `running`, `idle` (no configuration), `frozen`.
+    pub state: String,
+    /// Why idle or frozen.
+    pub reason: Option<String>,
+    pub uptime_ms: u64,
+    pub config_path: String,
+    pub config_loaded_ms: Option<u64>,
+    /// Of the last load that failed, if the running configuration is older than it.
+    pub config_errors: Vec<String>,
+    pub config_warnings: Vec<String>,
+    pub lb: LbStatusView,
+    pub prober: ProberView,
+    /// Backends by state, all states that occur.
+    pub backends: Vec<(String, usize)>,
+    /// Frontends by state.
+    pub frontends: Vec<(String, usize)>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Default)]
+pub struct LbStatusView {
+    /// `vpp` or `embedded`.
+    pub kind: String,
+    pub unavailable: Option<String>,
+    pub last_sync_ms: Option<u64>,
+    pub syncs: u64,
+    pub calls: u64,
+    pub failures: u64,
+    /// Longest call, microseconds, and the mean.
+    pub call_max_us: u64,
+    pub call_mean_us: u64,
+    /// Frontends with a call that failed and is to be retried.
+    pub failing: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Default)]
+pub struct ProberView {
+    pub running: bool,
+    pub last_beat_ms_ago: Option<u64>,
+    pub in_flight: usize,
+    pub waiting: usize,
+    pub probes: u64,
+    /// Started more than 100 ms after they were due.
+    pub late: u64,
+    pub latest_ms: u64,
+    /// After a stall of the main thread (SPEC §8).
+    pub main_stalls: u64,
+    /// Results by code.
+    pub results: Vec<(String, u64)>,
+    pub netns: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Default)]
+pub struct VersionView {
+    pub maglev: String,
+    /// The VPP this was built against; none in the standalone tool.
+    pub built_for: Option<String>,
+    /// The VPP it runs in.
+    pub running_in: Option<String>,
+    /// Messages of `lb` in use, `name_crc`.
+    pub lb_messages: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct FrontendView {
+    pub name: String,
+    pub description: String,
+    pub address: String,
+    /// None: all ports.
+    pub protocol: Option<Protocol>,
+    pub port: Option<u16>,
+    /// `unknown`, `up`, `down`.
+    pub state: String,
+    /// The active pool's name.
+    pub pool: String,
+    /// Backends that carry weight now, and all.
+    pub serving: usize,
+    pub total: usize,
+    pub encap: String,
+    pub table_length: u32,
+    pub src_ip_sticky: bool,
+    pub flush_on_down: bool,
+    /// False: waits for its backends to be known, or for `lb`.
+    pub programmed: bool,
+    /// The last call of it that failed, until one succeeds.
+    pub error: Option<String>,
+    pub pools: Vec<PoolView>,
+    /// Servers that still are in `lb` though the configuration has them no more.
+    pub leaving: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PoolView {
+    pub name: String,
+    pub active: bool,
+    pub backends: Vec<MemberView>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct MemberView {
+    pub name: String,
+    pub address: String,
+    /// Configured, or the operator's override.
+    pub weight: u8,
+    pub overridden: bool,
+    pub effective: u8,
+    /// With progress: `up`, `up 3/4`, `up unchecked`.
+    pub state: String,
+    /// In `lb`'s table now; none when not asked for or not programmed.
+    pub buckets: Option<u32>,
+    pub disabled: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct BackendView {
+    pub name: String,
+    pub address: String,
+    /// None: static.
+    pub healthcheck: Option<String>,
+    /// Bare: `up`, `down`, `unknown`, `paused`, `disabled`, `removed`.
+    pub state: String,
+    /// With progress: `up 3/4`, `up unchecked`.
+    pub display: String,
+    pub counter: u32,
+    pub counter_max: u32,
+    pub rise: u32,
+    pub fall: u32,
+    /// Since when in this state.
+    pub since_ms: u64,
+    /// Of the last result.
+    pub last_code: Option<String>,
+    pub last_detail: String,
+    pub last_latency_us: Option<u64>,
+    pub last_probe_ms: Option<u64>,
+    pub passes: u64,
+    pub failures: u64,
+    pub sockerrs: u64,
+    /// What would change the state: `operator enable`, `operator resume`, `2 more passes`.
+    pub waits_for: Option<String>,
+    /// Newest first.
+    pub transitions: Vec<TransitionView>,
+    pub frontends: Vec<MembershipView>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct TransitionView {
+    pub at_ms: u64,
+    pub from: String,
+    pub to: String,
+    pub code: String,
+    pub detail: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct MembershipView {
+    pub frontend: String,
+    pub pool: String,
+    pub pool_active: bool,
+    pub weight: u8,
+    pub effective: u8,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct HealthcheckView {
+    pub name: String,
+    pub kind: String,
+    /// None: `icmp`.
+    pub port: Option<u16>,
+    pub interval_ms: u64,
+    pub fast_interval_ms: u64,
+    pub down_interval_ms: u64,
+    pub timeout_ms: u64,
+    pub rise: u32,
+    pub fall: u32,
+    pub counter: String,
+    pub jitter_percent: f64,
+    pub source_ipv4: Option<String>,
+    pub source_ipv6: Option<String>,
+    /// Of the type: (`path`, `/healthz`) and so on, as configured, defaults filled in.
+    pub params: Vec<(String, String)>,
+    /// SPEC §4's promise.
+    pub silent_bound_ms: u64,
+    pub refused_bound_ms: u64,
+    /// Backends that use it.
+    pub backends: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct LbView {
+    pub kind: String,
+    pub ip4_src: String,
+    pub ip6_src: String,
+    pub sticky_buckets_per_core: u32,
+    pub flow_timeout_s: u32,
+    pub vips: Vec<LbVipView>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct LbVipView {
+    /// `192.0.2.1:80/tcp`, `192.0.2.1` for all ports, `10.0.0.0/8` for a prefix.
+    pub vip: String,
+    /// The frontend; none: foreign.
+    pub frontend: Option<String>,
+    pub foreign: bool,
+    pub encap: String,
+    pub table_length: u32,
+    pub servers: Vec<LbServerView>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct LbServerView {
+    pub address: String,
+    pub backend: Option<String>,
+    pub weight: u8,
+    pub buckets: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct FlowView {
+    pub frontend: String,
+    pub source: String,
+    pub source_port: u16,
+    /// None: no server has weight; the flow is dropped.
+    pub server: Option<String>,
+    pub backend: Option<String>,
+    pub bucket: u32,
+    pub table_length: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ProbeView {
+    pub backend: String,
+    pub code: String,
+    pub detail: String,
+    pub latency_us: u64,
+    /// `pass`, `fail`, `none` (our own fault).
+    pub verdict: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SyncView {
+    pub frontends: usize,
+    /// Calls that changed something.
+    pub writes: u64,
+    /// `web: lb: no such entry`
+    pub failures: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ConfigView {
+    pub path: String,
+    pub ok: bool,
+    /// True: it is the running configuration now.
+    pub applied: bool,
+    /// One line each, `path:line:column: message`.
+    pub errors: Vec<String>,
+    pub warnings: Vec<String>,
+    /// What a reload changed: `2 backends added, 1 removed, 0 changed; …`.
+    pub summary: String,
+}

@@ -1,0 +1,258 @@
+//! The vocabulary of `lb` and the trait that every implementation of it answers to.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use serde::Serialize;
+
+/// The protocols that a per-port VIP can have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Protocol {
+    /// IP protocol 6.
+    Tcp,
+    /// IP protocol 17.
+    Udp,
+}
+
+impl Protocol {
+    /// `tcp` or `udp`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Protocol::Tcp => "tcp",
+            Protocol::Udp => "udp",
+        }
+    }
+
+    /// IANA's number.
+    pub fn number(self) -> u8 {
+        match self {
+            Protocol::Tcp => 6,
+            Protocol::Udp => 17,
+        }
+    }
+}
+
+/// What names a VIP in `lb`: a host address and, unless it takes all ports, a protocol and port.
+///
+/// Ordered by address, IPv4 before IPv6, as SPEC §8 wants programming to go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct VipKey {
+    /// The virtual address; always a /32 or /128.
+    pub address: IpAddr,
+    /// None: an all-port VIP.
+    pub service: Option<(Protocol, u16)>,
+}
+
+impl fmt::Display for VipKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.address, self.service) {
+            (a, None) => write!(f, "{a}"),
+            (IpAddr::V4(a), Some((p, port))) => write!(f, "{a}:{port}/{}", p.as_str()),
+            (IpAddr::V6(a), Some((p, port))) => write!(f, "[{a}]:{port}/{}", p.as_str()),
+        }
+    }
+}
+
+/// How `lb` sends packets to the servers of a VIP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Encap {
+    /// GRE over IPv4.
+    Gre4,
+    /// GRE over IPv6.
+    Gre6,
+    /// Destination rewritten, the VIP told by DSCP (0–63); IPv4 only.
+    L3dsr {
+        /// 0–63
+        dscp: u8,
+    },
+}
+
+impl Encap {
+    /// `gre4`, `gre6`, `l3dsr`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Encap::Gre4 => "gre4",
+            Encap::Gre6 => "gre6",
+            Encap::L3dsr { .. } => "l3dsr",
+        }
+    }
+}
+
+/// `lb`'s global settings (`lb_conf`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Source of GRE over IPv4; 255.255.255.255 where never set.
+    pub ip4_src: Ipv4Addr,
+    /// Source of GRE over IPv6; all ones where never set.
+    pub ip6_src: Ipv6Addr,
+    /// Per worker, a power of two.
+    pub sticky_buckets_per_core: u32,
+    /// Seconds.
+    pub flow_timeout: u32,
+}
+
+/// A VIP as `lb_vip_dump` tells it. Deleted VIPs are never dumped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VipRecord {
+    /// Address; for a prefix VIP (never ours) its first one.
+    pub address: IpAddr,
+    /// 32 or 128 for ours.
+    pub prefix_len: u8,
+    /// IP protocol number; 255 for all-port VIPs.
+    pub protocol: u8,
+    /// 0 for all-port VIPs.
+    pub port: u16,
+    /// None: one that this project has no name for (nat4, nat6).
+    pub encap: Option<Encap>,
+    /// Length of the new-flow table (65,536 where the dump's 16 bits read 0).
+    pub table_length: u32,
+}
+
+impl VipRecord {
+    /// The key of a host VIP for tcp, udp or all ports; none for what this project cannot make.
+    pub fn key(&self) -> Option<VipKey> {
+        let full = if self.address.is_ipv4() { 32 } else { 128 };
+        if self.prefix_len != full {
+            return None;
+        }
+        let service = match (self.port, self.protocol) {
+            (0, _) => None,
+            (port, 6) => Some((Protocol::Tcp, port)),
+            (port, 17) => Some((Protocol::Udp, port)),
+            (_, _) => return None,
+        };
+        Some(VipKey { address: self.address, service })
+    }
+}
+
+/// An application server as `lb_as_v2_dump` tells it. Deleted ones that linger (no `used` flag) are dropped by the
+/// implementation and never get here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AsRecord {
+    /// Its address.
+    pub address: IpAddr,
+    /// 0–100.
+    pub weight: u8,
+    /// Entries of the VIP's new-flow table that point at it.
+    pub buckets: u32,
+}
+
+/// One change to `lb`, one message of its API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Op {
+    /// `lb_conf`
+    SetSettings(Settings),
+    /// `lb_add_del_vip_v2`
+    AddVip {
+        /// Which.
+        vip: VipKey,
+        /// How its packets travel.
+        encap: Encap,
+        /// Power of two, 1 to 65536. (0 would kill VPP.)
+        table_length: u32,
+        /// Hash the source address alone.
+        src_ip_sticky: bool,
+    },
+    /// `lb_add_del_vip_v2`, deletes its servers without flush.
+    DelVip {
+        /// Which.
+        vip: VipKey,
+    },
+    /// `lb_add_del_as_v2`
+    AddServer {
+        /// Of which VIP.
+        vip: VipKey,
+        /// The server.
+        address: IpAddr,
+        /// 0–100
+        weight: u8,
+        /// Drop flows that a deleted server of the same address still holds.
+        flush: bool,
+    },
+    /// `lb_add_del_as_v2`
+    DelServer {
+        /// Of which VIP.
+        vip: VipKey,
+        /// The server.
+        address: IpAddr,
+        /// Drop its flows.
+        flush: bool,
+    },
+    /// `lb_as_set_weight`
+    SetWeight {
+        /// Of which VIP.
+        vip: VipKey,
+        /// The server.
+        address: IpAddr,
+        /// 0–100
+        weight: u8,
+        /// Drop its flows.
+        flush: bool,
+    },
+    /// `lb_flush_vip`. Never sent for a VIP that is not there: `lb` would flush at random.
+    FlushVip {
+        /// Which.
+        vip: VipKey,
+    },
+}
+
+/// Why `lb` did not do what was asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LbError {
+    /// `VNET_API_ERROR_NO_SUCH_ENTRY`: the VIP or server is not there.
+    #[error("no such entry")]
+    NoSuchEntry,
+    /// `VNET_API_ERROR_VALUE_EXIST`: it is there already, or clashes with a VIP of the same address.
+    #[error("value exists")]
+    ValueExist,
+    /// `VNET_API_ERROR_INVALID_ARGUMENT`: another encap on the same address.
+    #[error("invalid argument")]
+    InvalidArgument,
+    /// `VNET_API_ERROR_INVALID_ADDRESS_FAMILY`
+    #[error("invalid address family")]
+    InvalidAddressFamily,
+    /// `VNET_API_ERROR_INVALID_MEMORY_SIZE`: a length that is not a power of two.
+    #[error("invalid memory size")]
+    InvalidMemorySize,
+    /// Any other return value.
+    #[error("lb error {0}")]
+    Other(i32),
+    /// `lb` answered with nothing, or with what could not be decoded.
+    #[error("no valid answer from lb: {0}")]
+    NoAnswer(&'static str),
+    /// `lb` is not loaded, or lacks a message: says what. Lasts as long as this VPP lives.
+    #[error("{0}")]
+    Unavailable(String),
+}
+
+/// An `lb`: VPP's, in-process, or the embedded one. Called on one thread only, and answers at once.
+pub trait LoadBalancer {
+    /// Why nothing can be programmed, or none when it can (SPEC §1).
+    fn unavailable(&self) -> Option<String>;
+
+    /// One word for `show status`: `vpp` or `embedded`.
+    fn kind(&self) -> &'static str;
+
+    /// `lb_conf_get`
+    ///
+    /// # Errors
+    /// As [`LbError`] says.
+    fn settings(&mut self) -> Result<Settings, LbError>;
+
+    /// `lb_vip_dump`: all VIPs, ours and foreign.
+    ///
+    /// # Errors
+    /// As [`LbError`] says.
+    fn vips(&mut self) -> Result<Vec<VipRecord>, LbError>;
+
+    /// `lb_as_v2_dump` of one VIP: its servers in use. A VIP that is not there has none.
+    ///
+    /// # Errors
+    /// As [`LbError`] says.
+    fn servers(&mut self, vip: &VipKey) -> Result<Vec<AsRecord>, LbError>;
+
+    /// Does `ops` in order under one worker barrier, goes on after a failure except that ops on a VIP whose
+    /// [`Op::AddVip`] failed in this batch fail with [`LbError::NoSuchEntry`] unsent; one answer an op.
+    fn apply(&mut self, ops: &[Op]) -> Vec<Result<(), LbError>>;
+}

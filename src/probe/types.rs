@@ -1,0 +1,164 @@
+//! What goes to the prober and what comes back.
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::config::Healthcheck;
+use crate::time::Time;
+
+/// HAProxy's check codes (SPEC §4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "UPPERCASE")]
+#[allow(missing_docs)]
+pub enum Code {
+    L4Ok,
+    L4Tout,
+    L4Con,
+    L6Ok,
+    L6Tout,
+    L6Rsp,
+    L7Ok,
+    L7Okc,
+    L7Tout,
+    L7Rsp,
+    L7Sts,
+    SockErr,
+}
+
+impl Code {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Code; 12] = [
+        Code::L4Ok,
+        Code::L4Tout,
+        Code::L4Con,
+        Code::L6Ok,
+        Code::L6Tout,
+        Code::L6Rsp,
+        Code::L7Ok,
+        Code::L7Okc,
+        Code::L7Tout,
+        Code::L7Rsp,
+        Code::L7Sts,
+        Code::SockErr,
+    ];
+
+    /// As HAProxy writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Code::L4Ok => "L4OK",
+            Code::L4Tout => "L4TOUT",
+            Code::L4Con => "L4CON",
+            Code::L6Ok => "L6OK",
+            Code::L6Tout => "L6TOUT",
+            Code::L6Rsp => "L6RSP",
+            Code::L7Ok => "L7OK",
+            Code::L7Okc => "L7OKC",
+            Code::L7Tout => "L7TOUT",
+            Code::L7Rsp => "L7RSP",
+            Code::L7Sts => "L7STS",
+            Code::SockErr => "SOCKERR",
+        }
+    }
+
+    /// What it means for the backend.
+    pub fn verdict(self) -> Verdict {
+        match self {
+            Code::L4Ok | Code::L6Ok | Code::L7Ok | Code::L7Okc => Verdict::Pass,
+            Code::L4Tout
+            | Code::L4Con
+            | Code::L6Tout
+            | Code::L6Rsp
+            | Code::L7Tout
+            | Code::L7Rsp
+            | Code::L7Sts => Verdict::Fail,
+            Code::SockErr => Verdict::OurFault,
+        }
+    }
+}
+
+/// What a result does to the backend's counter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// One up.
+    Pass,
+    /// One down.
+    Fail,
+    /// Nothing (SPEC §4, `SOCKERR`).
+    OurFault,
+}
+
+/// Names one probe for as long as the process lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ProbeId(pub u64);
+
+/// One probe to be made.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// Comes back with the result.
+    pub id: ProbeId,
+    /// To whom.
+    pub address: IpAddr,
+    /// How; its timeout runs from the moment the probe starts.
+    pub check: Arc<Healthcheck>,
+    /// When it should start: now, or a little ago. The difference to the actual start is its lateness.
+    pub due: Time,
+}
+
+/// What the prober is told.
+#[derive(Clone, Debug)]
+pub enum Order {
+    /// Make a probe, at once or as soon as there is room.
+    Probe(Job),
+    /// Forget a probe; no result comes, unless it is already on its way.
+    Cancel(ProbeId),
+    /// `healthchecker` of a new configuration: `netns`, `max-in-flight`.
+    Configure {
+        /// Namespace to enter; none: back to the process's own.
+        netns: Option<String>,
+        /// Probes at once, ≥ 1.
+        max_in_flight: usize,
+    },
+    /// End the thread; probes in flight are dropped.
+    Stop,
+}
+
+/// One finished probe.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// Of which job.
+    pub id: ProbeId,
+    /// The prober's own stamp of the start: before the socket was made.
+    pub started: Time,
+    /// The prober's own stamp of the end.
+    pub finished: Time,
+    /// The result.
+    pub outcome: Outcome,
+}
+
+/// A code and a few words, at most 120 bytes of printable ASCII whatever the peer sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// HAProxy's code.
+    pub code: Code,
+    /// `HTTP 503`, `connection refused`; may be empty.
+    pub detail: Cow<'static, str>,
+}
+
+/// What the prober tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// A result.
+    Report(Report),
+    /// Once a second: the thread lives. With what it has in hand.
+    Beat {
+        /// The prober's stamp.
+        at: Time,
+        /// Probes under way.
+        in_flight: usize,
+        /// Jobs that wait for room under `max-in-flight`.
+        waiting: usize,
+    },
+}
