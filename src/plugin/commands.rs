@@ -1,0 +1,169 @@
+//! Commands typed in vppctl.
+
+use std::env;
+use std::ffi::{CStr, CString};
+use std::thread;
+
+use once_cell::sync::Lazy;
+
+use super::reply::Told;
+use super::state::{Life, State};
+use super::threads::{self, Cpus};
+use super::token::MainThread;
+use crate::cli::{self, Answer};
+use crate::lb::vpp::Barrier;
+
+/// For tests of the panic guard: `maglev test panic …` works where VPP was started with this at 1.
+const TEST_VARIABLE: &str = "MAGLEV_TEST";
+
+/// Of all answers that nobody has taken yet; the oldest goes first.
+const MOST_PENDING: usize = 256;
+
+/// Paths and their help, for VPP's CLI.
+static PATHS: Lazy<Vec<(CString, CString)>> = Lazy::new(|| {
+    registered(&cli::paths())
+        .into_iter()
+        .filter_map(|(path, help)| Some((CString::new(path).ok()?, CString::new(help).ok()?)))
+        .collect()
+});
+
+/// The i-th path and its help.
+pub(super) fn path(index: usize) -> Option<(&'static CStr, &'static CStr)> {
+    PATHS.get(index).map(|(path, help)| (path.as_c_str(), help.as_c_str()))
+}
+
+/// Every path, and before them every beginning of one: VPP would else answer what is unknown there in its own words.
+fn registered(paths: &[(Vec<&'static str>, &'static str)]) -> Vec<(String, String)> {
+    let mut out: Vec<(String, String)> = Vec::new();
+    for (words, usage) in paths {
+        for n in 1..words.len() {
+            let beginning = words.iter().take(n).copied().collect::<Vec<_>>().join(" ");
+            // VPP's own.
+            if beginning == "show" || out.iter().any(|(p, _)| *p == beginning) {
+                continue;
+            }
+            let help = match beginning.as_str() {
+                "maglev" => "health-checked Maglev load balancing: maglev help".to_owned(),
+                _ => format!("{beginning} ..."),
+            };
+            out.push((beginning, help));
+        }
+        let path = words.join(" ");
+        if !out.iter().any(|(p, _)| *p == path) {
+            let help = if usage.starts_with("maglev ") { (*usage).to_owned() } else { format!("maglev {usage}") };
+            out.push((path, help));
+        }
+    }
+    out
+}
+
+/// Carries out one line.
+pub(super) fn execute(main: MainThread, state: &mut State, line: &str) -> Told {
+    if let Some(told) = test_command(main, state, line) {
+        return told;
+    }
+    if let Some(why) = &state.panicked {
+        return Told::error(&format!("frozen after a panic: {why}"));
+    }
+    let engine = match &mut state.life {
+        Life::Running(engine) => engine.as_mut(),
+        Life::Loaded => return Told::error("maglev is starting; try again"),
+        Life::Failed(why) => return Told::error(&format!("maglev could not be started: {why}")),
+        Life::Stopped => return Told::error("VPP is about to exit"),
+    };
+    match cli::execute(line, engine) {
+        Answer::Done(reply) => Told::Done(reply),
+        Answer::Later(pending) => {
+            // The engine is to begin at once, not at its next deadline.
+            threads::wake();
+            while state.pending.len() >= MOST_PENDING {
+                state.pending.pop_first();
+            }
+            state.last_ticket = state.last_ticket.wrapping_add(1);
+            state.pending.insert(state.last_ticket, pending);
+            still_pending(state.last_ticket)
+        }
+    }
+}
+
+/// Asks for an answer again.
+pub(super) fn poll(state: &mut State, ticket: u64) -> Told {
+    if let Some(why) = &state.panicked {
+        return Told::error(&format!("frozen after a panic: {why}"));
+    }
+    let Life::Running(engine) = &mut state.life else { return Told::error("VPP is about to exit") };
+    let Some(pending) = state.pending.get(&ticket) else {
+        return Told::error("the answer was dropped: too many commands wait at once");
+    };
+    match pending.poll(engine.as_mut()) {
+        Some(reply) => {
+            state.pending.remove(&ticket);
+            Told::Done(reply)
+        }
+        None => still_pending(ticket),
+    }
+}
+
+/// Nobody waits any more.
+pub(super) fn abandon(state: &mut State, ticket: u64) {
+    state.pending.remove(&ticket);
+}
+
+fn still_pending(ticket: u64) -> Told {
+    Told::Pending { ticket, text: "started\n".into() }
+}
+
+/// `maglev test panic [turn|thread|barrier]`: a panic in this command, in the process node's next turn, in a thread of
+/// ours, or with the workers at the barrier.
+#[allow(clippy::panic, reason = "asked for")]
+fn test_command(main: MainThread, state: &mut State, line: &str) -> Option<Told> {
+    let words: Vec<&str> = line.split_ascii_whitespace().collect();
+    let ["maglev", "test", "panic", rest @ ..] = words.as_slice() else { return None };
+    if env::var_os(TEST_VARIABLE).is_none_or(|v| v != "1") {
+        return None;
+    }
+    match rest {
+        [] => panic!("asked for by `maglev test panic`"),
+        ["turn"] => {
+            state.panic_in_turn = true;
+            threads::wake();
+        }
+        ["thread"] => {
+            let init = threads::thread_init(Cpus::choose(&[], usize::MAX, &[]));
+            let made = thread::Builder::new().name("maglev-test".into()).spawn(move || {
+                init();
+                panic!("asked for by `maglev test panic thread`");
+            });
+            return Some(match made {
+                Ok(_) => still_pending(0),
+                Err(e) => Told::error(&e.to_string()),
+            });
+        }
+        ["barrier"] => {
+            let _held = Barrier::hold(main);
+            panic!("asked for by `maglev test panic barrier`");
+        }
+        _ => return Some(Told::error("maglev test panic [turn|thread|barrier]")),
+    }
+    Some(Told::Done(cli::Reply { ok: true, text: "the next turn panics\n".into() }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_beginning_of_a_path_is_registered_once_but_for_show() {
+        let out = registered(&[
+            (vec!["maglev", "show", "backends"], "show backends"),
+            (vec!["show", "maglev", "backends"], "show backends"),
+            (vec!["maglev", "sync"], "sync"),
+        ]);
+        let paths: Vec<&str> = out.iter().map(|(p, _)| p.as_str()).collect();
+        assert_eq!(
+            paths,
+            ["maglev", "maglev show", "maglev show backends", "show maglev", "show maglev backends", "maglev sync"]
+        );
+        assert_eq!(out.last().map(|(_, h)| h.as_str()), Some("maglev sync"));
+    }
+}
