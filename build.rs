@@ -143,7 +143,7 @@ mod vpp {
                 .allowlist_function("maglev_shim_.*")
                 .allowlist_type("maglev_.*")
                 .allowlist_function("maglev_rs_.*")
-                .constified_enum_module("maglev_(log_level|reply_kind|encap|lb_status)_t")
+                .constified_enum_module("maglev_(log_level|reply_kind|encap|api_error|lb_status)_t")
                 .merge_extern_blocks(true)
                 .derive_default(true)
                 .layout_tests(false)

@@ -14,7 +14,7 @@ maglev_config (vlib_main_t *vm, unformat_input_t *input)
   uword first;
   u8 *s;
 
-  while (unformat_check_input (input) != UNFORMAT_END_OF_INPUT)
+  while (unformat_skip_white_space (input), unformat_check_input (input) != UNFORMAT_END_OF_INPUT)
     {
       if (unformat (input, "config %s", &s))
 	{
@@ -28,6 +28,10 @@ maglev_config (vlib_main_t *vm, unformat_input_t *input)
 	}
       else if (unformat (input, "probe-cpu %U", unformat_bitmap_list, &mm->probe_cpus))
 	;
+      else if (unformat (input, "config") || unformat (input, "state-file"))
+	return clib_error_return (0, "maglev: a path is missing");
+      else if (unformat (input, "probe-cpu"))
+	return clib_error_return (0, "maglev: probe-cpu: no list of CPUs: `%U'", format_unformat_error, input);
       else
 	return clib_error_return (0, "maglev: unknown input `%U'", format_unformat_error, input);
     }

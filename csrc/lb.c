@@ -10,7 +10,7 @@
 #include <vlib/unix/plugin.h>
 #include <vlibapi/api.h>
 #include <vlibmemory/api.h>
-#include <vnet/error.h>
+#include <vnet/api_errno.h>
 #include <lb/lb.api_types.h>
 #include "maglev.h"
 

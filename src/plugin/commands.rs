@@ -122,11 +122,12 @@ fn test_command(main: MainThread, state: &mut State, line: &str) -> Option<Told>
     if env::var_os(TEST_VARIABLE).is_none_or(|v| v != "1") {
         return None;
     }
-    match rest {
+    let text = match rest {
         [] => panic!("asked for by `maglev test panic`"),
         ["turn"] => {
             state.panic_in_turn = true;
             threads::wake();
+            "the next turn panics\n"
         }
         ["thread"] => {
             let init = threads::thread_init(Cpus::choose(&[], usize::MAX, &[]));
@@ -134,18 +135,18 @@ fn test_command(main: MainThread, state: &mut State, line: &str) -> Option<Told>
                 init();
                 panic!("asked for by `maglev test panic thread`");
             });
-            return Some(match made {
-                Ok(_) => still_pending(0),
-                Err(e) => Told::error(&e.to_string()),
-            });
+            if let Err(e) = made {
+                return Some(Told::error(&e.to_string()));
+            }
+            "a thread panics\n"
         }
         ["barrier"] => {
             let _held = Barrier::hold(main);
             panic!("asked for by `maglev test panic barrier`");
         }
         _ => return Some(Told::error("maglev test panic [turn|thread|barrier]")),
-    }
-    Some(Told::Done(cli::Reply { ok: true, text: "the next turn panics\n".into() }))
+    };
+    Some(Told::Done(cli::Reply { ok: true, text: text.into() }))
 }
 
 #[cfg(test)]

@@ -35,11 +35,11 @@ pub(super) fn run_plain<T>(body: impl FnOnce() -> T, refused: impl FnOnce() -> T
 /// After the first panic, in whatever thread of ours: said once, no more probes, `lb` stays as it is.
 pub(super) fn freeze(main: MainThread, why: &str) {
     let frozen = catch_unwind(AssertUnwindSafe(|| {
-        log::line(main, LogLevel::Error, &format!("panic: {why}; frozen, lb stays as it is"));
         let Some(mut state) = state::borrow(main) else { return };
         if state.panicked.is_some() {
             return;
         }
+        log::line(main, LogLevel::Error, &format!("panic: {why}; frozen, lb stays as it is"));
         state.panicked = Some(why.to_owned());
         state.pending.clear();
         if let Life::Running(engine) = &mut state.life {
