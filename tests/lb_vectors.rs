@@ -47,10 +47,8 @@ fn every_one_of_2100_flows_goes_where_vpp_sent_it() {
     let mut checked = 0;
     for case in load(include_str!("lb-flows.json")) {
         let table = Table::build(number(&case["length"]), &servers(&case)).unwrap();
-        let vip = VipKey {
-            address: address(&case["vip"]),
-            service: Some((Protocol::Tcp, number(&case["port"]))),
-        };
+        let vip =
+            VipKey { address: address(&case["vip"]), service: Some((Protocol::Tcp, number(&case["port"]))) };
         let sticky = case["src_ip_sticky"].as_bool().unwrap();
         for flow in case["flows"].as_array().unwrap() {
             let (source, port) = (address(&flow[0]), number(&flow[1]));

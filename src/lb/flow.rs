@@ -57,9 +57,7 @@ impl Flow {
             Addresses::V4 { source, destination } => {
                 crc(&[&source.octets(), &destination.octets(), &ports, &[0; 24]])
             }
-            Addresses::V6 { source, destination } => {
-                crc(&[&source.octets(), &destination.octets(), &ports])
-            }
+            Addresses::V6 { source, destination } => crc(&[&source.octets(), &destination.octets(), &ports]),
         }
     }
 }
@@ -95,7 +93,10 @@ mod tests {
     /// CRC32C bit by bit (reflected polynomial 0x82f63b78), as Intel's manual describes the instruction.
     fn crc_by_bits(bytes: &[u8]) -> u32 {
         bytes.iter().fold(0, |state, byte| {
-            (0..8).fold(state ^ u32::from(*byte), |s, _| if s & 1 == 1 { (s >> 1) ^ 0x82f6_3b78 } else { s >> 1 })
+            (0..8).fold(
+                state ^ u32::from(*byte),
+                |s, _| if s & 1 == 1 { (s >> 1) ^ 0x82f6_3b78 } else { s >> 1 },
+            )
         })
     }
 

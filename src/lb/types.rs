@@ -197,6 +197,21 @@ pub enum Op {
     },
 }
 
+impl Op {
+    /// The VIP that it is about; none: all of `lb`.
+    pub fn vip(&self) -> Option<VipKey> {
+        match *self {
+            Op::SetSettings(_) => None,
+            Op::AddVip { vip, .. }
+            | Op::DelVip { vip }
+            | Op::AddServer { vip, .. }
+            | Op::DelServer { vip, .. }
+            | Op::SetWeight { vip, .. }
+            | Op::FlushVip { vip } => Some(vip),
+        }
+    }
+}
+
 /// Why `lb` did not do what was asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LbError {
