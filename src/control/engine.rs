@@ -356,21 +356,20 @@ impl Operator for Engine {
         })
     }
 
-    fn flow(&mut self, frontend: &str, source: IpAddr, port: u16) -> Result<FlowView, VerbError> {
+    fn flow(
+        &mut self,
+        frontend: &str,
+        source: IpAddr,
+        port: u16,
+        destination_port: Option<u16>,
+    ) -> Result<FlowView, VerbError> {
         let vip = self.controller.vip_of(frontend)?;
-        if source.is_ipv4() != vip.address.is_ipv4() {
-            let family = if vip.address.is_ipv4() { "IPv4" } else { "IPv6" };
-            return Err(VerbError::Refused(format!(
-                "source {source} is of the wrong family: {} is {family}",
-                vip.address
-            )));
-        }
         if let Some(why) = self.lb.unavailable() {
             return Err(LbError::Unavailable(why).into());
         }
         self.programmed(frontend)?;
         let servers = self.timed(|lb| lb.servers(&vip))?;
-        self.controller.flow_view(frontend, &servers, source, port)
+        self.controller.flow_view(frontend, &servers, source, port, destination_port)
     }
 
     fn set_backend(&mut self, name: &str, verb: BackendVerb) -> Result<Done, VerbError> {

@@ -295,15 +295,35 @@ impl Controller {
         servers: &[AsRecord],
         source: IpAddr,
         port: u16,
+        destination_port: Option<u16>,
     ) -> Result<FlowView, VerbError> {
         let Some(f) = self.frontends.get(frontend) else {
             return Err(self.unknown(NameKind::Frontend, frontend));
         };
+        let c = &f.config;
+        let any_port = match (c.vip.service, destination_port, c.src_ip_sticky) {
+            (None, None, false) => {
+                return Err(VerbError::Refused(format!(
+                    "frontend `{frontend}` takes all ports: the server depends on the destination port too; \
+                     give it behind the source port"
+                )));
+            }
+            (None, port, _) => port.unwrap_or(0),
+            (Some((_, own)), None, _) => own,
+            (Some((_, own)), Some(port), _) if own == port => own,
+            (Some((_, own)), Some(_), _) => {
+                return Err(VerbError::Refused(format!("frontend `{frontend}` has port {own} alone")));
+            }
+        };
         let weights: Vec<(IpAddr, u8)> = servers.iter().map(|s| (s.address, s.weight)).collect();
-        let table = Table::build(f.config.table_length, &weights);
-        let hash = flow::hash(&f.config.vip, source, port, f.config.src_ip_sticky);
-        let bucket = table.bucket(hash);
-        let server = table.server(bucket);
+        let bucket = flow::bucket(&c.vip, c.src_ip_sticky, c.table_length, source, port, any_port);
+        let (Some(bucket), Ok(table)) = (bucket, Table::build(c.table_length, &weights)) else {
+            return Err(VerbError::Refused(format!(
+                "source {source} is of the wrong family for {}",
+                c.vip.address
+            )));
+        };
+        let server = table.server_at(bucket);
         Ok(FlowView {
             frontend: frontend.to_owned(),
             source: source.to_string(),
