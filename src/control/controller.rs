@@ -15,8 +15,8 @@ use super::schedule::{Schedule, Slot};
 use super::view::ProbeView;
 use crate::Name;
 use crate::config::{Config, Healthcheck};
-use crate::lb::VipKey;
 use crate::health::{self, Change, Limits, State, Transition};
+use crate::lb::VipKey;
 use crate::probe::{Code, Job, Order, Outcome, ProbeId, Report, Told, Verdict};
 use crate::time::{Now, Time};
 

@@ -97,10 +97,7 @@ impl Engine {
         };
         if let Some(why) = engine.lb.unavailable() {
             engine.controller.without_lb();
-            engine.log(&Event::Engine {
-                text: format!("programs nothing: {why}"),
-                level: LogLevel::Error,
-            });
+            engine.log(&Event::Engine { text: format!("programs nothing: {why}"), level: LogLevel::Error });
         }
         Ok(engine)
     }

@@ -132,7 +132,11 @@ impl fmt::Display for Event {
             Event::Operator { text } => write!(f, "operator {text}"),
             Event::ConfigReload { text, .. } => write!(f, "config-reload {text}"),
             Event::ProbeFault { backend, detail, count } => {
-                write!(f, "probe-fault backend={backend} code=SOCKERR count={count} detail={}", Quoted(detail))
+                write!(
+                    f,
+                    "probe-fault backend={backend} code=SOCKERR count={count} detail={}",
+                    Quoted(detail)
+                )
             }
             Event::Engine { text, .. } => write!(f, "engine {text}"),
         }

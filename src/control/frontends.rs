@@ -93,10 +93,7 @@ impl Entry {
     /// Whether servers that left the configuration are still wanted in `lb`.
     pub fn holds(&self, backends: &Backends, now: Time) -> bool {
         now < self.hold_until
-            && self
-                .newcomers
-                .iter()
-                .any(|s| backends.get(*s).is_some_and(|b| b.state() == State::Unknown))
+            && self.newcomers.iter().any(|s| backends.get(*s).is_some_and(|b| b.state() == State::Unknown))
     }
 
     /// Name of a pool.

@@ -105,7 +105,7 @@ fn read(path: &std::path::Path) -> Result<(Config, Vec<String>), Vec<String>> {
     let line = |i: &Issue| format!("{}:{i}", path.display());
     match crate::config::load(path) {
         Ok(parsed) => Ok((parsed.config, parsed.warnings.iter().map(line).collect())),
-        Err(LoadError::Unreadable(why)) => Err(vec![format!("{}: {why}", path.display())]),
+        Err(e @ LoadError::Unreadable { .. }) => Err(vec![e.to_string()]),
         Err(LoadError::Bad(errors)) => Err(errors.list.iter().map(line).collect()),
     }
 }

@@ -16,6 +16,9 @@ pub mod show;
 pub mod verbs;
 pub mod view;
 
+#[cfg(test)]
+mod tests;
+
 pub use controller::Controller;
 pub use engine::{Engine, EngineOptions, Turn};
 pub use event::{Event, LogLevel};

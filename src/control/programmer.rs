@@ -357,8 +357,7 @@ impl Programmer {
             self.full_due = self.full_due.min(now);
             return None;
         }
-        let due: Vec<IpAddr> =
-            self.retries.iter().filter(|(_, r)| r.at <= now).map(|(a, _)| *a).collect();
+        let due: Vec<IpAddr> = self.retries.iter().filter(|(_, r)| r.at <= now).map(|(a, _)| *a).collect();
         for address in due {
             if let Some(r) = self.retries.get_mut(&address) {
                 r.at = Time::MAX;

@@ -55,7 +55,10 @@ impl Controller {
         let more = if more > 0 { format!(" (and {more} more)") } else { String::new() };
         let kept = if self.config.is_some() { "nothing changed" } else { "idle" };
         self.config_status.errors = errors;
-        self.event(Event::ConfigReload { text: format!("failed, {kept}: path={path} {first}{more}"), ok: false });
+        self.event(Event::ConfigReload {
+            text: format!("failed, {kept}: path={path} {first}{more}"),
+            ok: false,
+        });
     }
 
     /// Makes `new` the running configuration.
@@ -132,9 +135,7 @@ impl Controller {
     fn heir(&self, leaving: &mut BTreeMap<IpAddr, Vec<Slot>>, b: &Backend) -> Option<Slot> {
         let slots = leaving.get_mut(&b.address)?;
         let i = slots.iter().position(|s| {
-            self.backends
-                .get(*s)
-                .is_some_and(|e| e.state().probed() && e.config.healthcheck == b.healthcheck)
+            self.backends.get(*s).is_some_and(|e| e.state().probed() && e.config.healthcheck == b.healthcheck)
         })?;
         Some(slots.remove(i))
     }
@@ -158,12 +159,22 @@ impl Controller {
         }
         match (old.enabled, new.enabled) {
             (true, false) => {
-                let _ =
-                    self.transition(now, slot, health::Event::Disable, "disabled", "by the configuration".into());
+                let _ = self.transition(
+                    now,
+                    slot,
+                    health::Event::Disable,
+                    "disabled",
+                    "by the configuration".into(),
+                );
             }
             (false, true) => {
-                let _ =
-                    self.transition(now, slot, health::Event::Enable, "enabled", "by the configuration".into());
+                let _ = self.transition(
+                    now,
+                    slot,
+                    health::Event::Enable,
+                    "enabled",
+                    "by the configuration".into(),
+                );
             }
             (true, true) | (false, false) => {}
         }
@@ -236,8 +247,7 @@ impl Controller {
         entry.at_latest = b.at_latest;
         entry.flush_once = b.flush_once.clone();
         let sat = |s: &Seat| b.seats.iter().any(|o| o.slot == s.slot);
-        let unknown =
-            |s: &Slot| self.backends.get(*s).is_some_and(|e| e.state() == State::Unknown);
+        let unknown = |s: &Slot| self.backends.get(*s).is_some_and(|e| e.state() == State::Unknown);
         let fresh = entry.seats.iter().filter(|s| !sat(s)).map(|s| s.slot);
         let waited = b.newcomers.iter().copied().filter(|s| entry.seats.iter().any(|x| x.slot == *s));
         entry.newcomers = fresh.chain(waited).filter(unknown).collect();
@@ -250,9 +260,8 @@ impl Controller {
 
     /// First words and first probes; those are spread, each over its own interval.
     fn settle(&mut self, now: Now, newborn: &[Slot]) {
-        let probed = |c: &Controller, s: Slot| {
-            c.backends.get(s).is_some_and(|b| b.config.enabled && !b.is_static())
-        };
+        let probed =
+            |c: &Controller, s: Slot| c.backends.get(s).is_some_and(|b| b.config.enabled && !b.is_static());
         let all = newborn.iter().filter(|s| probed(self, **s)).count();
         let mut nth = 0usize;
         for &slot in newborn {

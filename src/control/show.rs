@@ -131,12 +131,7 @@ impl Controller {
             programmed: self.programmer.is_programmed(&c.vip),
             error: self.programmer.error(&c.vip),
             pools,
-            leaving: self
-                .programmer
-                .servers(&c.vip)
-                .filter(|a| !seated(a))
-                .map(|a| a.to_string())
-                .collect(),
+            leaving: self.programmer.servers(&c.vip).filter(|a| !seated(a)).map(|a| a.to_string()).collect(),
         }
     }
 

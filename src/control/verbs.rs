@@ -16,7 +16,9 @@ impl Controller {
     /// # Errors
     /// The name is unknown, or the verb is refused.
     pub fn set_backend(&mut self, now: Now, name: &str, verb: BackendVerb) -> Result<Done, VerbError> {
-        let Some((slot, b)) = self.backends.find(name) else { return Err(self.unknown(NameKind::Backend, name)) };
+        let Some((slot, b)) = self.backends.find(name) else {
+            return Err(self.unknown(NameKind::Backend, name));
+        };
         let before = b.state();
         let (event, code) = match verb {
             BackendVerb::Enable => (health::Event::Enable, "enabled"),
@@ -113,7 +115,9 @@ impl Controller {
     /// # Errors
     /// The name is unknown, or there is nothing to probe.
     pub fn probe(&mut self, now: Now, name: &str) -> Result<Ticket, VerbError> {
-        let Some((slot, b)) = self.backends.find(name) else { return Err(self.unknown(NameKind::Backend, name)) };
+        let Some((slot, b)) = self.backends.find(name) else {
+            return Err(self.unknown(NameKind::Backend, name));
+        };
         if b.state() == State::Removed {
             return Err(VerbError::Refused(format!("backend `{name}` {}", health::Refusal::Removed)));
         }
@@ -170,10 +174,7 @@ impl Controller {
     /// # Errors
     /// The name is unknown.
     pub fn vip_of(&self, name: &str) -> Result<VipKey, VerbError> {
-        self.frontends
-            .get(name)
-            .map(|f| f.config.vip)
-            .ok_or_else(|| self.unknown(NameKind::Frontend, name))
+        self.frontends.get(name).map(|f| f.config.vip).ok_or_else(|| self.unknown(NameKind::Frontend, name))
     }
 
     /// The error for a name that is not known.
@@ -198,7 +199,6 @@ impl Controller {
             }
         }
     }
-
 }
 
 fn unknown<'a>(kind: &'static str, name: &str, names: impl IntoIterator<Item = &'a str>) -> VerbError {

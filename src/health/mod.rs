@@ -6,4 +6,4 @@ pub mod state;
 
 pub use counter::Counter;
 pub use history::{History, Transition};
-pub use state::{Change, Event, Health, Refusal, State};
+pub use state::{Change, Event, Health, Limits, Refusal, State};
