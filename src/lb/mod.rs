@@ -6,12 +6,14 @@
 //! * [`embedded`]: an `lb` in memory, for the standalone tool and for tests
 //! * [`ledger`]: what was done to `lb` and cannot be read back from it
 //! * [`reconcile`]: from what is wanted and what is there to the calls between them
+//! * [`run`]: those calls under way
 
 pub mod embedded;
 pub mod flow;
 pub mod ledger;
 pub mod maglev;
 pub mod reconcile;
+pub mod run;
 pub mod types;
 
 pub use types::*;
