@@ -146,6 +146,10 @@ class VppTestCase(CPUInterface, unittest.TestCase):
         cls.addClassCleanup(cls.vpp_process.remove)
 
     @classmethod
+    def get_cli_sock_path(cls):
+        return cls.vpp_process.cli_sock
+
+    @classmethod
     def tearDownClass(cls):
         process = cls.vpp_process
         alive = process.alive()
