@@ -12,6 +12,8 @@ new behaviour, answered with `ok`; end of input ends the server:
     drip       a correct answer, one byte each 50 ms
     reset      resets the connection as soon as the request is there
     close      closes the connection as soon as it is there
+
+and two questions: `count` is answered with `ok <requests so far>`, `peer` with `ok <who connected last>`.
 """
 
 import asyncio
@@ -30,6 +32,7 @@ class Backend:
         self.words = ["status", "200"]
         self.status = 200
         self.requests = 0
+        self.peer = "nobody"
 
     def behave(self, words):
         """Takes a line of standard input."""
@@ -54,6 +57,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport):
         self.transport = transport
+        self.backend.peer = transport.get_extra_info("peername")[0]
         if self.backend.words[0] == "close":
             transport.close()
 
@@ -104,9 +108,11 @@ async def main(port, addresses):
         words = line.decode().split()
         if words == ["count"]:
             print("ok %d" % backend.requests, flush=True)
-            continue
-        backend.behave(words)
-        print("ok", flush=True)
+        elif words == ["peer"]:
+            print("ok %s" % backend.peer, flush=True)
+        else:
+            backend.behave(words)
+            print("ok", flush=True)
 
 
 if __name__ == "__main__":

@@ -182,10 +182,18 @@ class Network:
         ip("-n", self.servers, family, "route", "add", "blackhole", host)
         ip("-n", self.servers, "addr", "del", host, "dev", "lo")
 
-    def spawn(self, port, addresses):
-        """A backend_server in the servers' namespace."""
+    def give_addresses(self, addresses):
+        """Many IPv4 addresses at once."""
+        ip_batch(self.servers, ["addr add %s/32 dev lo" % a for a in addresses])
+
+    def take_addresses(self, addresses):
+        ip_batch(self.servers, ["addr del %s/32 dev lo" % a for a in addresses])
+
+    def spawn(self, port, addresses, namespace=""):
+        """A backend_server in the servers' namespace, or in another one; None: in ours."""
+        enter = [] if namespace is None else ["ip", "netns", "exec", namespace or self.servers]
         process = subprocess.Popen(
-            ["ip", "netns", "exec", self.servers, sys.executable, "-I", SERVER, str(port), *addresses],
+            [*enter, sys.executable, "-I", SERVER, str(port), *addresses],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
