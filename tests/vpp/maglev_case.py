@@ -227,8 +227,10 @@ class MaglevTestCase(FlowMixin, VppTestCase):
         """Until `lb` has exactly these {server: weight} for the VIP; None: until it has no such VIP."""
         wait_until(
             lambda: self.lb_weights(*vip) == wanted,
-            lambda: "lb has %s for %s, wanted %s\n%s"
-            % (self.lb_weights(*vip), vip, wanted, self.vapi.cli("maglev show frontends")),
+            lambda: (
+                "lb has %s for %s, wanted %s\n%s"
+                % (self.lb_weights(*vip), vip, wanted, self.vapi.cli("maglev show frontends"))
+            ),
             timeout,
         )
 

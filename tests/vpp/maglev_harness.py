@@ -13,8 +13,8 @@ import time
 import unittest
 
 from pg_port import PgPort
-from vpp_process import ANSI, VppError, VppProcess, find_vpp
 from vpp_papi import VPPApiClient
+from vpp_process import ANSI, VppError, VppProcess, find_vpp
 
 VppTestRunner = unittest.TextTestRunner
 logging.getLogger("vpp_papi").setLevel(logging.CRITICAL)

@@ -155,9 +155,7 @@ def measure_scale(seconds, backends=1000, frontends=100):
         network.spawn(port, ["0.0.0.0"])
         config = base_config(network)
         config["healthchecks"] = {"http": {"type": "http", "port": port, "interval": "1s"}}
-        config["backends"] = {
-            "b%d" % n: {"address": a, "healthcheck": "http"} for n, a in enumerate(addresses)
-        }
+        config["backends"] = {"b%d" % n: {"address": a, "healthcheck": "http"} for n, a in enumerate(addresses)}
         each = backends // frontends
         config["frontends"] = {
             "f%d" % f: frontend(

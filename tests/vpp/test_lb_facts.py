@@ -5,8 +5,8 @@ import re
 import unittest
 
 try:
-    from framework import VppTestCase
     from asfframework import VppTestRunner
+    from framework import VppTestCase
 except ModuleNotFoundError:
     from maglev_harness import VppTestCase, VppTestRunner
 
@@ -65,9 +65,7 @@ class TestLbFacts(FlowMixin, VppTestCase):
         self.vapi.lb_add_del_as_v2(**self.key(vip, port), as_address=address, weight=weight, **more)
 
     def weight(self, address, weight, flush=False, vip=VIP, port=PORT):
-        self.vapi.lb_as_set_weight(
-            **self.key(vip, port), as_address=address, weight=weight, is_flush=flush
-        )
+        self.vapi.lb_as_set_weight(**self.key(vip, port), as_address=address, weight=weight, is_flush=flush)
 
     def counters(self, vip=VIP):
         """The counters of a VIP as `show lb vips verbose` tells them: (from existing sessions, first packets,

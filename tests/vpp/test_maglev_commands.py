@@ -12,6 +12,7 @@ except ModuleNotFoundError:
     from maglev_harness import VppTestRunner
 
 from maglev_case import WEB, MaglevTestCase, base_config, find_tool, frontend, pool, yaml
+from vpp_process import find_vpp
 
 SHOWS = (
     "status",
@@ -57,7 +58,7 @@ class TestMaglevCommands(CommandsCase):
 
     def test_loaded(self):
         """VPP shows the plugin as loaded, with its description"""
-        line = next(l for l in self.vapi.cli("show plugins").splitlines() if "maglev_plugin.so" in l)
+        line = next(line for line in self.vapi.cli("show plugins").splitlines() if "maglev_plugin.so" in line)
         self.assertIn("aglev", line.replace("maglev_plugin.so", ""))
 
     def test_versions(self):
@@ -93,7 +94,7 @@ class TestMaglevCommands(CommandsCase):
                 self.assertNotIn("\x1b", text)
                 self.assertTrue(text.endswith("\n"), repr(text[-20:]))
                 if what != "config":
-                    too_long = [l for l in text.splitlines() if len(l) > 80]
+                    too_long = [line for line in text.splitlines() if len(line) > 80]
                     self.assertEqual(too_long, [])
                 other = self.vapi.cli_return_response("show maglev " + what).reply
                 # Ages and counters move on between the two; the shape does not.
@@ -202,9 +203,28 @@ class TestMaglevCommands(CommandsCase):
                 self.assertTrue(answer.strip())
         self.assertIn("vpp v", self.vapi.cli("show version"))
 
+    def test_vppctl(self):
+        """vppctl prints answers and errors alike on standard output, and ends with status 0 (so: `maglev ctl`)"""
+        for command, wanted in (("maglev show frontends", "web"), ("maglev show backend nobody", "error: ")):
+            with self.subTest(command=command):
+                done = subprocess.run(
+                    [find_vpp().vppctl, "-s", self.get_cli_sock_path(), *command.split()],
+                    capture_output=True,
+                    text=True,
+                    timeout=20,
+                    check=False,
+                )
+                self.assertEqual((done.returncode, done.stderr), (0, ""))
+                self.assertIn(wanted, done.stdout)
+
     def test_commands_over_the_binary_api(self):
         """cli_inband answers every command, also those that take a while, and never hangs"""
-        for command in ("maglev config check", "maglev probe backend a1", "maglev sync", "maglev config reload"):
+        for command in (
+            "maglev config check",
+            "maglev probe backend a1",
+            "maglev sync",
+            "maglev config reload",
+        ):
             with self.subTest(command=command):
                 reply = self.vapi.cli_return_response(command)
                 self.assertTrue(reply.reply.strip())
@@ -226,10 +246,10 @@ class TestMaglevCommands(CommandsCase):
         """Transitions are in VPP's log, class maglev"""
         self.network["a2"].kill()
         self.wait_state("a2", "down")
-        log = [l for l in self.vapi.cli("show logging").splitlines() if "maglev" in l]
+        log = [line for line in self.vapi.cli("show logging").splitlines() if "maglev" in line]
         wanted = "backend-transition backend=a2 from=up to=down code=L4CON"
-        self.assertTrue([l for l in log if wanted in l], "\n".join(log[-10:]))
-        self.assertTrue([l for l in log if "frontend-transition frontend=web" in l], "\n".join(log[-10:]))
+        self.assertTrue([line for line in log if wanted in line], "\n".join(log[-10:]))
+        self.assertTrue([line for line in log if "frontend-transition frontend=web" in line], "\n".join(log[-10:]))
 
 
 class TestMaglevCtl(CommandsCase):

@@ -128,9 +128,7 @@ class TestMaglevFlows(MaglevTestCase):
         self.wait_weights(WEB, {A1: 0, A2: 50, B1: 0})
         self.assertEqual(self.frontend_view("web")["pool"], "primary")
         self.assertEqual(set(self.send_flows(clients(100, first=300), *WEB).values()), {A2})
-        self.assertEqual(
-            set(self.send_flows(clients(100), *WEB).values()), {B1}, "a standby keeps its flows"
-        )
+        self.assertEqual(set(self.send_flows(clients(100), *WEB).values()), {B1}, "a standby keeps its flows")
 
     def test_all_down_and_up_again(self):
         """With no backend at all new flows are dropped; the first one that is back serves them"""

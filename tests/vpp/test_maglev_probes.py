@@ -125,9 +125,10 @@ class TestMaglevProbes(MaglevTestCase):
 
     def test_memory_stays_bounded(self):
         """Endless headers for many probes do not make VPP grow"""
+
         def resident():
             with open("/proc/%d/status" % self.vpp.pid, encoding="utf-8") as f:
-                return next(int(l.split()[1]) for l in f if l.startswith("VmRSS"))
+                return next(int(line.split()[1]) for line in f if line.startswith("VmRSS"))
 
         for name in ("h1", "h2"):
             self.network[name].behave("headers")

@@ -1,6 +1,7 @@
 """Reloading the configuration under traffic."""
 
 import copy
+import os
 import unittest
 
 try:
@@ -27,9 +28,7 @@ class TestMaglevReload(MaglevTestCase):
     def make_config(cls, network):
         config = base_config(
             network,
-            backends={
-                n: {"address": network[n].address, "healthcheck": "web"} for n in ("a1", "a2")
-            },
+            backends={n: {"address": network[n].address, "healthcheck": "web"} for n in ("a1", "a2")},
             frontends={"web": frontend(WEB, pool("only", a1=None, a2=50))},
         )
         config["vpp"]["lb"]["startup-max-delay"] = "5s"
@@ -71,7 +70,7 @@ class TestMaglevReload(MaglevTestCase):
         answer = self.refuse(text)
         for word in ("adress", "address", "nobody", "rise"):
             self.assertIn(word, answer)
-        line = 1 + next(i for i, l in enumerate(text.splitlines()) if "adress" in l)
+        line = 1 + next(i for i, text_line in enumerate(text.splitlines()) if "adress" in text_line)
         self.assertIn(":%d:" % line, answer)
 
     def test_files_that_are_no_configuration(self):
@@ -93,8 +92,6 @@ class TestMaglevReload(MaglevTestCase):
 
     def test_a_missing_file_changes_nothing(self):
         """A configuration file that has gone is an error that names it"""
-        import os
-
         os.unlink(self.config_path)
         self.assertIn("maglev.yaml", self.error("maglev config reload"))
         self.assertEqual(self.lb_weights(*WEB), {A1: 100, A2: 50})

@@ -52,7 +52,9 @@ class TestMaglevStart(CPUInterface, unittest.TestCase):
     def config(self):
         return base_config(
             self.network,
-            backends={n: {"address": b.address, "healthcheck": "web"} for n, b in self.network.backends.items()},
+            backends={
+                n: {"address": b.address, "healthcheck": "web"} for n, b in self.network.backends.items()
+            },
             frontends={"web": frontend(WEB, pool("only", a1=None, a2=50))},
         )
 
@@ -137,7 +139,9 @@ class TestMaglevStart(CPUInterface, unittest.TestCase):
             time.sleep(0.1)
         view = self.show("frontends web")
         self.assertFalse(view["programmed"])
-        wait_until(lambda: reader.lb_weights(*WEB) is not None, "not programmed at startup-max-delay", timeout=6)
+        wait_until(
+            lambda: reader.lb_weights(*WEB) is not None, "not programmed at startup-max-delay", timeout=6
+        )
         self.assertEqual(reader.lb_weights(*WEB)[A2], 0)
 
     def test_disabled_in_the_file(self):
@@ -161,8 +165,13 @@ class TestMaglevStart(CPUInterface, unittest.TestCase):
         self.assertIn(wanted, said)
         self.assertIn(wanted, self.process.cli("maglev show status"))
         log = self.process.cli("show logging")
-        self.assertTrue([l for l in log.splitlines() if "maglev" in l and wanted in l], log[-2000:])
-        for command in ("maglev show frontends", "maglev show backends", "maglev show lb", "maglev show config"):
+        self.assertTrue([line for line in log.splitlines() if "maglev" in line and wanted in line], log[-2000:])
+        for command in (
+            "maglev show frontends",
+            "maglev show backends",
+            "maglev show lb",
+            "maglev show config",
+        ):
             self.assertTrue(self.process.cli(command).strip(), command)
         self.assertTrue(self.process.cli("maglev show frontend web").startswith("error: "))
         self.assertTrue(self.process.cli("maglev set backend a1 disable").startswith("error: "))
@@ -233,7 +242,7 @@ class TestMaglevStart(CPUInterface, unittest.TestCase):
         self.assertIn("lb", view["lb"]["unavailable"])
         self.assertIn(view["lb"]["unavailable"].split()[0], self.process.cli("maglev show status"))
         log = self.process.cli("show logging")
-        self.assertTrue([l for l in log.splitlines() if "maglev" in l and "lb" in l], log[-2000:])
+        self.assertTrue([line for line in log.splitlines() if "maglev" in line and "lb" in line], log[-2000:])
         self.assertFalse(self.show("frontends web")["programmed"])
         self.network["a1"].kill()
         wait_until(lambda: self.show("backends a1")["state"] == "down", "a1 is not down")
