@@ -5,8 +5,8 @@
 
 down    A real VPP with one worker. An HTTP backend (interval 1 s, fast-interval 200 ms, fall 3) dies at a random
         moment; measured is the time until lb holds weight 0 for it, read over the binary API every few
-        milliseconds. It dies in two ways: its process is killed (connections refused), its host falls silent. Each try must
-        stay within the published bound.
+        milliseconds. It dies in two ways: its process is killed (connections refused), its host falls silent.
+        Each try must stay within the published bound.
 scale   1,000 HTTP backends over 100 frontends, interval 1 s, for 60 seconds. No probe may start more than 100 ms
         late.
 

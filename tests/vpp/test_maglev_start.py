@@ -224,6 +224,7 @@ class TestMaglevStart(CPUInterface, unittest.TestCase):
         self.assertNotEqual(code, 0)
         self.assertGreater(code, 0, "VPP crashed: " + process.exit_words())
         self.assertIn(word, process.console())
+        self.assertNotIn("unknown input `maglev", process.console(), "nobody took the stanza at all")
         self.process = None
 
     def test_an_unknown_word_fails_the_start(self):
