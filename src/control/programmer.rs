@@ -244,7 +244,8 @@ impl Programmer {
     // ---- the full sync: settings, then the list of VIPs, then each address as routine work
 
     fn full_request(&mut self, now: Time) -> Option<LbRequest> {
-        if self.full == Full::Idle && self.full_due <= now {
+        let retry = self.settings_retry.is_some_and(|r| r.at <= now);
+        if self.full == Full::Idle && (self.full_due <= now || retry) {
             self.full = Full::ReadSettings;
             self.full_due = now + self.interval;
         }
