@@ -396,7 +396,7 @@ fn validated_then_refused() {
         (
             "ssl params",
             "type: tcp, port: 443, params: {▸ssl: true, server-name: ▸-..}",
-            &["not supported yet: ssl: true", "`server-name` must be a domain name, not `-..`", "`path`"],
+            &["not supported yet: ssl: true", "`server-name` must be a domain name, not `-..`"],
         ),
         (
             "dns",
