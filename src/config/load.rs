@@ -60,9 +60,7 @@ pub fn load(path: &Path) -> Result<Parsed, LoadError> {
         Ok(text) => Ok(parse(text)?),
         Err(e) => {
             let good = bytes.get(..e.valid_up_to()).unwrap_or_default();
-            let good = String::from_utf8_lossy(good);
-            let last = good.rsplit('\n').next().unwrap_or_default();
-            let pos = Pos { line: good.matches('\n').count() + 1, column: last.chars().count() + 1 };
+            let pos = Pos::after(&String::from_utf8_lossy(good));
             Err(LoadError::Bad(Errors {
                 not_yaml: true,
                 list: vec![Issue::new(pos, "not UTF-8")],
