@@ -289,7 +289,7 @@ impl Engine {
                 match sent {
                     Sent::Shared(handle) => Ok(Kind::SharedPing(handle)),
                     Sent::Own(ping) => {
-                        epoll::add(epoll, ping.fd(), data, EventFlags::IN)
+                        epoll::add(epoll, ping.fd(), data, EventFlags::IN | EventFlags::ET)
                             .map_err(|e| our_fault("epoll", e))?;
                         Ok(Kind::Ping(ping))
                     }

@@ -196,7 +196,7 @@ fn framing(check: &HttpCheck, status: u16, headers: &[httparse::Header<'_>]) -> 
     let values = |name: &'static str| {
         headers.iter().filter(move |h| h.name.eq_ignore_ascii_case(name)).map(|h| h.value.trim_ascii())
     };
-    if let Some(last) = values("transfer-encoding").last() {
+    if let Some(last) = values("transfer-encoding").next_back() {
         let coding = last.rsplit(|b| *b == b',').next().unwrap_or_default().trim_ascii();
         return Ok(if coding.eq_ignore_ascii_case(b"chunked") {
             Framing::Chunked

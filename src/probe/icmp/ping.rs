@@ -3,6 +3,8 @@
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use nix::sys::socket::setsockopt;
+use nix::sys::socket::sockopt::{Ipv4RecvErr, Ipv6RecvErr};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, ipproto, sockopt};
 
@@ -35,6 +37,9 @@ impl Ping {
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         let fd = rustix::net::socket_with(family, SocketType::DGRAM, flags, Some(protocol))
             .map_err(|e| our_fault("icmp socket", e))?;
+        // Without it the kernel keeps "host unreachable" and its like to itself. It matches errors by identifier and
+        // addresses, not by token: the weaker proof of an unprivileged socket.
+        let _ = if v4 { setsockopt(&fd, Ipv4RecvErr, &true) } else { setsockopt(&fd, Ipv6RecvErr, &true) };
         if let Some(source) = source {
             rustix::net::bind(&fd, &SocketAddr::new(source, 0)).map_err(|e| our_fault("bind", e))?;
         }
@@ -46,7 +51,7 @@ impl Ping {
         }
     }
 
-    /// What to watch.
+    /// What to watch, by edges: an error that was told may stay queued.
     pub(in crate::probe) fn fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
