@@ -106,12 +106,11 @@ fn entry(row: &Row) -> String {
         .and_then(|i| USAGES.get(i))
         .cloned()
         .unwrap_or_else(|| usage(row));
-    let mut out = layout::wrap(&usage, 0, 6);
-    let room = layout::WIDTH.saturating_sub(COLUMN);
-    if usage.len().saturating_add(2) <= COLUMN && row.help.len() <= room {
+    if usage.len() < COLUMN {
         return format!("{usage:<COLUMN$}{}\n", row.help);
     }
-    out.push_str(&layout::wrap(row.help, COLUMN.min(layout::WIDTH.saturating_sub(row.help.len())), COLUMN));
+    let mut out = layout::wrap(&usage, 0, 6);
+    out.push_str(&layout::wrap(row.help, COLUMN, COLUMN));
     out
 }
 

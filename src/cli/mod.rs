@@ -123,6 +123,13 @@ fn config_reply(v: &ConfigView, reload: bool) -> Reply {
     Reply { ok: false, text: ended(text::config_bad(v, reload)) }
 }
 
+/// Whether a line begins with all keywords of a command (and not with `maglev`); its arguments may still be wrong.
+pub fn is_command(line: &str) -> bool {
+    let Ok(words) = line::words(line) else { return false };
+    help::asked(&words).is_some()
+        || matching::narrow(&words).is_ok_and(|(rows, depth)| rows.iter().any(|r| r.path.len() == depth))
+}
+
 /// Carries out one line. Every line has an answer; no line panics.
 pub fn execute(line: &str, op: &mut dyn Operator) -> Answer {
     execute_at(line, op, crate::clock::now().wall_ms)

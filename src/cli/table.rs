@@ -12,7 +12,7 @@ pub(super) struct Row {
     pub rest: &'static [Part],
     /// Takes a final `json`: the shows.
     pub json: bool,
-    /// One line, no full stop, at most 60 columns.
+    /// One line, no full stop, at most 46 columns.
     pub help: &'static str,
     /// Carries it out.
     pub run: fn(&Call<'_>, &mut dyn Operator) -> Answer,
@@ -96,7 +96,7 @@ pub(super) static TABLE: &[Row] = &[
         path: &["show", "status"],
         rest: &[],
         json: true,
-        help: "is all well: configuration, lb, prober, counts by state",
+        help: "is all well: config, lb, prober, states",
         run: run::show_status,
     },
     Row {
@@ -110,14 +110,14 @@ pub(super) static TABLE: &[Row] = &[
         path: &["show", "config"],
         rest: &[],
         json: true,
-        help: "the running configuration, defaults filled in, as YAML",
+        help: "the running configuration, as YAML",
         run: run::show_config,
     },
     Row {
         path: &["show", "frontends"],
         rest: &[Opt(&[arg(Frontend)])],
         json: true,
-        help: "all frontends, or one with its pools and weights",
+        help: "all frontends, or one with its weights",
         run: run::show_frontends,
     },
     Row {
@@ -131,14 +131,14 @@ pub(super) static TABLE: &[Row] = &[
         path: &["show", "healthchecks"],
         rest: &[Opt(&[arg(Healthcheck)])],
         json: true,
-        help: "all healthchecks, or one with its parameters",
+        help: "all healthchecks, or one in detail",
         run: run::show_healthchecks,
     },
     Row {
         path: &["show", "lb"],
         rest: &[Opt(&[Key("frontend"), arg(Frontend)])],
         json: true,
-        help: "what lb holds now: VIPs, servers, weights, buckets",
+        help: "what lb holds now: VIPs, servers, buckets",
         run: run::show_lb,
     },
     Row {
@@ -189,7 +189,7 @@ pub(super) static TABLE: &[Row] = &[
         path: &["sync"],
         rest: &[Opt(&[Key("frontend"), arg(Frontend)])],
         json: false,
-        help: "compare with lb now, and repair what differs",
+        help: "compare with lb now, repair what differs",
         run: run::sync,
     },
     Row {
@@ -203,14 +203,14 @@ pub(super) static TABLE: &[Row] = &[
         path: &["config", "reload"],
         rest: &[],
         json: false,
-        help: "load the configuration anew; a bad file changes nothing",
+        help: "load the file anew; a bad one changes nothing",
         run: run::config_reload,
     },
     Row {
         path: &["help"],
         rest: &[],
         json: false,
-        help: "this list, or of the commands that begin so; also `?`",
+        help: "this list, or what begins so; also `?`",
         run: run::help,
     },
 ];
