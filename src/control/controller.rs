@@ -142,7 +142,10 @@ impl Controller {
         }
         let Controller { programmer, frontends, by_vip, backends, config, .. } = self;
         let config = config.as_ref()?;
-        programmer.next(now.mono, &Intentions { frontends, by_vip, backends, config, now: now.mono })
+        let intent = Intentions { frontends, by_vip, backends, config, now: now.mono };
+        let request = programmer.next(now.mono, &intent);
+        self.collect(now);
+        request
     }
 
     /// What `lb` said to the last request.
@@ -152,6 +155,11 @@ impl Controller {
             let intent = Intentions { frontends, by_vip, backends, config, now: now.mono };
             programmer.answer(now, &intent, answer, events);
         }
+        self.collect(now);
+    }
+
+    /// What the programmer has finished.
+    fn collect(&mut self, now: Now) {
         for (vip, address) in self.programmer.take_flushed() {
             let name = self.by_vip.get(&vip);
             if let Some(f) = name.and_then(|n| self.frontends.get_mut(n)) {
@@ -190,7 +198,7 @@ impl Controller {
                 break;
             }
             self.timers.pop_first();
-            self.reweigh(now, &name, true);
+            self.reweigh(now, &name, false);
         }
         if self.frozen.is_none() {
             while let Some((slot, due)) = self.schedule.pop(now.mono) {

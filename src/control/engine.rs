@@ -83,7 +83,8 @@ impl Engine {
         let loader = Loader::spawn(options.thread_init.clone(), options.wake.clone())?;
         let prober = Some(spawn_prober(&options)?);
         loader.request(options.config_path.clone(), Purpose::Start);
-        let controller = Controller::new(now, now.wall_ms ^ now.mono.0);
+        let mut controller = Controller::new(now, now.wall_ms ^ now.mono.0);
+        controller.programmer.set_threads(lb.threads());
         let mut engine = Engine {
             controller,
             lb,

@@ -92,7 +92,6 @@ impl Intentions<'_> {
             }
         }
         Intent::Have(Wanted {
-            vip: *vip,
             encap: f.config.encap,
             table_length: f.config.table_length,
             src_ip_sticky: f.config.src_ip_sticky,

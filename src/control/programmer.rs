@@ -14,7 +14,9 @@ use super::intent::{Intent, Intentions};
 use super::operator::Ticket;
 use super::queue::Queue;
 use super::view::{LbStatusView, SyncView};
-use crate::lb::reconcile::{self, Actual, Ledger, Step};
+use crate::lb::ledger::Ledger;
+use crate::lb::reconcile::{Actual, Costs, Member, Step, plan};
+use crate::lb::run::Run;
 use crate::lb::{AsRecord, LbError, Op, Settings, VipKey, VipRecord};
 use crate::time::{Now, Time};
 
@@ -73,12 +75,12 @@ struct Job {
     dump: VecDeque<VipKey>,
     /// The dump under way.
     asked: Option<VipKey>,
-    planned: bool,
-    steps: VecDeque<Step>,
+    /// The plan, once all is dumped.
+    run: Option<Run>,
     /// The step under way.
-    running: Vec<Op>,
-    /// VIPs with an add that failed: their last weight is not taken away.
-    failed_adds: BTreeSet<VipKey>,
+    running: Option<Step>,
+    /// A dump failed: nothing is planned on what is not known.
+    blind: bool,
     /// The intention changed underway.
     again: bool,
     /// An answer told that the list of VIPs is out of date.
@@ -114,7 +116,7 @@ pub struct Programmer {
     /// The VIPs have been listed at least once.
     listed: bool,
     vips: BTreeMap<VipKey, Vip>,
-    ledgers: BTreeMap<VipKey, Ledger>,
+    ledger: Ledger,
     urgent: Queue,
     routine: Queue,
     routine_at: Time,
@@ -125,13 +127,18 @@ pub struct Programmer {
     waiters: Vec<Waiter>,
     finished: Vec<(Ticket, SyncView)>,
     flushed: Vec<(VipKey, IpAddr)>,
-    sticky_buckets: u32,
+    costs: Costs,
     last_sync_ms: Option<u64>,
     syncs: u64,
     failures: u64,
 }
 
 impl Programmer {
+    /// How many threads forward: each has a flow table to be flushed.
+    pub fn set_threads(&mut self, threads: u32) {
+        self.costs.threads = threads;
+    }
+
     /// The period of the full sync.
     pub fn configure(&mut self, interval: Duration) {
         self.interval = interval;
@@ -178,9 +185,7 @@ impl Programmer {
 
     /// All flows of a VIP were flushed by the operator.
     pub fn note_flush(&mut self, vip: &VipKey) {
-        if let Some(l) = self.ledgers.get_mut(vip) {
-            l.applied(&Op::FlushVip { vip: *vip });
-        }
+        self.ledger.applied(&Op::FlushVip { vip: *vip });
     }
 
     /// When there is something to ask next.
@@ -261,7 +266,7 @@ impl Programmer {
         self.full = Full::ListVips;
         match r {
             Ok(is) => {
-                self.sticky_buckets = is.sticky_buckets_per_core;
+                self.costs.sticky_buckets = is.sticky_buckets_per_core;
                 let wanted = intent.settings(&is);
                 let waits = self.settings_retry.is_some_and(|r| now.mono < r.at);
                 if wanted != is && !waits {
@@ -295,7 +300,7 @@ impl Programmer {
         );
         match result {
             Ok(()) => {
-                self.sticky_buckets = s.sticky_buckets_per_core;
+                self.costs.sticky_buckets = s.sticky_buckets_per_core;
                 self.settings_retry = None;
                 events.push_back(Event::LbSync { text: what, failed: false });
             }
@@ -330,12 +335,15 @@ impl Programmer {
             }
         }
         // A VIP of ours that is gone took its flows along.
-        let vips = &self.vips;
-        self.ledgers.retain(|key, _| vips.contains_key(key));
+        let gone: Vec<VipKey> =
+            self.ledger.all_ours().filter(|k| !self.vips.contains_key(k)).copied().collect();
+        for key in gone {
+            self.ledger.observed(&key, None);
+        }
         self.listed = true;
         self.syncs += 1;
         self.last_sync_ms = Some(now.wall_ms);
-        let ours = self.ledgers.keys().map(|k| k.address);
+        let ours = self.ledger.all_ours().map(|k| k.address);
         let all: BTreeSet<IpAddr> = intent.addresses().into_iter().chain(ours).collect();
         for address in &all {
             self.routine.push(*address);
@@ -377,10 +385,9 @@ impl Programmer {
             routine,
             dump: self.to_dump(address, intent),
             asked: None,
-            planned: false,
-            steps: VecDeque::new(),
-            running: Vec::new(),
-            failed_adds: BTreeSet::new(),
+            run: None,
+            running: None,
+            blind: false,
             again: false,
             stale: false,
             notes: Vec::new(),
@@ -395,13 +402,12 @@ impl Programmer {
         self.keys(address, intent)
             .into_iter()
             .filter(|k| self.vips.contains_key(k))
-            .filter(|k| self.ledgers.contains_key(k) || matches!(intent.of(k, None), Intent::Have(_)))
+            .filter(|k| self.ledger.ours(k) || matches!(intent.of(k, None), Intent::Have(_)))
             .collect()
     }
 
     fn keys(&self, address: IpAddr, intent: &Intentions<'_>) -> BTreeSet<VipKey> {
-        let from = VipKey { address, service: None };
-        let ours = self.ledgers.range(from..).map(|(k, _)| *k).take_while(|k| k.address == address);
+        let ours = self.ledger.ours_at(address).copied();
         intent.vips_at(address).chain(ours).collect()
     }
 
@@ -412,8 +418,7 @@ impl Programmer {
                 let dump = self.to_dump(job.address, intent);
                 let job = self.job.as_mut()?;
                 job.again = false;
-                job.planned = false;
-                job.steps.clear();
+                job.run = None;
                 job.dump = dump;
             }
             let job = self.job.as_mut()?;
@@ -421,20 +426,21 @@ impl Programmer {
                 job.asked = Some(key);
                 return Some(LbRequest::Servers(key));
             }
-            if !job.planned {
-                job.planned = true;
+            if job.blind {
+                return None;
+            }
+            if job.run.is_none() {
                 let address = job.address;
-                let steps = self.plan(address, intent);
-                if let Some(job) = self.job.as_mut() {
-                    job.steps = steps;
-                }
+                let (run, notes) = self.plan(address, intent);
+                let job = self.job.as_mut()?;
+                job.run = Some(run);
+                job.notes = notes;
             }
-            let step = self.job.as_mut()?.steps.pop_front()?;
-            let ops = self.admit(step);
-            if !ops.is_empty() {
-                self.job.as_mut()?.running.clone_from(&ops);
-                return Some(LbRequest::Apply(ops));
-            }
+            let job = self.job.as_mut()?;
+            let step = job.run.as_mut()?.next_step()?;
+            let ops = step.ops.clone();
+            job.running = Some(step);
+            return Some(LbRequest::Apply(ops));
         }
     }
 
@@ -447,40 +453,29 @@ impl Programmer {
         })
     }
 
-    fn plan(&mut self, address: IpAddr, intent: &Intentions<'_>) -> VecDeque<Step> {
+    /// The plan for an address, begun, and what is to be said of it.
+    fn plan(&mut self, address: IpAddr, intent: &Intentions<'_>) -> (Run, Vec<String>) {
         let mut items = Vec::new();
-        for key in self.keys(address, intent) {
-            let actual = self.actual(&key);
-            let wanted = match intent.of(&key, actual.as_ref()) {
-                Intent::Wait => continue,
-                Intent::Have(w) => Some(w),
-                Intent::Drop => None,
-            };
-            let ledger = self.ledgers.get(&key).cloned();
-            items.push(reconcile::Item { vip: key, wanted, actual, ledger });
+        for vip in self.keys(address, intent) {
+            let actual = self.actual(&vip);
+            match intent.of(&vip, actual.as_ref()) {
+                Intent::Wait => {}
+                Intent::Have(wanted) => items.push((vip, Some(wanted), actual)),
+                Intent::Drop => items.push((vip, None, actual)),
+            }
         }
-        let plan = reconcile::plan_address(&items, self.sticky_buckets);
-        if let Some(job) = &mut self.job {
-            job.notes = plan.notes;
-        }
-        plan.steps.into()
-    }
-
-    /// The ops of a step that may be sent, given what has failed before.
-    fn admit(&mut self, step: Step) -> Vec<Op> {
-        let Some(job) = &mut self.job else { return Vec::new() };
-        let (vips, failed) = (&self.vips, &job.failed_adds);
-        let none = BTreeMap::new();
-        let (run, held): (Vec<Op>, Vec<Op>) = step.ops.into_iter().partition(|op| {
-            op.vip().is_none_or(|vip| {
-                let servers = vips.get(&vip).map_or(&none, |v| &v.servers);
-                reconcile::may_run(op, servers, failed.contains(&vip))
+        let members: Vec<Member<'_>> = items
+            .iter()
+            .map(|(vip, wanted, actual)| Member {
+                vip: *vip,
+                wanted: wanted.as_ref(),
+                actual: actual.as_ref(),
+                adopt: true,
             })
-        });
-        for op in held {
-            job.failures.push((op.vip(), format!("held back, an add failed: {op}")));
-        }
-        run
+            .collect();
+        let plan = plan(&members, &self.ledger, &self.costs);
+        let notes = plan.notes.iter().map(ToString::to_string).collect();
+        (Run::start(plan, &members, &mut self.ledger), notes)
     }
 
     fn servers_dumped(&mut self, r: Result<Vec<AsRecord>, LbError>, events: &mut VecDeque<Event>) {
@@ -491,15 +486,13 @@ impl Programmer {
                 if let Some(vip) = self.vips.get_mut(&key) {
                     vip.servers = records.iter().map(|r| (r.address, r.weight)).collect();
                 }
-                if let (Some(actual), Some(ledger)) = (self.actual(&key), self.ledgers.get_mut(&key)) {
-                    ledger.observed(&actual);
-                }
+                let actual = self.actual(&key);
+                self.ledger.observed(&key, actual.as_ref());
             }
             Err(e) => {
                 let text = format!("vip={key} dump failed: {e}");
                 job.failures.push((Some(key), text.clone()));
-                // Nothing is planned on what is not known.
-                job.planned = true;
+                job.blind = true;
                 job.dump.clear();
                 self.complain(text, events);
             }
@@ -511,35 +504,27 @@ impl Programmer {
         for note in job.notes.drain(..) {
             events.push_back(Event::LbSync { text: note, failed: false });
         }
-        let ops = std::mem::take(&mut job.running);
+        let (Some(step), Some(run)) = (job.running.take(), job.run.as_mut()) else { return };
+        run.answered(&step, &results, &mut self.ledger);
         let unanswered = std::iter::repeat_with(|| Err(LbError::NoAnswer("fewer answers than calls")));
-        for (op, result) in ops.into_iter().zip(results.into_iter().chain(unanswered)) {
+        for (op, result) in step.ops.into_iter().zip(results.into_iter().chain(unanswered)) {
             match result {
                 Ok(()) => {
                     job.writes += 1;
-                    if let Op::DelVip { vip } = &op {
-                        self.ledgers.remove(vip);
-                    } else if let Some(l) = op.vip().and_then(|v| self.ledgers.get_mut(&v)) {
-                        l.applied(&op);
-                    }
                     if let Op::SetWeight { vip, address, flush: true, .. }
                     | Op::AddServer { vip, address, flush: true, .. } = op
                     {
                         self.flushed.push((vip, address));
                     }
-                    mirror(&mut self.vips, &mut self.ledgers, &op);
+                    mirror(&mut self.vips, &op);
                     events.push_back(Event::LbSync { text: op.to_string(), failed: false });
                 }
                 Err(e) => {
                     self.failures += 1;
                     let text = format!("{op} failed: {e}");
-                    if let (Some(vip), true) = (op.vip(), op.adds_weight()) {
-                        job.failed_adds.insert(vip);
-                    }
-                    if e == LbError::NoSuchEntry || e == LbError::ValueExist {
-                        // The list of VIPs is out of date: somebody else has been at lb.
-                        job.stale = true;
-                    }
+                    // Somebody else may have been at lb: the list of VIPs could be out of date.
+                    job.stale |=
+                        matches!(e, LbError::NoSuchEntry | LbError::ValueExist | LbError::NoAnswer(_));
                     job.failures.push((op.vip(), text.clone()));
                     events.push_back(Event::LbSync { text, failed: true });
                 }
@@ -599,12 +584,12 @@ impl Programmer {
 
     /// Whether the VIP is in `lb`, and ours.
     pub fn is_programmed(&self, vip: &VipKey) -> bool {
-        self.ledgers.contains_key(vip) && self.vips.contains_key(vip)
+        self.ledger.ours(vip) && self.vips.contains_key(vip)
     }
 
     /// Whether a VIP is ours.
     pub fn is_ours(&self, vip: &VipKey) -> bool {
-        self.ledgers.contains_key(vip)
+        self.ledger.ours(vip)
     }
 
     /// The last failure on a VIP, until all went well once.
@@ -614,13 +599,13 @@ impl Programmer {
 
     /// The servers that `lb` has for a VIP of ours.
     pub fn servers(&self, vip: &VipKey) -> impl Iterator<Item = IpAddr> {
-        let ours = self.ledgers.contains_key(vip);
+        let ours = self.ledger.ours(vip);
         self.vips.get(vip).filter(|_| ours).into_iter().flat_map(|v| v.servers.keys().copied())
     }
 
     /// Whether any VIP of ours has this server.
     pub fn has_server(&self, address: IpAddr) -> bool {
-        self.ledgers.keys().filter_map(|k| self.vips.get(k)).any(|v| v.servers.contains_key(&address))
+        self.ledger.all_ours().filter_map(|k| self.vips.get(k)).any(|v| v.servers.contains_key(&address))
     }
 
     /// For `show status`.
@@ -637,9 +622,9 @@ impl Programmer {
 }
 
 /// What a successful op did to `lb`.
-fn mirror(vips: &mut BTreeMap<VipKey, Vip>, ledgers: &mut BTreeMap<VipKey, Ledger>, op: &Op) {
+fn mirror(vips: &mut BTreeMap<VipKey, Vip>, op: &Op) {
     match *op {
-        Op::AddVip { vip, encap, table_length, src_ip_sticky } => {
+        Op::AddVip { vip, encap, table_length, .. } => {
             let (protocol, port) = vip.service.map_or((255, 0), |(p, port)| (p.number(), port));
             let prefix_len = if vip.address.is_ipv4() { 32 } else { 128 };
             let record = VipRecord {
@@ -651,7 +636,6 @@ fn mirror(vips: &mut BTreeMap<VipKey, Vip>, ledgers: &mut BTreeMap<VipKey, Ledge
                 table_length,
             };
             vips.insert(vip, Vip { record, servers: BTreeMap::new() });
-            ledgers.insert(vip, Ledger::new(src_ip_sticky));
         }
         Op::DelVip { vip } => {
             vips.remove(&vip);

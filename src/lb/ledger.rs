@@ -44,6 +44,12 @@ impl Ledger {
         self.vips.keys()
     }
 
+    /// Those of one address, in order.
+    pub fn ours_at(&self, address: IpAddr) -> impl Iterator<Item = &VipKey> {
+        let first = VipKey { address, service: None };
+        self.vips.range(first..).map(|(k, _)| k).take_while(move |k| k.address == address)
+    }
+
     /// The flag with which we made this VIP; none where we did not.
     pub fn src_ip_sticky(&self, vip: &VipKey) -> Option<bool> {
         self.vips.get(vip).map(|m| m.src_ip_sticky)

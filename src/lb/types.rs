@@ -283,6 +283,11 @@ pub trait LoadBalancer {
     /// One word for `show status`: `vpp` or `embedded`.
     fn kind(&self) -> &'static str;
 
+    /// Threads that forward packets; each has a flow table of its own, to be walked by every flush.
+    fn threads(&self) -> u32 {
+        1
+    }
+
     /// `lb_conf_get`
     ///
     /// # Errors

@@ -348,7 +348,7 @@ fn a_failed_call_is_retried_with_backoff_shown_and_stops_no_other_frontend() {
     lab.take_writes();
     lab.writes.clear();
     lab.net("10.1.0.1", Net::Refused);
-    lab.run(25_000);
+    lab.run(20_000);
     assert_eq!(lab.weights("192.0.2.2", 443), "10.1.0.1=0");
     let tries: Vec<_> =
         lab.writes.iter().filter(|(_, op)| op.vip() == Some(first)).map(|(t, _)| *t).collect();
