@@ -1,1 +1,151 @@
-//! (see below)
+//! The commands: one table, its matching, and the renderers of what it shows.
+//!
+//! A line is the words behind `maglev`; a leading `maglev`, or VPP's habit `show maglev …`, means the same.
+//! Everything here is a pure function of the line, the [`Operator`] and the clock: no I/O, no waiting. A command whose
+//! answer takes a while ends in [`Answer::Later`], to be polled.
+
+mod help;
+mod layout;
+mod line;
+mod matching;
+mod run;
+mod table;
+mod text;
+pub mod when;
+
+#[cfg(test)]
+mod fake;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use crate::control::view::{ConfigView, ProbeView, SyncView};
+use crate::control::{Finished, Operator, Ticket};
+
+pub use help::{complete, help, paths};
+pub use line::MAX_LINE;
+
+/// How long a [`Pending`] answer is worth waiting for; an [`Operator`] drops answers that nobody took after as long.
+pub const PENDING_LIMIT: Duration = Duration::from_secs(60);
+
+/// A command's answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// False: the text's first line begins `error: `, and nothing was done.
+    pub ok: bool,
+    /// Never empty, ends with LF. Lines end with LF alone.
+    pub text: String,
+}
+
+impl Reply {
+    pub(crate) fn done(text: impl Into<String>) -> Reply {
+        Reply { ok: true, text: ended(text.into()) }
+    }
+
+    /// An error; `text` is what comes behind `error: `.
+    pub fn error(text: impl std::fmt::Display) -> Reply {
+        Reply { ok: false, text: ended(format!("error: {}", layout::clean(&text.to_string()))) }
+    }
+}
+
+fn ended(mut text: String) -> String {
+    if !text.ends_with('\n') {
+        text.push('\n');
+    }
+    text
+}
+
+/// What becomes of a line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// At once.
+    Done(Reply),
+    /// After something that takes a while: poll it after each turn of the engine.
+    Later(Pending),
+}
+
+/// An answer that is still to come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pending {
+    ticket: Ticket,
+    what: What,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum What {
+    Probe,
+    Sync,
+    Check,
+    Reload,
+}
+
+impl Pending {
+    /// The reply, once; none while there is none. Not to be polled again afterwards.
+    pub fn poll(&self, op: &mut dyn Operator) -> Option<Reply> {
+        let finished = op.take(self.ticket)?;
+        Some(match (self.what, finished) {
+            (What::Probe, Finished::Probe(v)) => probe_reply(&v),
+            (What::Sync, Finished::Sync(v)) => sync_reply(&v),
+            (What::Check, Finished::Config(v)) => config_reply(&v, false),
+            (What::Reload, Finished::Config(v)) => config_reply(&v, true),
+            (_, other) => Reply::error(format_args!("an answer of another command came: {other:?}")),
+        })
+    }
+
+    /// The reply for a caller that gave up waiting, as after [`PENDING_LIMIT`].
+    pub fn given_up(&self) -> Reply {
+        let what = match self.what {
+            What::Probe => "the probe",
+            What::Sync => "the sync",
+            What::Check => "the check of the configuration",
+            What::Reload => "the reload of the configuration",
+        };
+        Reply::error(format_args!("{what} has not answered in time; it may still be carried out"))
+    }
+}
+
+fn probe_reply(v: &ProbeView) -> Reply {
+    Reply::done(text::probe(v))
+}
+
+fn sync_reply(v: &SyncView) -> Reply {
+    if v.failures.is_empty() {
+        return Reply::done(text::sync(v));
+    }
+    Reply { ok: false, text: ended(text::sync_failed(v)) }
+}
+
+fn config_reply(v: &ConfigView, reload: bool) -> Reply {
+    if v.ok && (v.applied || !reload) {
+        return Reply::done(text::config_good(v, reload));
+    }
+    Reply { ok: false, text: ended(text::config_bad(v, reload)) }
+}
+
+/// Whether a line begins with all keywords of a command (and not with `maglev`); its arguments may still be wrong.
+pub fn is_command(line: &str) -> bool {
+    let Ok(words) = line::words(line) else { return false };
+    help::asked(&words).is_some()
+        || matching::narrow(&words).is_ok_and(|(rows, depth)| rows.iter().any(|r| r.path.len() == depth))
+}
+
+/// Carries out one line. Every line has an answer; no line panics.
+pub fn execute(line: &str, op: &mut dyn Operator) -> Answer {
+    execute_at(line, op, crate::clock::now().wall_ms)
+}
+
+/// [`execute`] at a given wall-clock time (milliseconds since the Unix epoch), from which ages are counted.
+pub fn execute_at(line: &str, op: &mut dyn Operator, wall_ms: u64) -> Answer {
+    let words = match line::words(line) {
+        Ok(words) => words,
+        Err(e) => return Answer::Done(Reply::error(e)),
+    };
+    if let Some(topic) = help::asked(&words) {
+        return Answer::Done(help::reply(&topic));
+    }
+    match matching::find(&words) {
+        Ok((row, args)) => (row.run)(&run::Call { args, wall_ms }, op),
+        Err(e) => Answer::Done(Reply::error(e)),
+    }
+}

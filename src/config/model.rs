@@ -241,3 +241,20 @@ impl Frontend {
         self.pools.iter().enumerate().flat_map(|(i, p)| p.backends.iter().map(move |(b, w)| (i, b, *w)))
     }
 }
+
+impl Healthcheck {
+    /// The longest time from the death of a backend at full health to `down`, when it goes silent: with jitter j,
+    /// (1+j)·interval + (fall−1)·max((1+j)·fast, timeout) + timeout.
+    pub fn silent_bound(&self) -> Duration {
+        let j = 1.0 + self.jitter_percent / 100.0;
+        let step = self.fast_interval.mul_f64(j).max(self.timeout);
+        self.interval.mul_f64(j) + step * (self.fall.saturating_sub(1)) + self.timeout
+    }
+
+    /// The same when it refuses: (1+j)·(interval + (fall−1)·fast) + 50 ms.
+    pub fn refused_bound(&self) -> Duration {
+        let j = 1.0 + self.jitter_percent / 100.0;
+        (self.interval + self.fast_interval * (self.fall.saturating_sub(1))).mul_f64(j)
+            + Duration::from_millis(50)
+    }
+}

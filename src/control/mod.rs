@@ -1,6 +1,25 @@
 //! The controller that joins health, balance and `lb`, and the engine that drives it.
 
+pub mod backends;
+pub mod controller;
+pub mod engine;
+pub mod event;
+pub mod frontends;
+pub mod intent;
+pub mod loader;
 pub mod operator;
+pub mod programmer;
+pub mod queue;
+pub mod reload;
+pub mod schedule;
+pub mod show;
+pub mod verbs;
 pub mod view;
 
+#[cfg(test)]
+mod tests;
+
+pub use controller::Controller;
+pub use engine::{Engine, EngineOptions, Turn};
+pub use event::{Event, LogLevel};
 pub use operator::*;

@@ -115,11 +115,18 @@ pub trait Operator {
     /// # Errors
     /// The name is unknown, or `lb` said no.
     fn lb(&mut self, frontend: Option<&str>) -> Result<LbView, VerbError>;
-    /// `show flow`: the server that a new flow gets, computed from the table that `lb` has now.
+    /// `show flow <f> <source> <source port> [<destination port>]`: the server that a new flow gets, computed from
+    /// the weights that `lb` has now. The destination port is the VIP's own, and needed for all-port VIPs alone.
     ///
     /// # Errors
     /// The name is unknown, the address of the wrong family, or the VIP not programmed.
-    fn flow(&mut self, frontend: &str, source: IpAddr, port: u16) -> Result<FlowView, VerbError>;
+    fn flow(
+        &mut self,
+        frontend: &str,
+        source: IpAddr,
+        port: u16,
+        destination_port: Option<u16>,
+    ) -> Result<FlowView, VerbError>;
     /// `set backend <b> <verb>`
     ///
     /// # Errors

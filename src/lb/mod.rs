@@ -1,5 +1,19 @@
 //! VPP's `lb` plugin as this project sees it: VIPs, application servers (ASs), weights.
+//!
+//! * [`types`]: its vocabulary and the trait [`LoadBalancer`]
+//! * [`maglev`]: the new-flow table, position for position what VPP's `lb` builds
+//! * [`flow`]: the hash that gives a flow its place in that table
+//! * [`embedded`]: an `lb` in memory, for the standalone tool and for tests
+//! * [`ledger`]: what was done to `lb` and cannot be read back from it
+//! * [`reconcile`]: from what is wanted and what is there to the calls between them
+//! * [`run`]: those calls under way
 
+pub mod embedded;
+pub mod flow;
+pub mod ledger;
+pub mod maglev;
+pub mod reconcile;
+pub mod run;
 pub mod types;
 #[cfg(feature = "vpp")]
 pub mod vpp;

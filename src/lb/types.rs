@@ -197,6 +197,55 @@ pub enum Op {
     },
 }
 
+impl Op {
+    /// The VIP it is about; none for settings.
+    pub fn vip(&self) -> Option<VipKey> {
+        match *self {
+            Op::SetSettings(_) => None,
+            Op::AddVip { vip, .. }
+            | Op::DelVip { vip }
+            | Op::AddServer { vip, .. }
+            | Op::DelServer { vip, .. }
+            | Op::SetWeight { vip, .. }
+            | Op::FlushVip { vip } => Some(vip),
+        }
+    }
+
+    /// Whether a VIP may have less weight than intended when this fails.
+    pub fn adds_weight(&self) -> bool {
+        match *self {
+            Op::AddVip { .. } => true,
+            Op::AddServer { weight, .. } | Op::SetWeight { weight, .. } => weight > 0,
+            Op::SetSettings(_) | Op::DelVip { .. } | Op::DelServer { .. } | Op::FlushVip { .. } => false,
+        }
+    }
+}
+
+/// As the log has it: `vip=192.0.2.1:80/tcp set-weight server=10.0.0.1 weight=0 flush`.
+impl fmt::Display for Op {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let flushed = |flush: bool| if flush { " flush" } else { "" };
+        match *self {
+            Op::SetSettings(_) => write!(f, "settings"),
+            Op::AddVip { vip, encap, table_length, src_ip_sticky } => {
+                let sticky = if src_ip_sticky { " src-ip-sticky" } else { "" };
+                write!(f, "vip={vip} add encap={} length={table_length}{sticky}", encap.as_str())
+            }
+            Op::DelVip { vip } => write!(f, "vip={vip} delete"),
+            Op::AddServer { vip, address, weight, flush } => {
+                write!(f, "vip={vip} add-server server={address} weight={weight}{}", flushed(flush))
+            }
+            Op::DelServer { vip, address, flush } => {
+                write!(f, "vip={vip} delete-server server={address}{}", flushed(flush))
+            }
+            Op::SetWeight { vip, address, weight, flush } => {
+                write!(f, "vip={vip} set-weight server={address} weight={weight}{}", flushed(flush))
+            }
+            Op::FlushVip { vip } => write!(f, "vip={vip} flush"),
+        }
+    }
+}
+
 /// Why `lb` did not do what was asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LbError {
@@ -234,6 +283,11 @@ pub trait LoadBalancer {
     /// One word for `show status`: `vpp` or `embedded`.
     fn kind(&self) -> &'static str;
 
+    /// Threads that forward packets; each has a flow table of its own, to be walked by every flush.
+    fn threads(&self) -> u32 {
+        1
+    }
+
     /// `lb_conf_get`
     ///
     /// # Errors
@@ -253,6 +307,7 @@ pub trait LoadBalancer {
     fn servers(&mut self, vip: &VipKey) -> Result<Vec<AsRecord>, LbError>;
 
     /// Does `ops` in order under one worker barrier, goes on after a failure except that ops on a VIP whose
-    /// [`Op::AddVip`] failed in this batch fail with [`LbError::NoSuchEntry`] unsent; one answer an op.
+    /// [`Op::AddVip`] failed in this batch fail with [`LbError::NoSuchEntry`] unsent; one answer an op. So does a
+    /// [`Op::FlushVip`] of a VIP that is not there at that moment: `lb` would flush at random.
     fn apply(&mut self, ops: &[Op]) -> Vec<Result<(), LbError>>;
 }

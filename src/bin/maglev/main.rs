@@ -1,2 +1,105 @@
-//! tool
-fn main() {}
+//! `maglev`: the control plane without VPP, and a client for either.
+
+mod check;
+mod ctl;
+mod demo;
+mod editor;
+mod host;
+mod log;
+mod run;
+mod server;
+mod session;
+mod shell;
+mod signals;
+mod socket;
+mod telnet;
+
+#[cfg(test)]
+mod nobody;
+#[cfg(test)]
+mod session_tests;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+
+/// A health-checked Maglev load balancer, without VPP.
+///
+/// The same control plane as the VPP plugin's, on an lb in memory: it probes, decides and programs, and answers what lb
+/// would do with a flow. It forwards no packets.
+#[derive(Debug, Parser)]
+#[command(name = "maglev", version, max_term_width = 80)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the control plane on an lb in memory
+    ///
+    /// Probes the backends of the configuration, keeps their state and programs an lb in memory. Forwards no packets.
+    /// Log lines go to standard error. SIGTERM, SIGINT (Ctrl-C) and SIGHUP end it.
+    #[command(after_help = "Exit status: 0 ended by a signal, 1 could not start, 2 wrong usage.")]
+    Run {
+        /// The configuration; a bad one is reported, and `maglev config reload` tries again
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// Where to listen for commands, as VPP does: `vppctl -s SOCKET` works on it
+        /// [default: /run/maglev/cli.sock for root, else $XDG_RUNTIME_DIR/maglev-cli.sock]
+        #[arg(long, value_name = "SOCKET")]
+        cli_socket: Option<PathBuf>,
+        /// The least important log lines to print
+        #[arg(long, value_enum, default_value_t = log::Level::Info, value_name = "LEVEL")]
+        log_level: log::Level,
+    },
+    /// Send one command to VPP, or to `maglev run`
+    ///
+    /// Commands of maglev need no `maglev` in front; anything else is sent as typed. The answer goes to standard
+    /// output, an answer that is an error to standard error.
+    #[command(
+        after_help = "Exit status: 0 answered, 1 the answer is an error, 2 no connection or no answer."
+    )]
+    Ctl {
+        /// The CLI socket of VPP, or of `maglev run`
+        #[arg(short, long, value_name = "SOCKET", default_value = "/run/vpp/cli.sock")]
+        socket: PathBuf,
+        /// How long to wait for the answer, in seconds
+        #[arg(short, long, value_name = "SECONDS", default_value_t = 65, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+        timeout: u64,
+        /// The command, as in `show frontends`
+        #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+        command: Vec<String>,
+    },
+    /// Validate a configuration file
+    ///
+    /// Errors and warnings go to standard error as FILE:LINE:COLUMN: MESSAGE, all of them at once.
+    #[command(
+        after_help = "Exit status: 0 valid, 1 cannot be read or is not YAML, 2 not a valid configuration."
+    )]
+    Check {
+        /// The file
+        file: PathBuf,
+    },
+    /// Watch it work on a few local web servers
+    ///
+    /// Starts web servers on loopback addresses, balances over them, kills and revives one, fails over to a second pool and
+    /// back, and prints what happens. Needs no privileges, no VPP and no network; takes less than 30 seconds.
+    #[command(after_help = "Exit status: 0 all was seen to work, 1 something was not, 130 interrupted.")]
+    Demo,
+}
+
+fn main() -> ExitCode {
+    match Cli::parse().command {
+        Command::Run { config, cli_socket, log_level } => {
+            run::run(&run::Options { config, cli_socket, log_level })
+        }
+        Command::Ctl { socket, timeout, command } => {
+            ctl::ctl(&socket, Duration::from_secs(timeout), &command)
+        }
+        Command::Check { file } => check::check(&file),
+        Command::Demo => demo::demo(),
+    }
+}

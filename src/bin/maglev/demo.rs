@@ -1,0 +1,4 @@
+use std::process::ExitCode;
+pub fn demo() -> ExitCode {
+    ExitCode::FAILURE
+}

@@ -1,0 +1,184 @@
+//! What each command does: check the arguments, ask the [`Operator`], render.
+
+use std::net::IpAddr;
+
+use serde::Serialize;
+
+use super::help::VERBS;
+use super::line::quoted;
+use super::matching::{Args, Keyword, keyword};
+use super::{Answer, Pending, Reply, What, text};
+use crate::control::{BackendVerb, Done, Operator, Ticket, VerbError};
+
+/// A matched command.
+pub(super) struct Call<'a> {
+    pub args: Args<'a>,
+    /// Now, for ages.
+    pub wall_ms: u64,
+}
+
+impl<'a> Call<'a> {
+    fn value(&self, i: usize) -> Option<&'a str> {
+        self.args.values.get(i).copied()
+    }
+
+    /// One that the table makes sure of.
+    fn required(&self, i: usize) -> &'a str {
+        self.value(i).unwrap_or_default()
+    }
+
+    fn show<T: Serialize>(&self, view: Result<T, VerbError>, render: impl FnOnce(&T) -> String) -> Answer {
+        Answer::Done(match view {
+            Ok(v) if self.args.json => json(&v),
+            Ok(v) => Reply::done(render(&v)),
+            Err(e) => Reply::error(e),
+        })
+    }
+}
+
+fn json<T: Serialize>(view: &T) -> Reply {
+    match serde_json::to_string(view) {
+        Ok(text) => Reply::done(text),
+        Err(e) => Reply::error(format_args!("cannot be told as JSON: {e}")),
+    }
+}
+
+fn refused(text: impl std::fmt::Display) -> Answer {
+    Answer::Done(Reply::error(text))
+}
+
+fn done(result: Result<Done, VerbError>) -> Answer {
+    Answer::Done(match result {
+        Ok(d) => Reply::done(super::layout::clean(&d.text)),
+        Err(e) => Reply::error(e),
+    })
+}
+
+fn later(ticket: Result<Ticket, VerbError>, what: What) -> Answer {
+    match ticket {
+        Ok(ticket) => Answer::Later(Pending { ticket, what }),
+        Err(e) => refused(e),
+    }
+}
+
+pub(super) fn show_status(call: &Call<'_>, op: &mut dyn Operator) -> Answer {
+    call.show(Ok(op.status()), |v| text::status(v, call.wall_ms))
+}
+
+pub(super) fn show_version(call: &Call<'_>, op: &mut dyn Operator) -> Answer {
+    call.show(Ok(op.version()), text::version)
+}
+
+pub(super) fn show_config(call: &Call<'_>, op: &mut dyn Operator) -> Answer {
+    Answer::Done(match op.config_yaml() {
+        Ok(yaml) if call.args.json => match serde_yaml::from_str::<serde_json::Value>(&yaml) {
+            Ok(v) => json(&v),
+            Err(e) => Reply::error(format_args!("cannot be told as JSON: {e}")),
+        },
+        Ok(yaml) => Reply::done(yaml),
+        Err(e) => Reply::error(e),
+    })
+}
+
+pub(super) fn show_frontends(call: &Call<'_>, op: &mut dyn Operator) -> Answer {
+    match call.value(0) {
+        Some(name) => call.show(op.frontend(name), text::frontend),
+        None => call.show(Ok(op.frontends()), |v| text::frontends(v)),
+    }
+}
+
+pub(super) fn show_backends(call: &Call<'_>, op: &mut dyn Operator) -> Answer {
+    match call.value(0) {
+        Some(name) => call.show(op.backend(name), |v| text::backend(v, call.wall_ms)),
+        None => call.show(Ok(op.backends()), |v| text::backends(v, call.wall_ms)),
+    }
+}
+
+pub(super) fn show_healthchecks(call: &Call<'_>, op: &mut dyn Operator) -> Answer {
+    match call.value(0) {
+        Some(name) => call.show(op.healthcheck(name), text::healthcheck),
+        None => call.show(Ok(op.healthchecks()), |v| text::healthchecks(v)),
+    }
+}
+
+pub(super) fn show_lb(call: &Call<'_>, op: &mut dyn Operator) -> Answer {
+    call.show(op.lb(call.value(0)), text::lb)
+}
+
+pub(super) fn show_flow(call: &Call<'_>, op: &mut dyn Operator) -> Answer {
+    let Ok(source) = call.required(1).parse::<IpAddr>() else {
+        return refused(format_args!("{} is not an IP address", quoted(call.required(1))));
+    };
+    let Some(port) = number(call.required(2)).and_then(|n| u16::try_from(n).ok()) else {
+        return refused(format_args!(
+            "source port {} is not a number from 0 to 65535",
+            quoted(call.required(2))
+        ));
+    };
+    call.show(op.flow(call.required(0), source, port), text::flow)
+}
+
+pub(super) fn set_backend(call: &Call<'_>, op: &mut dyn Operator) -> Answer {
+    let word = call.required(1);
+    let names = VERBS.map(BackendVerb::as_str);
+    let verb = match keyword(word, &names) {
+        Keyword::One(k) => VERBS.into_iter().find(|v| v.as_str() == k),
+        Keyword::Many(list) => {
+            return refused(format_args!("ambiguous word {} ({})", quoted(word), list.join(", ")));
+        }
+        Keyword::None => None,
+    };
+    match verb {
+        Some(verb) => done(op.set_backend(call.required(0), verb)),
+        None => refused(format_args!("unknown verb {} (one of: {})", quoted(word), names.join(", "))),
+    }
+}
+
+pub(super) fn set_frontend(call: &Call<'_>, op: &mut dyn Operator) -> Answer {
+    let word = call.required(3);
+    let weight = if !word.is_empty() && "default".starts_with(word) {
+        None
+    } else {
+        match number(word).and_then(|n| u8::try_from(n).ok()).filter(|n| *n <= 100) {
+            Some(n) => Some(n),
+            None => {
+                return refused(format_args!(
+                    "weight {} is not a number from 0 to 100, nor `default`",
+                    quoted(word)
+                ));
+            }
+        }
+    };
+    let flush = call.args.keys.contains(&"flush");
+    done(op.set_weight(call.required(0), call.required(1), call.required(2), weight, flush))
+}
+
+pub(super) fn probe(call: &Call<'_>, op: &mut dyn Operator) -> Answer {
+    later(op.probe(call.required(0)), What::Probe)
+}
+
+pub(super) fn flush(call: &Call<'_>, op: &mut dyn Operator) -> Answer {
+    done(op.flush(call.required(0)))
+}
+
+pub(super) fn sync(call: &Call<'_>, op: &mut dyn Operator) -> Answer {
+    later(op.sync(call.value(0)), What::Sync)
+}
+
+pub(super) fn config_check(call: &Call<'_>, op: &mut dyn Operator) -> Answer {
+    later(op.config_check(call.value(0)), What::Check)
+}
+
+pub(super) fn config_reload(_: &Call<'_>, op: &mut dyn Operator) -> Answer {
+    later(op.config_reload(), What::Reload)
+}
+
+/// Lines that ask for help are answered before the table is searched; this is for its completeness.
+pub(super) fn help(_: &Call<'_>, _: &mut dyn Operator) -> Answer {
+    Answer::Done(super::help::reply(&[]))
+}
+
+/// Digits alone: no sign, no blank.
+fn number(word: &str) -> Option<u32> {
+    if word.bytes().all(|b| b.is_ascii_digit()) { word.parse().ok() } else { None }
+}

@@ -1,0 +1,89 @@
+//! `show status`, `show version`
+
+use super::super::layout::{field, wrap};
+use super::super::when;
+use super::{list, or_dash};
+use crate::control::view::{LbStatusView, ProberView, StatusView, VersionView};
+
+/// What needs an operator's hand comes first.
+pub(in super::super) fn status(v: &StatusView, now: u64) -> String {
+    let mut out = String::new();
+    let o = &mut out;
+    field(o, "state", &v.state);
+    if let Some(r) = &v.reason {
+        field(o, "reason", r);
+    }
+    if let Some(u) = &v.lb.unavailable {
+        field(o, "lb unavailable", u);
+    }
+    if !v.lb.failing.is_empty() {
+        field(o, "lb failing", list(&v.lb.failing));
+    }
+    if !v.prober.running {
+        field(o, "prober", "not running");
+    }
+    field(o, "frontends", by_state(&v.frontends));
+    field(o, "backends", by_state(&v.backends));
+    field(o, "uptime", when::span(v.uptime_ms));
+    field(o, "config", &v.config_path);
+    field(o, "config loaded", v.config_loaded_ms.map_or_else(|| "never".into(), |t| when::at(t, now)));
+    for e in &v.config_errors {
+        field(o, "config error", e);
+    }
+    for w in &v.config_warnings {
+        field(o, "config warning", w);
+    }
+    lb(o, &v.lb, now);
+    prober(o, &v.prober);
+    out
+}
+
+fn lb(o: &mut String, lb: &LbStatusView, now: u64) {
+    field(o, "lb", &lb.kind);
+    field(o, "lb last sync", lb.last_sync_ms.map_or_else(|| "never".into(), |t| when::at(t, now)));
+    field(o, "lb syncs", lb.syncs);
+    let times = if lb.calls == 0 {
+        String::new()
+    } else {
+        format!(", mean {}, longest {}", when::latency(lb.call_mean_us), when::latency(lb.call_max_us))
+    };
+    field(o, "lb calls", format!("{}, failed {}{times}", lb.calls, lb.failures));
+}
+
+fn prober(o: &mut String, p: &ProberView) {
+    if p.running {
+        let beat = p
+            .last_beat_ms_ago
+            .map_or_else(|| "no beat yet".into(), |ms| format!("beat {} ago", when::span(ms)));
+        field(o, "prober", format!("running, {beat}"));
+    }
+    field(o, "netns", p.netns.as_deref().unwrap_or("-"));
+    field(o, "probes", format!("{} done, {} in flight, {} waiting", p.probes, p.in_flight, p.waiting));
+    let worst = if p.late == 0 { String::new() } else { format!(", at most {}", when::span(p.latest_ms)) };
+    field(o, "late starts", format!("{}{worst}", p.late));
+    field(o, "main stalls", p.main_stalls);
+    let results: Vec<String> = p.results.iter().map(|(code, n)| format!("{code} {n}")).collect();
+    field(o, "results", list(&results));
+}
+
+/// `5: 3 up, 2 down`
+fn by_state(counts: &[(String, usize)]) -> String {
+    let total: usize = counts.iter().map(|(_, n)| n).sum();
+    let parts: Vec<String> = counts.iter().map(|(state, n)| format!("{n} {state}")).collect();
+    if parts.is_empty() { total.to_string() } else { format!("{total}: {}", list(&parts)) }
+}
+
+pub(in super::super) fn version(v: &VersionView) -> String {
+    let mut out = String::new();
+    let o = &mut out;
+    field(o, "maglev", &v.maglev);
+    field(o, "built for VPP", or_dash(v.built_for.as_deref()));
+    field(o, "running in VPP", or_dash(v.running_in.as_deref()));
+    if !v.lb_messages.is_empty() {
+        out.push_str("messages of lb\n");
+        for m in &v.lb_messages {
+            out.push_str(&wrap(m, 2, 6));
+        }
+    }
+    out
+}

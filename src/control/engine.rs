@@ -1,0 +1,449 @@
+//! Drives the controller: clocks, threads and `lb` in, orders and calls out. One turn never blocks, and asks `lb`
+//! for one thing at most, so that VPP's workers run between two.
+
+use std::io;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::controller::Controller;
+use super::event::{Event, LogLevel};
+use super::loader::{Hook, Loaded, Loader, Purpose};
+use super::operator::*;
+use super::programmer::{LbAnswer, LbRequest};
+use super::show::{micros, millis};
+use super::view::*;
+use crate::clock;
+use crate::lb::{LbError, LoadBalancer};
+use crate::probe::{Prober, ProberOptions};
+use crate::time::{Now, Time};
+
+/// A dead prober is started again at most once in so long.
+const RESTART: Duration = Duration::from_secs(60);
+/// Both threads are joined within this at the end, together.
+const STOP: Duration = Duration::from_millis(450);
+
+/// Where lines for the log go.
+pub type Log = Box<dyn FnMut(LogLevel, &str)>;
+
+/// How to start.
+pub struct EngineOptions {
+    /// The YAML file.
+    pub config_path: PathBuf,
+    /// CPUs for our threads; none: those the process may use.
+    pub probe_cpus: Option<Vec<usize>>,
+    /// Run first in each of our threads.
+    pub thread_init: Option<Hook>,
+    /// Called by our threads when the engine should take a turn.
+    pub wake: Hook,
+    /// Takes the log.
+    pub log: Log,
+    /// For `show version`.
+    pub version: VersionView,
+}
+
+/// What a turn left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Turn {
+    /// Until the next deadline; none: until woken.
+    pub next: Option<Duration>,
+    /// There is more to do: take another turn at once, after letting workers run.
+    pub busy: bool,
+}
+
+/// Calls to `lb` so far.
+#[derive(Clone, Copy, Debug, Default)]
+struct Calls {
+    count: u64,
+    total: Duration,
+    longest: Duration,
+}
+
+/// The control plane, running.
+pub struct Engine {
+    controller: Controller,
+    lb: Box<dyn LoadBalancer>,
+    prober: Option<Prober>,
+    prober_born: Time,
+    loader: Loader,
+    /// A check or reload is under way.
+    loading: bool,
+    options: EngineOptions,
+    started: Time,
+    calls: Calls,
+}
+
+impl Engine {
+    /// Starts the threads and asks for the configuration.
+    ///
+    /// # Errors
+    /// The system has no thread or descriptor to give.
+    pub fn start(options: EngineOptions, lb: Box<dyn LoadBalancer>) -> io::Result<Engine> {
+        let now = clock::now();
+        let loader = Loader::spawn(options.thread_init.clone(), options.wake.clone())?;
+        let prober = Some(spawn_prober(&options)?);
+        loader.request(options.config_path.clone(), Purpose::Start);
+        let mut controller = Controller::new(now, now.wall_ms ^ now.mono.0);
+        controller.programmer.set_threads(lb.threads());
+        let mut engine = Engine {
+            controller,
+            lb,
+            prober,
+            prober_born: now.mono,
+            loader,
+            loading: true,
+            options,
+            started: now.mono,
+            calls: Calls::default(),
+        };
+        if let Some(why) = engine.lb.unavailable() {
+            engine.controller.without_lb();
+            engine.log(&Event::Engine { text: format!("programs nothing: {why}"), level: LogLevel::Error });
+        }
+        Ok(engine)
+    }
+
+    /// One turn: takes results, runs the controller, asks `lb` for one thing at most.
+    pub fn turn(&mut self) -> Turn {
+        let now = clock::now();
+        while let Some(told) = self.prober.as_ref().and_then(Prober::try_recv) {
+            self.controller.told(now, told);
+        }
+        while let Some(loaded) = self.loader.try_recv() {
+            self.loaded(now, loaded);
+        }
+        self.revive(now);
+        self.controller.poll(now);
+        self.flush_out();
+        let asked = self.ask_lb(now);
+        self.flush_out();
+        if asked {
+            return Turn { next: Some(Duration::ZERO), busy: true };
+        }
+        let next = match self.controller.deadline() {
+            Time::MAX => None,
+            at => Some(at.since(clock::mono())),
+        };
+        Turn { next, busy: false }
+    }
+
+    /// No probes, no changes, no calls to `lb` from now on.
+    pub fn freeze(&mut self, why: &str) {
+        self.controller.freeze(why);
+        self.flush_out();
+    }
+
+    /// Ends the threads, within a second; `lb` stays as it is. False when one did not end in time.
+    pub fn stop(mut self) -> bool {
+        let prober = self.prober.take().is_none_or(|p| p.stop(STOP));
+        self.loader.stop(STOP) && prober
+    }
+
+    /// The controller, to look at.
+    pub fn controller(&self) -> &Controller {
+        &self.controller
+    }
+
+    fn ask_lb(&mut self, now: Now) -> bool {
+        let Some(request) = self.controller.next_lb(now) else { return false };
+        let answer = self.timed(|lb| match request {
+            LbRequest::Settings => LbAnswer::Settings(lb.settings()),
+            LbRequest::Vips => LbAnswer::Vips(lb.vips()),
+            LbRequest::Servers(vip) => LbAnswer::Servers(lb.servers(&vip)),
+            LbRequest::Apply(ops) => LbAnswer::Apply(lb.apply(&ops)),
+        });
+        self.controller.lb_answer(clock::now(), answer);
+        true
+    }
+
+    fn timed<T>(&mut self, call: impl FnOnce(&mut dyn LoadBalancer) -> T) -> T {
+        let before = clock::mono();
+        let answer = call(self.lb.as_mut());
+        let took = clock::mono().since(before);
+        self.calls.count += 1;
+        self.calls.total += took;
+        self.calls.longest = self.calls.longest.max(took);
+        answer
+    }
+
+    fn loaded(&mut self, now: Now, loaded: Loaded) {
+        let path = loaded.path.display().to_string();
+        let ticket = match loaded.purpose {
+            Purpose::Start => None,
+            Purpose::Check(t) | Purpose::Reload(t) => Some(t),
+        };
+        let apply = !matches!(loaded.purpose, Purpose::Check(_));
+        self.loading = false;
+        let mut view = ConfigView {
+            path: path.clone(),
+            ok: loaded.result.is_ok(),
+            applied: false,
+            errors: Vec::new(),
+            warnings: Vec::new(),
+            summary: String::new(),
+        };
+        match loaded.result {
+            Ok((config, warnings)) => {
+                view.warnings.clone_from(&warnings);
+                view.summary = format!(
+                    "{} healthchecks, {} backends, {} frontends",
+                    config.healthchecks.len(),
+                    config.backends.len(),
+                    config.frontends.len()
+                );
+                if apply {
+                    view.summary = self.controller.apply(now, config, &path, warnings).to_string();
+                    view.applied = true;
+                }
+            }
+            Err(errors) => {
+                view.errors.clone_from(&errors);
+                if apply {
+                    self.controller.config_failed(&path, errors);
+                }
+            }
+        }
+        if let Some(t) = ticket {
+            self.controller.finish(now, t, Finished::Config(view));
+        }
+    }
+
+    /// A prober that has died is started again, at most once a minute.
+    fn revive(&mut self, now: Now) {
+        if self.prober.as_ref().is_some_and(Prober::alive) || now.mono.since(self.prober_born) < RESTART {
+            return;
+        }
+        self.prober_born = now.mono;
+        match spawn_prober(&self.options) {
+            Ok(p) => {
+                self.prober = Some(p);
+                self.log(&Event::Engine {
+                    text: "the prober had died and was started again".into(),
+                    level: LogLevel::Error,
+                });
+                self.controller.prober_restarted(now);
+            }
+            Err(e) => self.log(&Event::Engine {
+                text: format!("the prober has died and cannot be started again: {e}"),
+                level: LogLevel::Error,
+            }),
+        }
+    }
+
+    fn flush_out(&mut self) {
+        while let Some(order) = self.controller.next_order() {
+            if let Some(p) = &self.prober {
+                p.send(order);
+            }
+        }
+        while let Some(event) = self.controller.next_event() {
+            self.log(&event);
+        }
+    }
+
+    fn log(&mut self, event: &Event) {
+        (self.options.log)(event.level(), &event.to_string());
+    }
+
+    fn load(&mut self, path: PathBuf, purpose: Purpose) -> Result<(), VerbError> {
+        if self.loading {
+            return Err(VerbError::Refused("another load is under way; try again".into()));
+        }
+        self.loading = true;
+        self.loader.request(path, purpose);
+        Ok(())
+    }
+}
+
+fn spawn_prober(options: &EngineOptions) -> io::Result<Prober> {
+    Prober::spawn(ProberOptions {
+        cpus: options.probe_cpus.clone(),
+        thread_init: options.thread_init.clone(),
+        wake: Some(options.wake.clone()),
+    })
+}
+
+impl Operator for Engine {
+    fn status(&self) -> StatusView {
+        let now = clock::now();
+        let mut s = self.controller.status(now);
+        s.uptime_ms = millis(now.mono.since(self.started));
+        s.config_path = self.options.config_path.display().to_string();
+        s.lb.kind = self.lb.kind().to_owned();
+        s.lb.unavailable = self.lb.unavailable();
+        s.lb.calls = self.calls.count;
+        s.lb.call_max_us = micros(self.calls.longest);
+        s.lb.call_mean_us = micros(self.calls.total).checked_div(self.calls.count).unwrap_or(0);
+        s.prober.running = self.prober.as_ref().is_some_and(Prober::alive);
+        s
+    }
+
+    fn version(&self) -> VersionView {
+        self.options.version.clone()
+    }
+
+    fn config_yaml(&self) -> Result<String, VerbError> {
+        match self.controller.config() {
+            Some(c) => Ok(crate::config::to_yaml(c)),
+            None => Err(VerbError::Refused("no configuration is loaded".into())),
+        }
+    }
+
+    fn frontends(&self) -> Vec<FrontendView> {
+        self.controller.frontend_views()
+    }
+
+    fn frontend(&mut self, name: &str) -> Result<FrontendView, VerbError> {
+        let mut view = self.controller.frontend(name)?;
+        if view.programmed && self.lb.unavailable().is_none() {
+            let vip = self.controller.vip_of(name)?;
+            let servers = self.timed(|lb| lb.servers(&vip)).unwrap_or_default();
+            for b in view.pools.iter_mut().flat_map(|p| &mut p.backends) {
+                b.buckets = servers.iter().find(|s| s.address.to_string() == b.address).map(|s| s.buckets);
+            }
+        }
+        Ok(view)
+    }
+
+    fn backends(&self) -> Vec<BackendView> {
+        self.controller.backend_views()
+    }
+
+    fn backend(&self, name: &str) -> Result<BackendView, VerbError> {
+        self.controller.backend(name)
+    }
+
+    fn healthchecks(&self) -> Vec<HealthcheckView> {
+        self.controller.healthcheck_views()
+    }
+
+    fn healthcheck(&self, name: &str) -> Result<HealthcheckView, VerbError> {
+        self.controller.healthcheck(name)
+    }
+
+    fn lb(&mut self, frontend: Option<&str>) -> Result<LbView, VerbError> {
+        let only = match frontend {
+            Some(name) => Some(self.controller.vip_of(name)?),
+            None => None,
+        };
+        if let Some(why) = self.lb.unavailable() {
+            return Err(LbError::Unavailable(why).into());
+        }
+        let kind = self.lb.kind().to_owned();
+        let settings = self.timed(|lb| lb.settings())?;
+        let records = self.timed(|lb| lb.vips())?;
+        let mut vips = Vec::new();
+        for r in records {
+            let key = r.key();
+            if only.is_some() && key != only {
+                continue;
+            }
+            let servers = match &key {
+                Some(k) => self.timed(|lb| lb.servers(k))?,
+                None => Vec::new(),
+            };
+            vips.push(self.controller.lb_vip_view(&r, &servers));
+        }
+        Ok(LbView {
+            kind,
+            ip4_src: settings.ip4_src.to_string(),
+            ip6_src: settings.ip6_src.to_string(),
+            sticky_buckets_per_core: settings.sticky_buckets_per_core,
+            flow_timeout_s: settings.flow_timeout,
+            vips,
+        })
+    }
+
+    fn flow(
+        &mut self,
+        frontend: &str,
+        source: IpAddr,
+        port: u16,
+        destination_port: Option<u16>,
+    ) -> Result<FlowView, VerbError> {
+        let vip = self.controller.vip_of(frontend)?;
+        if let Some(why) = self.lb.unavailable() {
+            return Err(LbError::Unavailable(why).into());
+        }
+        self.programmed(frontend)?;
+        let servers = self.timed(|lb| lb.servers(&vip))?;
+        self.controller.flow_view(frontend, &servers, source, port, destination_port)
+    }
+
+    fn set_backend(&mut self, name: &str, verb: BackendVerb) -> Result<Done, VerbError> {
+        let done = self.controller.set_backend(clock::now(), name, verb);
+        self.flush_out();
+        done
+    }
+
+    fn set_weight(
+        &mut self,
+        frontend: &str,
+        pool: &str,
+        backend: &str,
+        weight: Option<u8>,
+        flush: bool,
+    ) -> Result<Done, VerbError> {
+        let done = self.controller.set_weight(clock::now(), frontend, pool, backend, weight, flush);
+        self.flush_out();
+        done
+    }
+
+    fn flush(&mut self, frontend: &str) -> Result<Done, VerbError> {
+        let vip = self.controller.vip_of(frontend)?;
+        if let Some(why) = self.lb.unavailable() {
+            return Err(LbError::Unavailable(why).into());
+        }
+        self.programmed(frontend)?;
+        // lb flushes at random when the VIP is not there: ask it, not our memory.
+        if !self.timed(|lb| lb.vips())?.iter().any(|r| r.key() == Some(vip)) {
+            return Err(LbError::NoSuchEntry.into());
+        }
+        let ops = [crate::lb::Op::FlushVip { vip }];
+        self.timed(|lb| lb.apply(&ops)).into_iter().collect::<Result<Vec<()>, _>>()?;
+        self.controller.flushed(&vip);
+        self.log(&Event::Operator { text: format!("flush frontend {frontend}") });
+        Ok(Done { changed: true, text: format!("frontend `{frontend}` flushed") })
+    }
+
+    fn probe(&mut self, backend: &str) -> Result<Ticket, VerbError> {
+        let ticket = self.controller.probe(clock::now(), backend);
+        self.flush_out();
+        ticket
+    }
+
+    fn sync(&mut self, frontend: Option<&str>) -> Result<Ticket, VerbError> {
+        let unavailable = self.lb.unavailable();
+        self.controller.sync(clock::now(), frontend, unavailable)
+    }
+
+    fn config_check(&mut self, path: Option<&str>) -> Result<Ticket, VerbError> {
+        let ticket = self.controller.ticket();
+        let path = path.map_or_else(|| self.options.config_path.clone(), PathBuf::from);
+        self.load(path, Purpose::Check(ticket))?;
+        Ok(ticket)
+    }
+
+    fn config_reload(&mut self) -> Result<Ticket, VerbError> {
+        let ticket = self.controller.ticket();
+        self.load(self.options.config_path.clone(), Purpose::Reload(ticket))?;
+        Ok(ticket)
+    }
+
+    fn take(&mut self, ticket: Ticket) -> Option<Finished> {
+        self.controller.take(ticket)
+    }
+
+    fn names(&self, kind: NameKind) -> Vec<String> {
+        self.controller.names(kind)
+    }
+}
+
+impl Engine {
+    fn programmed(&self, frontend: &str) -> Result<(), VerbError> {
+        if self.controller.frontend(frontend)?.programmed {
+            return Ok(());
+        }
+        Err(VerbError::Refused(format!("frontend `{frontend}` is not programmed yet")))
+    }
+}

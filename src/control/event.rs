@@ -1,0 +1,178 @@
+//! What the controller has to tell: one line each, in the log and to whoever watches.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use crate::Name;
+use crate::balance::FrontendState;
+use crate::health::State;
+
+/// As VPP's log has them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LogLevel {
+    /// For developers.
+    Debug,
+    /// The course of things.
+    Info,
+    /// What an operator should see.
+    Notice,
+    /// Something is not as it should be.
+    Warning,
+    /// Something does not work.
+    Error,
+}
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Event {
+    Backend {
+        backend: Name,
+        from: Option<State>,
+        to: State,
+        code: &'static str,
+        detail: Cow<'static, str>,
+    },
+    Frontend {
+        frontend: Name,
+        from: FrontendState,
+        to: FrontendState,
+        /// Name of the active pool.
+        pool: Name,
+    },
+    /// The active pool is another.
+    Failover {
+        frontend: Name,
+        from: Name,
+        to: Name,
+    },
+    /// `lb` was written to, or refused.
+    LbSync {
+        text: String,
+        failed: bool,
+    },
+    /// An operator's verb that changed something.
+    Operator {
+        text: String,
+    },
+    ConfigReload {
+        text: String,
+        ok: bool,
+    },
+    /// `SOCKERR`, once a minute.
+    ProbeFault {
+        backend: Name,
+        detail: Cow<'static, str>,
+        count: u64,
+    },
+    /// Frozen or thawed, stalled, idle.
+    Engine {
+        text: String,
+        level: LogLevel,
+    },
+}
+
+impl Event {
+    /// How loud.
+    pub fn level(&self) -> LogLevel {
+        match self {
+            Event::Backend { to: State::Down, .. } => LogLevel::Warning,
+            Event::Frontend { to: FrontendState::Down, .. } => LogLevel::Warning,
+            Event::Backend { .. }
+            | Event::Frontend { .. }
+            | Event::Failover { .. }
+            | Event::Operator { .. } => LogLevel::Notice,
+            Event::LbSync { failed, .. } => {
+                if *failed {
+                    LogLevel::Error
+                } else {
+                    LogLevel::Info
+                }
+            }
+            Event::ConfigReload { ok, .. } => {
+                if *ok {
+                    LogLevel::Notice
+                } else {
+                    LogLevel::Error
+                }
+            }
+            Event::ProbeFault { .. } => LogLevel::Warning,
+            Event::Engine { level, .. } => *level,
+        }
+    }
+}
+
+/// `key=value` with quotes around what has spaces, quotes or nothing in it.
+struct Quoted<'a>(&'a str);
+
+impl fmt::Display for Quoted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.0)
+    }
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Event::Backend { backend, from, to, code, detail } => {
+                let from = from.map_or("-", State::as_str);
+                write!(f, "backend-transition backend={backend} from={from} to={} code={code}", to.as_str())?;
+                if detail.is_empty() { Ok(()) } else { write!(f, " detail={}", Quoted(detail)) }
+            }
+            Event::Frontend { frontend, from, to, pool } => write!(
+                f,
+                "frontend-transition frontend={frontend} from={} to={} pool={pool}",
+                from.as_str(),
+                to.as_str()
+            ),
+            Event::Failover { frontend, from, to } => {
+                write!(f, "frontend-failover frontend={frontend} from={from} to={to}")
+            }
+            Event::LbSync { text, .. } => write!(f, "lb-sync {text}"),
+            Event::Operator { text } => write!(f, "operator {text}"),
+            Event::ConfigReload { text, .. } => write!(f, "config-reload {text}"),
+            Event::ProbeFault { backend, detail, count } => {
+                write!(
+                    f,
+                    "probe-fault backend={backend} code=SOCKERR count={count} detail={}",
+                    Quoted(detail)
+                )
+            }
+            Event::Engine { text, .. } => write!(f, "engine {text}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_as_scripts_expect_them() {
+        let e = Event::Backend {
+            backend: "nginx0".into(),
+            from: Some(State::Up),
+            to: State::Down,
+            code: "L7STS",
+            detail: "HTTP 503".into(),
+        };
+        assert_eq!(
+            e.to_string(),
+            r#"backend-transition backend=nginx0 from=up to=down code=L7STS detail="HTTP 503""#
+        );
+        let e = Event::Backend {
+            backend: "a".into(),
+            from: None,
+            to: State::Unknown,
+            code: "start",
+            detail: "".into(),
+        };
+        assert_eq!(e.to_string(), "backend-transition backend=a from=- to=unknown code=start");
+        let e = Event::ProbeFault { backend: "a".into(), detail: "no \"x\"\n".into(), count: 3 };
+        assert_eq!(
+            e.to_string(),
+            r#"probe-fault backend=a code=SOCKERR count=3 detail="no \"x\"\n""#,
+            "nothing that a peer sends can break a line"
+        );
+    }
+}

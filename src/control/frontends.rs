@@ -1,0 +1,111 @@
+//! The frontends the controller knows: who is in them, what the rule makes of it, when they may be programmed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::backends::Backends;
+use super::schedule::Slot;
+use crate::Name;
+use crate::balance::{FrontendState, Member, Shares, weigh};
+use crate::config::Frontend;
+use crate::health::State;
+use crate::time::Time;
+
+/// One backend in one pool.
+#[derive(Clone, Debug)]
+pub struct Seat {
+    /// Which backend.
+    pub slot: Slot,
+    /// Index of the pool.
+    pub pool: usize,
+    /// As configured.
+    pub configured: u8,
+    /// The operator's word, with the configured weight it overrode.
+    pub overridden: Option<u8>,
+}
+
+impl Seat {
+    /// The weight that counts, before any state.
+    pub fn weight(&self) -> u8 {
+        self.overridden.unwrap_or(self.configured)
+    }
+}
+
+/// One frontend.
+#[derive(Debug)]
+pub struct Entry {
+    /// As configured.
+    pub config: Arc<Frontend>,
+    /// Pools in order, names sorted within.
+    pub seats: Vec<Seat>,
+    /// What the rule made of the seats last, in their order.
+    pub shares: Shares,
+    /// Name of the pool that was active then.
+    pub active: Name,
+    /// Its own state.
+    pub state: FrontendState,
+    /// False until its backends are known, or the start-up delay is over; then true for good.
+    pub open: bool,
+    /// Not programmed before, whatever is known.
+    pub not_before: Time,
+    /// Programmed then, even if some backend is still unknown.
+    pub at_latest: Time,
+    /// Servers that left the configuration stay in `lb` until these are known, or [`Entry::hold_until`].
+    pub newcomers: Vec<Slot>,
+    /// End of that wait.
+    pub hold_until: Time,
+    /// Servers whose flows the operator wants flushed once (`set … weight n flush`).
+    pub flush_once: BTreeSet<IpAddr>,
+}
+
+impl Entry {
+    /// The seats as the rule takes them.
+    pub fn members(&self, backends: &Backends) -> Vec<Member> {
+        self.seats
+            .iter()
+            .map(|s| Member {
+                pool: s.pool,
+                weight: s.weight(),
+                state: backends.get(s.slot).map_or(State::Removed, super::backends::Entry::state),
+            })
+            .collect()
+    }
+
+    /// Applies the rule. Answers the new shares and state without keeping them.
+    pub fn weigh(&self, backends: &Backends) -> (Shares, FrontendState) {
+        let members = self.members(backends);
+        let shares = weigh(&members, self.config.flush_on_down);
+        let state = FrontendState::of(&members, &shares);
+        (shares, state)
+    }
+
+    /// Whether it may be programmed: each backend known, or the delay over; never before the least delay.
+    pub fn may_open(&self, backends: &Backends, now: Time) -> bool {
+        now >= self.not_before && (now >= self.at_latest || self.known(backends))
+    }
+
+    /// Whether each of its backends has left `unknown`.
+    pub fn known(&self, backends: &Backends) -> bool {
+        self.seats.iter().all(|s| backends.get(s.slot).is_none_or(|b| b.state() != State::Unknown))
+    }
+
+    /// Whether servers that left the configuration are still wanted in `lb`.
+    pub fn holds(&self, backends: &Backends, now: Time) -> bool {
+        now < self.hold_until
+            && self.newcomers.iter().any(|s| backends.get(*s).is_some_and(|b| b.state() == State::Unknown))
+    }
+
+    /// Name of a pool.
+    pub fn pool_name(&self, pool: usize) -> Name {
+        self.config.pools.get(pool).map_or_else(|| "-".into(), |p| p.name.clone())
+    }
+
+    /// Backends that carry weight now.
+    pub fn serving(&self) -> usize {
+        self.shares.members.iter().filter(|s| s.weight > 0).count()
+    }
+}
+
+/// All frontends, by name.
+pub type Frontends = BTreeMap<Name, Entry>;

@@ -1,0 +1,250 @@
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use crate::control::controller::Controller;
+use crate::control::programmer::{LbAnswer, LbRequest};
+use crate::control::{Finished, Ticket};
+use crate::lb::embedded::Embedded;
+use crate::lb::{LoadBalancer, Op, VipKey};
+use crate::probe::{Code, Job, Order, Outcome, ProbeId, Report, Told};
+use crate::time::{Now, Time};
+
+/// How an address answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Net {
+    /// Passes after 1 ms.
+    Good,
+    /// Refuses after 1 ms.
+    Refused,
+    /// Never answers: fails when the timeout is over.
+    Silent,
+    /// Our own fault.
+    Fault,
+}
+
+/// A probe that was started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Started {
+    pub at: Time,
+    pub address: IpAddr,
+}
+
+pub struct Lab {
+    pub c: Controller,
+    pub lb: Embedded,
+    pub now: Time,
+    pub net: BTreeMap<IpAddr, Net>,
+    pub log: Vec<(Time, String)>,
+    pub started: Vec<Started>,
+    /// Orders other than probes and cancels.
+    pub configured: Vec<Order>,
+    /// (time, id) → report.
+    coming: BTreeMap<(Time, ProbeId), Report>,
+    next_beat: Time,
+    pub beats: bool,
+    /// What was written to `lb`, when.
+    pub writes: Vec<(Time, Op)>,
+    /// Requests of any kind.
+    pub asked: usize,
+}
+
+pub const START: Time = Time::from_millis(1000);
+
+impl Lab {
+    /// A controller with this configuration, applied at [`START`]; every address is good.
+    pub fn new(yaml: &str) -> Lab {
+        let mut lab = Lab::idle();
+        lab.load(yaml);
+        lab
+    }
+
+    pub fn idle() -> Lab {
+        let now = START;
+        Lab {
+            c: Controller::new(wall(now), 7),
+            lb: Embedded::new(),
+            now,
+            net: BTreeMap::new(),
+            log: Vec::new(),
+            started: Vec::new(),
+            configured: Vec::new(),
+            coming: BTreeMap::new(),
+            next_beat: now,
+            beats: true,
+            writes: Vec::new(),
+            asked: 0,
+        }
+    }
+
+    pub fn wall(&self) -> Now {
+        wall(self.now)
+    }
+
+    pub fn load(&mut self, yaml: &str) {
+        let parsed = crate::config::parse(yaml).unwrap_or_else(|e| panic!("{e:?}\n{yaml}"));
+        let now = self.wall();
+        self.c.apply(now, parsed.config, "test.yaml", Vec::new());
+        self.drain();
+    }
+
+    pub fn net(&mut self, address: &str, net: Net) {
+        self.net.insert(ip(address), net);
+    }
+
+    /// Runs for so many milliseconds.
+    pub fn run(&mut self, ms: u64) {
+        let until = self.now + Duration::from_millis(ms);
+        let mut turns = 0u32;
+        loop {
+            turns += 1;
+            assert!(turns < 2_000_000, "the controller does not come to rest");
+            self.turn();
+            let report = self.coming.keys().next().map_or(Time::MAX, |(t, _)| *t);
+            let beat = if self.beats { self.next_beat } else { Time::MAX };
+            let deadline = self.c.deadline();
+            let next = report.min(beat).min(deadline).max(self.now);
+            if next > until {
+                break;
+            }
+            self.now = next;
+        }
+        self.now = until;
+        self.turn();
+    }
+
+    /// What the engine does in a turn, and again until nothing is asked.
+    pub fn turn(&mut self) {
+        if self.beats && self.next_beat <= self.now {
+            self.next_beat = self.now + Duration::from_secs(1);
+            let now = self.wall();
+            self.c.told(now, Told::Beat { at: self.now, in_flight: 0, waiting: 0 });
+        }
+        while let Some(entry) = self.coming.first_entry().filter(|e| e.key().0 <= self.now) {
+            let report = entry.remove();
+            let now = self.wall();
+            self.c.told(now, Told::Report(report));
+        }
+        let now = self.wall();
+        self.c.poll(now);
+        self.drain();
+        self.lb.set_now(self.now);
+        let mut asked = 0;
+        while self.ask() {
+            asked += 1;
+            assert!(asked < 100_000, "lb is asked without end");
+            self.drain();
+        }
+    }
+
+    /// One request to `lb`.
+    pub fn ask(&mut self) -> bool {
+        let now = self.wall();
+        let Some(request) = self.c.next_lb(now) else { return false };
+        self.asked += 1;
+        let answer = match request {
+            LbRequest::Settings => LbAnswer::Settings(self.lb.settings()),
+            LbRequest::Vips => LbAnswer::Vips(self.lb.vips()),
+            LbRequest::Servers(vip) => LbAnswer::Servers(self.lb.servers(&vip)),
+            LbRequest::Apply(ops) => {
+                self.writes.extend(ops.iter().map(|op| (self.now, *op)));
+                LbAnswer::Apply(self.lb.apply(&ops))
+            }
+        };
+        self.c.lb_answer(now, answer);
+        true
+    }
+
+    pub fn drain(&mut self) {
+        while let Some(order) = self.c.next_order() {
+            match order {
+                Order::Probe(job) => self.probe(job),
+                Order::Cancel(id) => self.coming.retain(|(_, i), _| *i != id),
+                other @ (Order::Configure { .. } | Order::Stop) => self.configured.push(other),
+            }
+        }
+        while let Some(event) = self.c.next_event() {
+            self.log.push((self.now, event.to_string()));
+        }
+    }
+
+    fn probe(&mut self, job: Job) {
+        self.started.push(Started { at: self.now, address: job.address });
+        let (after, code, detail) = match self.net.get(&job.address).copied().unwrap_or(Net::Good) {
+            Net::Good => (Duration::from_millis(1), Code::L4Ok, ""),
+            Net::Refused => (Duration::from_millis(1), Code::L4Con, "connection refused"),
+            Net::Silent => (job.check.timeout, Code::L4Tout, ""),
+            Net::Fault => (Duration::from_millis(1), Code::SockErr, "no route to host"),
+        };
+        let finished = self.now + after;
+        let outcome = Outcome { code, detail: detail.into() };
+        let report = Report { id: job.id, started: self.now, finished, outcome };
+        self.coming.insert((finished, job.id), report);
+    }
+
+    pub fn state(&self, backend: &str) -> String {
+        self.c.backend(backend).unwrap().display
+    }
+
+    pub fn take(&mut self, ticket: Ticket) -> Finished {
+        self.c.take(ticket).expect("the answer is there")
+    }
+
+    /// `address=weight` of each server of a VIP.
+    pub fn weights(&mut self, vip: &str, port: u16) -> String {
+        let vip = vip_tcp(vip, port);
+        let mut all: Vec<_> = self.lb.servers(&vip).unwrap();
+        all.sort_by_key(|s| s.address);
+        let all = all.iter().map(|s| format!("{}={}", s.address, s.weight));
+        all.collect::<Vec<_>>().join(" ")
+    }
+
+    /// The writes since the last call, as text.
+    pub fn take_writes(&mut self) -> Vec<String> {
+        self.writes.drain(..).map(|(_, op)| op.to_string()).collect()
+    }
+
+    /// The log lines since the last call that contain a word.
+    pub fn take_log(&mut self, word: &str) -> Vec<String> {
+        let all = std::mem::take(&mut self.log);
+        all.into_iter().map(|(_, l)| l).filter(|l| l.contains(word)).collect()
+    }
+
+    /// Starts of probes to an address, in milliseconds after [`START`].
+    pub fn starts(&self, address: &str) -> Vec<u64> {
+        let a = ip(address);
+        self.started.iter().filter(|s| s.address == a).map(|s| (s.at.0 - START.0) / 1_000_000).collect()
+    }
+}
+
+pub fn ip(s: &str) -> IpAddr {
+    s.parse().unwrap()
+}
+
+pub fn vip_tcp(address: &str, port: u16) -> VipKey {
+    VipKey { address: ip(address), service: Some((crate::lb::Protocol::Tcp, port)) }
+}
+
+fn wall(mono: Time) -> Now {
+    Now { mono, wall_ms: 1_790_000_000_000 + mono.0 / 1_000_000 }
+}
+
+/// Two pools: a, b first, c second; interval 1 s, fast 200 ms, down 2 s, timeout 500 ms, rise 2, fall 3, no jitter.
+pub const BASIC: &str = "
+maglev:
+  vpp: {lb: {ipv4-src-address: 10.0.0.1, startup-max-delay: 10s}}
+  healthchecks:
+    tcp: {type: tcp, port: 80, interval: 1s, fast-interval: 200ms, down-interval: 2s, timeout: 500ms, jitter: 0}
+  backends:
+    a: {address: 10.1.0.1, healthcheck: tcp}
+    b: {address: 10.1.0.2, healthcheck: tcp}
+    c: {address: 10.1.0.3, healthcheck: tcp}
+  frontends:
+    web:
+      address: 192.0.2.1
+      protocol: tcp
+      port: 80
+      pools:
+        - {name: first, backends: {a: {}, b: {weight: 50}}}
+        - {name: second, backends: {c: {}}}
+";

@@ -1,0 +1,207 @@
+//! The operator's verbs.
+
+use super::controller::Controller;
+use super::event::Event;
+use super::operator::{BackendVerb, Done, Finished, NameKind, Ticket, VerbError};
+use super::view::SyncView;
+use crate::Name;
+use crate::health::{self, Change, State};
+use crate::lb::VipKey;
+use crate::nearest::nearest;
+use crate::time::Now;
+
+impl Controller {
+    /// `set backend <b> <verb>`
+    ///
+    /// # Errors
+    /// The name is unknown, or the verb is refused.
+    pub fn set_backend(&mut self, now: Now, name: &str, verb: BackendVerb) -> Result<Done, VerbError> {
+        let Some((slot, b)) = self.backends.find(name) else {
+            return Err(self.unknown(NameKind::Backend, name));
+        };
+        let before = b.state();
+        let (event, code) = match verb {
+            BackendVerb::Enable => (health::Event::Enable, "enabled"),
+            BackendVerb::Disable => (health::Event::Disable, "disabled"),
+            BackendVerb::Pause => (health::Event::Pause, "paused"),
+            BackendVerb::Resume => (health::Event::Resume, "resumed"),
+        };
+        let change = self
+            .transition(now, slot, event, code, "by the operator".into())
+            .map_err(|r| VerbError::Refused(format!("backend `{name}` {r}")))?;
+        match change {
+            Change::To { .. } => {
+                self.event(Event::Operator { text: format!("set backend {name} {}", verb.as_str()) });
+                Ok(Done { changed: true, text: format!("backend `{name}` {code}") })
+            }
+            Change::None => {
+                let text = match verb {
+                    BackendVerb::Disable => format!("backend `{name}` is disabled already"),
+                    BackendVerb::Pause => format!("backend `{name}` is paused already"),
+                    BackendVerb::Enable => {
+                        format!("backend `{name}` is not disabled ({}): nothing to do", before.as_str())
+                    }
+                    BackendVerb::Resume => {
+                        format!("backend `{name}` is not paused ({}): nothing to do", before.as_str())
+                    }
+                };
+                Ok(Done { changed: false, text })
+            }
+        }
+    }
+
+    /// `set frontend <f> pool <p> backend <b> weight <n>|default [flush]`
+    ///
+    /// # Errors
+    /// A name is unknown.
+    pub fn set_weight(
+        &mut self,
+        now: Now,
+        frontend: &str,
+        pool: &str,
+        backend: &str,
+        weight: Option<u8>,
+        flush: bool,
+    ) -> Result<Done, VerbError> {
+        let Some(f) = self.frontends.get(frontend) else {
+            return Err(self.unknown(NameKind::Frontend, frontend));
+        };
+        let name = f.config.name.clone();
+        let Some(p) = f.config.pools.iter().position(|p| &*p.name == pool) else {
+            let pools = f.config.pools.iter().map(|p| &*p.name);
+            return Err(unknown("pool", pool, pools));
+        };
+        let in_pool = f.config.pools.get(p).map(|p| &p.backends);
+        if !in_pool.is_some_and(|b| b.contains_key(backend)) {
+            let names = in_pool.into_iter().flatten().map(|(n, _)| &**n);
+            return Err(unknown("backend", backend, names));
+        }
+        let slot = self.backends.slot(backend);
+        let Some(f) = self.frontends.get_mut(&name) else { return Err(unknown("frontend", frontend, [])) };
+        let Some(seat) = f.seats.iter_mut().find(|s| s.pool == p && Some(s.slot) == slot) else {
+            return Err(unknown("backend", backend, []));
+        };
+        let before = seat.overridden;
+        seat.overridden = weight;
+        let changed = before != weight;
+        let configured = seat.configured;
+        if flush && let Some(address) = slot.and_then(|s| self.backends.get(s)).map(|b| b.config.address) {
+            f.flush_once.insert(address);
+        }
+        let what = match weight {
+            Some(w) => w.to_string(),
+            None => format!("default ({configured})"),
+        };
+        let to = format!("frontend `{frontend}` pool `{pool}` backend `{backend}` weight {what}");
+        if changed || flush {
+            let also = if flush { " flush" } else { "" };
+            let word = weight.map_or_else(|| "default".to_owned(), |w| w.to_string());
+            self.event(Event::Operator {
+                text: format!("set frontend {frontend} pool {pool} backend {backend} weight {word}{also}"),
+            });
+            self.reweigh(now, &name, flush);
+        }
+        let text = match (changed, flush) {
+            (true, false) => to,
+            (true, true) => format!("{to}, flows flushed"),
+            (false, true) => format!("{to} already, flows flushed"),
+            (false, false) => format!("{to} already: nothing to do"),
+        };
+        Ok(Done { changed: changed || flush, text })
+    }
+
+    /// `probe backend <b>`
+    ///
+    /// # Errors
+    /// The name is unknown, or there is nothing to probe.
+    pub fn probe(&mut self, now: Now, name: &str) -> Result<Ticket, VerbError> {
+        let Some((slot, b)) = self.backends.find(name) else {
+            return Err(self.unknown(NameKind::Backend, name));
+        };
+        if b.state() == State::Removed {
+            return Err(VerbError::Refused(format!("backend `{name}` {}", health::Refusal::Removed)));
+        }
+        if b.is_static() {
+            return Err(VerbError::Refused(format!("backend `{name}` has no healthcheck: it is static")));
+        }
+        if let Some(why) = self.frozen() {
+            return Err(VerbError::Refused(format!("frozen: {why}")));
+        }
+        let ticket = self.ticket();
+        self.probe_for(now, slot, ticket);
+        Ok(ticket)
+    }
+
+    /// `sync [frontend <f>]`
+    ///
+    /// # Errors
+    /// The name is unknown, or nothing can be programmed.
+    pub fn sync(
+        &mut self,
+        now: Now,
+        frontend: Option<&str>,
+        unavailable: Option<String>,
+    ) -> Result<Ticket, VerbError> {
+        let vip = match frontend {
+            Some(name) => Some(self.vip_of(name)?),
+            None => None,
+        };
+        if let Some(why) = unavailable {
+            return Err(VerbError::Refused(format!("lb cannot be programmed: {why}")));
+        }
+        if let Some(why) = self.frozen() {
+            return Err(VerbError::Refused(format!("frozen: {why}")));
+        }
+        if self.config.is_none() {
+            return Err(VerbError::Refused("no configuration is loaded".into()));
+        }
+        let ticket = self.ticket();
+        let addresses: Vec<_> = match vip {
+            Some(vip) => vec![vip.address],
+            None => self.frontends.values().map(|f| f.config.vip.address).collect(),
+        };
+        if addresses.is_empty() {
+            let none = SyncView { frontends: 0, writes: 0, failures: Vec::new() };
+            self.finish(now, ticket, Finished::Sync(none));
+        }
+        let count = if vip.is_some() { 1 } else { self.frontends.len() };
+        self.programmer.sync_for(ticket, &addresses, vip.is_none(), count);
+        Ok(ticket)
+    }
+
+    /// The VIP of a frontend.
+    ///
+    /// # Errors
+    /// The name is unknown.
+    pub fn vip_of(&self, name: &str) -> Result<VipKey, VerbError> {
+        self.frontends.get(name).map(|f| f.config.vip).ok_or_else(|| self.unknown(NameKind::Frontend, name))
+    }
+
+    /// The error for a name that is not known.
+    pub(super) fn unknown(&self, kind: NameKind, name: &str) -> VerbError {
+        let names = self.names(kind);
+        let word = match kind {
+            NameKind::Backend => "backend",
+            NameKind::Frontend => "frontend",
+            NameKind::Healthcheck => "healthcheck",
+        };
+        unknown(word, name, names.iter().map(String::as_str))
+    }
+
+    /// All names of a kind, sorted.
+    pub fn names(&self, kind: NameKind) -> Vec<String> {
+        let all = |n: &Name| n.to_string();
+        match kind {
+            NameKind::Backend => self.backends.names().map(all).collect(),
+            NameKind::Frontend => self.frontends.keys().map(all).collect(),
+            NameKind::Healthcheck => {
+                self.config.iter().flat_map(|c| c.healthchecks.keys()).map(all).collect()
+            }
+        }
+    }
+}
+
+fn unknown<'a>(kind: &'static str, name: &str, names: impl IntoIterator<Item = &'a str>) -> VerbError {
+    let nearest = nearest(name, names, 3).into_iter().map(str::to_owned).collect();
+    VerbError::Unknown { kind, name: name.to_owned(), nearest }
+}

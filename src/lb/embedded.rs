@@ -1,0 +1,265 @@
+//! An `lb` in memory: what VPP's `lb` plugin answers to each call, the new-flow tables it builds, and where it would
+//! send a packet. It forwards nothing. The standalone tool runs on it, and so do the tests, which can make it fail.
+//!
+//! It follows VPP's `lb.c` and `api.c` to their quirks, with two exceptions, where VPP would die: a table length or a
+//! bucket count of 0 is refused here, and so is a table longer than 65,536.
+
+mod pool;
+mod state;
+mod sticky;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeSet, VecDeque};
+use std::fmt;
+use std::net::IpAddr;
+
+use super::flow::Flow;
+use super::maglev::Table;
+use super::types::{AsRecord, LbError, LoadBalancer, Op, Settings, VipKey, VipRecord};
+use crate::time::Time;
+use state::{Id, Kind, State};
+
+/// Calls kept in the log.
+const LOG: usize = 65_536;
+
+/// One call, as the log has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// Counts [`LoadBalancer::apply`]s: calls of one number shared a barrier.
+    pub batch: u64,
+    /// What was asked.
+    pub op: Op,
+    /// What was answered.
+    pub answer: Result<(), LbError>,
+}
+
+/// A VIP's packet counters, as in VPP's stats segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Counters {
+    /// `packet from existing sessions`
+    pub next: u64,
+    /// `first session packet`
+    pub first: u64,
+    /// `untracked packet`: the bucket was full
+    pub untracked: u64,
+    /// `no server configured`: dropped
+    pub no_server: u64,
+}
+
+type Fault = Box<dyn FnMut(&Op) -> Option<LbError> + Send>;
+
+/// An `lb` in memory. Knows the time only as [`Embedded::set_now`] and [`Embedded::packet`] tell it; it is used for the
+/// lifetime of flows and of what was deleted.
+#[derive(Default)]
+pub struct Embedded {
+    state: State,
+    batch: u64,
+    log: VecDeque<Call>,
+    dumps: u64,
+    fail_next: (usize, Option<LbError>),
+    fail_dumps: (usize, Option<LbError>),
+    lose_answers: usize,
+    fault: Option<Fault>,
+    unavailable: Option<String>,
+}
+
+impl fmt::Debug for Embedded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Embedded").field("state", &self.state).finish_non_exhaustive()
+    }
+}
+
+impl Embedded {
+    /// An `lb` as VPP starts it: no VIPs, 1,024 buckets, 40 s, all-ones source addresses.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Tells the time. What was deleted and has no flows left is forgotten by and by, as `lb` does once a minute.
+    pub fn set_now(&mut self, now: Time) {
+        self.state.set_now(now);
+    }
+
+    /// Where a packet goes, and remembers it as `lb` does: the server that the flow is kept on, else the new-flow
+    /// table's. None: dropped, for want of a server or because the VIP is not there (which counts nothing).
+    pub fn packet(&mut self, vip: &VipKey, flow: &Flow, now: Time) -> Option<IpAddr> {
+        self.state.set_now(now);
+        self.state.packet(Id::of(vip), flow)
+    }
+
+    /// The server that a new flow would get; changes nothing.
+    pub fn new_flow(&self, vip: &VipKey, flow: &Flow) -> Option<IpAddr> {
+        self.state.new_flow(Id::of(vip), flow)
+    }
+
+    /// A VIP's packet counters; none where there is no such VIP.
+    pub fn counters(&self, vip: &VipKey) -> Option<Counters> {
+        self.state.counters(Id::of(vip))
+    }
+
+    /// A VIP's new-flow table; none where there is no such VIP.
+    pub fn table(&self, vip: &VipKey) -> Option<&Table> {
+        self.state.table(Id::of(vip))
+    }
+
+    /// Live flows that a VIP keeps on a server, deleted ones included.
+    pub fn flows(&self, vip: &VipKey, server: IpAddr) -> usize {
+        self.state.flows(Id::of(vip), server)
+    }
+
+    /// Times that a VIP which was not there was flushed: `lb` answers 0 to that, and flushes at random.
+    pub fn stray_flushes(&self) -> u64 {
+        self.state.stray_flushes()
+    }
+
+    /// Does `op` as somebody else would: it is not logged and no fault that was asked for strikes it.
+    ///
+    /// # Errors
+    /// As `lb` has it.
+    pub fn meddle(&mut self, op: &Op) -> Result<(), LbError> {
+        self.state.apply(op)
+    }
+
+    /// Adds a VIP as somebody else would, of any kind: a prefix, any IP protocol, and with `encap` none a NAT one.
+    ///
+    /// # Errors
+    /// As `lb` has it.
+    pub fn meddle_vip(&mut self, vip: &VipRecord) -> Result<(), LbError> {
+        let kind = vip.encap.map_or(Kind::Nat, Kind::of);
+        self.state.add_vip(Id::of_record(vip), kind, vip.table_length, false)
+    }
+
+    /// Adds a server to any VIP as somebody else would.
+    ///
+    /// # Errors
+    /// As `lb` has it.
+    pub fn meddle_server(&mut self, vip: &VipRecord, server: IpAddr, weight: u8) -> Result<(), LbError> {
+        self.state.add_server(Id::of_record(vip), server, weight, false)
+    }
+
+    /// The servers of any VIP, as [`LoadBalancer::servers`] gives those of a host VIP. Not counted as a dump.
+    pub fn servers_of(&self, vip: &VipRecord) -> Vec<AsRecord> {
+        self.state.servers(Id::of_record(vip))
+    }
+
+    /// The next `n` ops fail with `error`, and do nothing.
+    pub fn fail_next(&mut self, n: usize, error: LbError) {
+        self.fail_next = (n, Some(error));
+    }
+
+    /// The next `n` ops take effect, but are answered with [`LbError::NoAnswer`].
+    pub fn lose_answers(&mut self, n: usize) {
+        self.lose_answers = n;
+    }
+
+    /// Every op that `fault` has an error for fails with it, and does nothing. Replaces the last one given.
+    pub fn fail_when(&mut self, fault: impl FnMut(&Op) -> Option<LbError> + Send + 'static) {
+        self.fault = Some(Box::new(fault));
+    }
+
+    /// No op fails any more but those that `lb` itself refuses.
+    pub fn heal(&mut self) {
+        (self.fail_next, self.fail_dumps, self.lose_answers, self.fault) = ((0, None), (0, None), 0, None);
+    }
+
+    /// The next `n` dumps (settings, VIPs, servers) fail with `error`.
+    pub fn fail_dumps(&mut self, n: usize, error: LbError) {
+        self.fail_dumps = (n, Some(error));
+    }
+
+    /// What [`LoadBalancer::unavailable`] says; also every call fails with it.
+    pub fn set_unavailable(&mut self, why: Option<String>) {
+        self.unavailable = why;
+    }
+
+    /// The calls since the last time, at most the newest 65,536.
+    pub fn take_log(&mut self) -> Vec<Call> {
+        self.log.drain(..).collect()
+    }
+
+    /// Dumps so far (settings, VIPs, servers).
+    pub fn dumps(&self) -> u64 {
+        self.dumps
+    }
+
+    fn dump(&mut self) -> Result<(), LbError> {
+        if let Some(why) = &self.unavailable {
+            return Err(LbError::Unavailable(why.clone()));
+        }
+        self.dumps += 1;
+        strike(&mut self.fail_dumps).map_or(Ok(()), Err)
+    }
+
+    fn call(&mut self, op: &Op) -> Result<(), LbError> {
+        if let Some(why) = &self.unavailable {
+            return Err(LbError::Unavailable(why.clone()));
+        }
+        if let Some(error) = strike(&mut self.fail_next) {
+            return Err(error);
+        }
+        if let Some(error) = self.fault.as_mut().and_then(|fault| fault(op)) {
+            return Err(error);
+        }
+        let answer = self.state.apply(op);
+        if self.lose_answers > 0 {
+            self.lose_answers -= 1;
+            return Err(LbError::NoAnswer("lost"));
+        }
+        answer
+    }
+}
+
+fn strike(fault: &mut (usize, Option<LbError>)) -> Option<LbError> {
+    let (left, error) = fault;
+    *left = left.checked_sub(1)?;
+    error.clone()
+}
+
+impl LoadBalancer for Embedded {
+    fn unavailable(&self) -> Option<String> {
+        self.unavailable.clone()
+    }
+
+    fn kind(&self) -> &'static str {
+        "embedded"
+    }
+
+    fn settings(&mut self) -> Result<Settings, LbError> {
+        self.dump()?;
+        Ok(self.state.settings())
+    }
+
+    fn vips(&mut self) -> Result<Vec<VipRecord>, LbError> {
+        self.dump()?;
+        Ok(self.state.vips())
+    }
+
+    fn servers(&mut self, vip: &VipKey) -> Result<Vec<AsRecord>, LbError> {
+        self.dump()?;
+        Ok(self.state.servers(Id::of(vip)))
+    }
+
+    fn apply(&mut self, ops: &[Op]) -> Vec<Result<(), LbError>> {
+        self.batch += 1;
+        let mut missing = BTreeSet::new();
+        let mut answers = Vec::with_capacity(ops.len());
+        for op in ops {
+            let vip = op.vip();
+            let absent = matches!(op, Op::FlushVip { vip } if !self.state.has(vip));
+            let unsent = absent || vip.is_some_and(|vip| missing.contains(&vip));
+            let answer = if unsent { Err(LbError::NoSuchEntry) } else { self.call(op) };
+            if let (Op::AddVip { vip, .. }, Err(_)) = (op, &answer) {
+                missing.insert(*vip);
+            }
+            if !unsent {
+                if self.log.len() >= LOG {
+                    self.log.pop_front();
+                }
+                self.log.push_back(Call { batch: self.batch, op: *op, answer: answer.clone() });
+            }
+            answers.push(answer);
+        }
+        answers
+    }
+}

@@ -1,0 +1,287 @@
+//! What was done to `lb` and cannot be read back from it: which VIPs are ours, with which sticky flag they were made, and
+//! which servers may hold flows.
+//!
+//! A server is *dirty* from its first weight above 0 until its flows are flushed: only then can there be flows to
+//! flush. Whatever is in doubt is dirty: a needless flush of a server that is to be flushed costs one call, a missing one
+//! leaves clients on a dead server.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use super::reconcile::{Actual, Plan};
+use super::types::{LbError, Op, VipKey};
+
+/// The memory of one life of the plugin. It starts empty: what is found in `lb` then was not made by us.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ledger {
+    /// Ours alone.
+    vips: BTreeMap<VipKey, Memory>,
+    /// VIPs that are to be filled in steps once they are made, and flushed then.
+    filling: BTreeSet<VipKey>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Memory {
+    src_ip_sticky: bool,
+    owes_flush: bool,
+    servers: BTreeMap<IpAddr, Seen>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Seen {
+    weight: u8,
+    dirty: bool,
+}
+
+impl Ledger {
+    /// Whether we made this VIP.
+    pub fn ours(&self, vip: &VipKey) -> bool {
+        self.vips.contains_key(vip)
+    }
+
+    /// All VIPs that we made and that were there when last seen.
+    pub fn all_ours(&self) -> impl Iterator<Item = &VipKey> {
+        self.vips.keys()
+    }
+
+    /// Those of one address, in order.
+    pub fn ours_at(&self, address: IpAddr) -> impl Iterator<Item = &VipKey> {
+        let first = VipKey { address, service: None };
+        self.vips.range(first..).map(|(k, _)| k).take_while(move |k| k.address == address)
+    }
+
+    /// The flag with which we made this VIP; none where we did not.
+    pub fn src_ip_sticky(&self, vip: &VipKey) -> Option<bool> {
+        self.vips.get(vip).map(|m| m.src_ip_sticky)
+    }
+
+    /// Whether a server may hold flows, going by what was done and seen before: none for a server that was never heard
+    /// of in this VIP.
+    pub fn dirty(&self, vip: &VipKey, server: IpAddr) -> Option<bool> {
+        self.vips.get(vip)?.servers.get(&server).map(|s| s.dirty)
+    }
+
+    /// Whether a flush of the whole VIP was begun by a plan and has not happened yet.
+    pub(super) fn owes_flush(&self, vip: &VipKey) -> bool {
+        self.vips.get(vip).is_some_and(|m| m.owes_flush)
+    }
+
+    /// Notes a dump of one VIP; `None`: it is not there (any more). Call it before planning.
+    pub fn observed(&mut self, vip: &VipKey, actual: Option<&Actual>) {
+        let Some(actual) = actual else {
+            // `lb` gives a VIP that is made again a new index, and flows belong to indices: it begins clean.
+            self.vips.remove(vip);
+            return;
+        };
+        let Some(memory) = self.vips.get_mut(vip) else { return };
+        for seen in memory.servers.values_mut() {
+            // Gone behind our back or not: `lb` lets the flows of a deleted server live on, so dirty it stays.
+            seen.weight = 0;
+        }
+        for (&server, &weight) in &actual.servers {
+            let before = memory.servers.get(&server).is_none_or(|s| s.dirty);
+            memory.servers.insert(server, Seen { weight, dirty: before || weight > 0 });
+        }
+    }
+
+    /// Notes that a plan is about to be carried out. Call it for every plan, empty ones too.
+    pub fn begin(&mut self, plan: &Plan) {
+        for vip in &plan.vips {
+            let flush = plan.flush_after.contains(vip);
+            let made = |op: &Op| matches!(op, Op::AddVip { vip: v, .. } if v == vip);
+            let made = plan.steps.iter().flat_map(|s| &s.ops).any(made);
+            if flush && made {
+                self.filling.insert(*vip);
+            } else {
+                self.filling.remove(vip);
+            }
+            if let Some(memory) = self.vips.get_mut(vip) {
+                memory.owes_flush = flush && !made;
+            }
+        }
+    }
+
+    /// Notes `lb`'s answer to an op.
+    pub fn answered(&mut self, op: &Op, answer: &Result<(), LbError>) {
+        match answer {
+            Ok(()) => self.applied(op),
+            Err(LbError::NoAnswer(_)) => self.perhaps_applied(op),
+            Err(
+                LbError::NoSuchEntry
+                | LbError::ValueExist
+                | LbError::InvalidArgument
+                | LbError::InvalidAddressFamily
+                | LbError::InvalidMemorySize
+                | LbError::Other(_)
+                | LbError::Unavailable(_),
+            ) => {}
+        }
+    }
+
+    /// Notes an op that `lb` has done.
+    pub fn applied(&mut self, op: &Op) {
+        match *op {
+            Op::SetSettings(_) => {}
+            Op::AddVip { vip, src_ip_sticky, .. } => {
+                let owes_flush = self.filling.remove(&vip);
+                self.vips.insert(vip, Memory { src_ip_sticky, owes_flush, servers: BTreeMap::new() });
+            }
+            Op::DelVip { vip } => {
+                self.vips.remove(&vip);
+            }
+            Op::AddServer { vip, address, weight, flush } => self.weighs(vip, address, weight, flush, false),
+            Op::SetWeight { vip, address, weight, flush } => self.weighs(vip, address, weight, flush, true),
+            Op::DelServer { vip, address, flush } => {
+                if let Some(memory) = self.vips.get_mut(&vip) {
+                    if flush {
+                        memory.servers.remove(&address);
+                    } else if let Some(seen) = memory.servers.get_mut(&address) {
+                        seen.weight = 0;
+                    }
+                }
+            }
+            Op::FlushVip { vip } => {
+                if let Some(memory) = self.vips.get_mut(&vip) {
+                    memory.owes_flush = false;
+                    for seen in memory.servers.values_mut() {
+                        seen.dirty = seen.weight > 0;
+                    }
+                }
+            }
+        }
+    }
+
+    /// `unheard`: whether a server never heard of before counts as dirty.
+    fn weighs(&mut self, vip: VipKey, server: IpAddr, weight: u8, flush: bool, unheard: bool) {
+        let Some(memory) = self.vips.get_mut(&vip) else { return };
+        let before = memory.servers.get(&server).map_or(unheard, |s| s.dirty);
+        let dirty = weight > 0 || (before && !flush);
+        memory.servers.insert(server, Seen { weight, dirty });
+    }
+
+    /// Notes an op that `lb` may have done: its answer was lost.
+    fn perhaps_applied(&mut self, op: &Op) {
+        match *op {
+            // If it is there at the next dump, it is ours; if not, that dump removes it from here.
+            Op::AddVip { .. } => self.applied(op),
+            Op::AddServer { vip, address, weight, .. } | Op::SetWeight { vip, address, weight, .. } => {
+                if weight > 0 {
+                    self.weighs(vip, address, weight, false, true);
+                }
+            }
+            Op::SetSettings(_) | Op::DelVip { .. } | Op::DelServer { .. } | Op::FlushVip { .. } => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lb::types::{Encap, Protocol};
+
+    fn ip(s: &str) -> IpAddr {
+        s.parse().unwrap()
+    }
+
+    fn vip() -> VipKey {
+        VipKey { address: ip("192.0.2.1"), service: Some((Protocol::Tcp, 80)) }
+    }
+
+    fn actual(servers: &[(&str, u8)]) -> Actual {
+        let servers = servers.iter().map(|&(a, w)| (ip(a), w)).collect();
+        Actual { encap: Some(Encap::Gre4), table_length: 16, servers }
+    }
+
+    fn made() -> Ledger {
+        let mut ledger = Ledger::default();
+        ledger.applied(&Op::AddVip { vip: vip(), encap: Encap::Gre4, table_length: 16, src_ip_sticky: true });
+        ledger
+    }
+
+    fn add(weight: u8, flush: bool) -> Op {
+        Op::AddServer { vip: vip(), address: ip("10.0.0.1"), weight, flush }
+    }
+
+    fn set(weight: u8, flush: bool) -> Op {
+        Op::SetWeight { vip: vip(), address: ip("10.0.0.1"), weight, flush }
+    }
+
+    fn del(flush: bool) -> Op {
+        Op::DelServer { vip: vip(), address: ip("10.0.0.1"), flush }
+    }
+
+    #[test]
+    fn a_server_is_dirty_from_its_first_weight_until_it_is_flushed() {
+        let flush_vip = Op::FlushVip { vip: vip() };
+        for (ops, dirty) in [
+            (vec![], None),
+            (vec![add(0, false)], Some(false)),
+            (vec![add(1, false)], Some(true)),
+            (vec![add(1, false), set(0, false)], Some(true)),
+            (vec![add(1, false), set(0, true)], Some(false)),
+            (vec![add(0, false), set(5, true)], Some(true)),
+            (vec![add(1, false), del(true)], None),
+            (vec![add(1, false), del(true), add(0, false)], Some(false)),
+            (vec![add(1, false), del(false)], Some(true)),
+            (vec![add(1, false), del(false), add(0, false)], Some(true)),
+            (vec![add(1, false), del(false), add(0, true)], Some(false)),
+            (vec![add(1, false), flush_vip], Some(true)),
+            (vec![add(1, false), set(0, false), flush_vip], Some(false)),
+            (vec![set(0, false)], Some(true)),
+        ] {
+            let mut ledger = made();
+            ops.iter().for_each(|op| ledger.applied(op));
+            assert_eq!(ledger.dirty(&vip(), ip("10.0.0.1")), dirty, "{ops:?}");
+        }
+    }
+
+    #[test]
+    fn a_server_seen_with_weight_or_unheard_of_is_dirty() {
+        let mut ledger = made();
+        ledger.applied(&add(0, false));
+        ledger.observed(&vip(), Some(&actual(&[("10.0.0.1", 0), ("10.0.0.2", 0)])));
+        assert_eq!(ledger.dirty(&vip(), ip("10.0.0.1")), Some(false));
+        assert_eq!(ledger.dirty(&vip(), ip("10.0.0.2")), Some(true));
+        ledger.observed(&vip(), Some(&actual(&[("10.0.0.1", 3)])));
+        ledger.observed(&vip(), Some(&actual(&[])));
+        assert_eq!(ledger.dirty(&vip(), ip("10.0.0.1")), Some(true), "its flows outlive it");
+        ledger.applied(&Op::FlushVip { vip: vip() });
+        assert_eq!(ledger.dirty(&vip(), ip("10.0.0.1")), Some(false));
+    }
+
+    #[test]
+    fn ours_is_what_we_made_and_what_is_still_there() {
+        let mut ledger = Ledger::default();
+        ledger.observed(&vip(), Some(&actual(&[("10.0.0.1", 3)])));
+        assert_eq!((ledger.ours(&vip()), ledger.src_ip_sticky(&vip())), (false, None));
+        ledger.applied(&set(3, false));
+        assert_eq!(ledger.all_ours().count(), 0);
+        let mut ledger = made();
+        assert_eq!((ledger.ours(&vip()), ledger.src_ip_sticky(&vip())), (true, Some(true)));
+        ledger.observed(&vip(), None);
+        assert!(!ledger.ours(&vip()));
+        let mut ledger = made();
+        ledger.applied(&Op::DelVip { vip: vip() });
+        assert!(!ledger.ours(&vip()));
+    }
+
+    #[test]
+    fn a_refused_op_changes_nothing_and_a_lost_answer_leaves_what_is_safe() {
+        let add_vip = Op::AddVip { vip: vip(), encap: Encap::Gre4, table_length: 16, src_ip_sticky: false };
+        let (refused, lost) = (Err(LbError::ValueExist), Err(LbError::NoAnswer("test")));
+        let mut ledger = Ledger::default();
+        ledger.answered(&add_vip, &refused);
+        assert!(!ledger.ours(&vip()));
+        ledger.answered(&add_vip, &lost);
+        assert!(ledger.ours(&vip()), "else it would be foreign for ever");
+        ledger.answered(&add(3, false), &refused);
+        assert_eq!(ledger.dirty(&vip(), ip("10.0.0.1")), None);
+        ledger.answered(&add(3, false), &lost);
+        ledger.answered(&set(0, true), &lost);
+        ledger.answered(&del(true), &lost);
+        ledger.answered(&Op::FlushVip { vip: vip() }, &lost);
+        assert_eq!(ledger.dirty(&vip(), ip("10.0.0.1")), Some(true));
+        ledger.answered(&Op::DelVip { vip: vip() }, &lost);
+        assert!(ledger.ours(&vip()));
+    }
+}

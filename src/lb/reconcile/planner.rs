@@ -1,0 +1,312 @@
+//! The planner itself: what has to happen to each VIP, and in which steps.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use super::{Actual, BARRIER_LIMIT, Costs, Live, Member, Note, Plan, StepKind, Wanted, WantedServer};
+use crate::lb::ledger::Ledger;
+use crate::lb::types::{Encap, Op, VipKey};
+
+/// What has to happen to a VIP.
+enum Task<'a> {
+    Nothing,
+    Foreign(&'static str),
+    Leave(&'a Actual),
+    Create(&'a Wanted),
+    Recreate(&'a Wanted, &'a Actual, String),
+    Update(&'a Wanted, &'a Actual),
+}
+
+fn task<'a>(m: &Member<'a>, ledger: &Ledger) -> Task<'a> {
+    let ours = ledger.ours(&m.vip);
+    match (m.wanted, m.actual) {
+        (None, None) => Task::Nothing,
+        (None, Some(actual)) => {
+            if ours {
+                Task::Leave(actual)
+            } else {
+                Task::Nothing
+            }
+        }
+        (Some(wanted), None) => Task::Create(wanted),
+        (Some(_), Some(_)) if !ours && !m.adopt => Task::Foreign("made by somebody else"),
+        (Some(_), Some(Actual { encap: None, .. })) => {
+            // VPP aborts when a NAT server is deleted and its port is used again.
+            Task::Foreign("made by somebody else, with NAT, which cannot be deleted safely")
+        }
+        (Some(wanted), Some(actual)) => {
+            let mut reasons = Vec::new();
+            if !ours {
+                reasons.push("found at first programming".to_owned());
+            }
+            if let Some(encap) = actual.encap.filter(|e| *e != wanted.encap) {
+                reasons.push(format!("encap {} instead of {}", name(encap), name(wanted.encap)));
+            }
+            if let Some(sticky) = ledger.src_ip_sticky(&m.vip).filter(|s| *s != wanted.src_ip_sticky) {
+                reasons.push(format!("src-ip-sticky {sticky} instead of {}", wanted.src_ip_sticky));
+            }
+            if actual.table_length != wanted.table_length {
+                let (have, want) = (actual.table_length, wanted.table_length);
+                reasons.push(format!("new-flow-table-length {have} instead of {want}"));
+            }
+            if reasons.is_empty() {
+                Task::Update(wanted, actual)
+            } else {
+                Task::Recreate(wanted, actual, reasons.join(", "))
+            }
+        }
+    }
+}
+
+fn name(encap: Encap) -> String {
+    match encap {
+        Encap::Gre4 | Encap::Gre6 => encap.as_str().to_owned(),
+        Encap::L3dsr { dscp } => format!("l3dsr (dscp {dscp})"),
+    }
+}
+
+/// Plans for any number of VIPs; those of one address should be planned for together, since `lb` refuses two encaps on
+/// one address, and an all-port VIP beside per-port ones: where what comes clashes with what goes, all that goes is
+/// deleted before anything is made. The VIPs of an address are planned for in the order of [`VipKey`].
+pub fn plan(members: &[Member<'_>], ledger: &Ledger, costs: &Costs) -> Plan {
+    let mut members = members.to_vec();
+    members.sort_by_key(|m| m.vip);
+    let mut planner = Planner { plan: Plan::default(), ledger, costs };
+    for group in members.chunk_by(|a, b| a.vip.address == b.vip.address) {
+        planner.plan.vips.extend(group.iter().map(|m| m.vip));
+        let tasks: Vec<(VipKey, Task<'_>)> = group.iter().map(|m| (m.vip, task(m, ledger))).collect();
+        let clash = tasks.iter().any(|(a, going)| tasks.iter().any(|(b, coming)| clash(a, going, b, coming)));
+        if clash {
+            planner.together(&tasks);
+        } else {
+            for (vip, task) in &tasks {
+                planner.alone(*vip, task);
+            }
+        }
+    }
+    planner.plan
+}
+
+/// Whether `lb` refuses to make what comes while what goes is there, on one address.
+fn clash(a: &VipKey, going: &Task<'_>, b: &VipKey, coming: &Task<'_>) -> bool {
+    let (Task::Leave(old) | Task::Recreate(_, old, _)) = going else { return false };
+    let (Task::Create(new) | Task::Recreate(new, _, _)) = coming else { return false };
+    let same_type = |e: Encap| std::mem::discriminant(&e) == std::mem::discriminant(&new.encap);
+    a != b && (a.service.is_none() || b.service.is_none() || !old.encap.is_some_and(same_type))
+}
+
+struct Planner<'a> {
+    plan: Plan,
+    ledger: &'a Ledger,
+    costs: &'a Costs,
+}
+
+impl Planner<'_> {
+    fn alone(&mut self, vip: VipKey, task: &Task<'_>) {
+        match task {
+            Task::Nothing => {}
+            Task::Foreign(why) => self.note(Note::Foreign { vip, reason: (*why).to_owned() }),
+            Task::Leave(actual) => self.plan.singly(StepKind::Leave, leave(vip, actual)),
+            Task::Create(wanted) => {
+                let adds = create(vip, wanted, None);
+                self.fill(
+                    vip,
+                    StepKind::Create,
+                    vec![add_vip(vip, wanted)],
+                    adds,
+                    Live::new(),
+                    Flush::IfSlow,
+                );
+            }
+            Task::Recreate(wanted, actual, reason) => {
+                self.note(Note::Recreate { vip, reason: reason.clone() });
+                let head = vec![Op::FlushVip { vip }, Op::DelVip { vip }, add_vip(vip, wanted)];
+                let live = Live::from([(vip, (*actual).clone())]);
+                let adds = create(vip, wanted, Some(actual));
+                self.fill(vip, StepKind::Recreate, head, adds, live, Flush::IfSlow);
+            }
+            Task::Update(wanted, actual) => self.update(vip, wanted, actual),
+        }
+    }
+
+    /// VIPs of one address that clash: what stays, then all that goes, then all that comes.
+    fn together(&mut self, tasks: &[(VipKey, Task<'_>)]) {
+        let (mut going, mut live) = (Vec::new(), Live::new());
+        let mut coming = Vec::new();
+        for (vip, task) in tasks {
+            let vip = *vip;
+            match task {
+                Task::Nothing | Task::Foreign(_) | Task::Update(..) => self.alone(vip, task),
+                Task::Leave(actual) => {
+                    live.insert(vip, (*actual).clone());
+                    going.push((StepKind::Leave, leave(vip, actual)));
+                }
+                Task::Create(wanted) => coming.push((vip, *wanted, create(vip, wanted, None))),
+                Task::Recreate(wanted, actual, reason) => {
+                    self.note(Note::Recreate { vip, reason: reason.clone() });
+                    live.insert(vip, (*actual).clone());
+                    going.push((StepKind::Recreate, vec![Op::FlushVip { vip }, Op::DelVip { vip }]));
+                    coming.push((vip, *wanted, create(vip, wanted, Some(actual))));
+                }
+            }
+        }
+        let made = coming.iter().flat_map(|(vip, wanted, adds)| {
+            std::iter::once(add_vip(*vip, wanted)).chain(adds.iter().copied())
+        });
+        let all: Vec<Op> = going.iter().flat_map(|(_, ops)| ops.iter().copied()).chain(made).collect();
+        if self.costs.of(&all, &mut live.clone()) <= BARRIER_LIMIT {
+            self.plan.step(StepKind::Recreate, all);
+            return;
+        }
+        for (kind, ops) in going {
+            self.plan.singly(kind, ops);
+        }
+        for (vip, wanted, adds) in coming {
+            let head = vec![add_vip(vip, wanted)];
+            self.fill(vip, StepKind::Create, head, adds, Live::new(), Flush::IfSlow);
+        }
+    }
+
+    fn update(&mut self, vip: VipKey, wanted: &Wanted, actual: &Actual) {
+        let Changes { adds, takes, holds_flows, weights } = changes(vip, wanted, actual, self.ledger);
+        let empty = actual.weights() == 0 && weights > 0;
+        let flush = (empty || self.ledger.owes_flush(&vip)) && weights > 0 && !holds_flows;
+        if empty {
+            let live = Live::from([(vip, actual.clone())]);
+            let flush = if flush { Flush::Always } else { Flush::Never };
+            self.fill(vip, StepKind::Fill, Vec::new(), adds, live, flush);
+        } else {
+            self.plan.singly(StepKind::Add, adds);
+            if flush {
+                self.flush_after(vip);
+            }
+        }
+        self.plan.singly(StepKind::Take, takes);
+    }
+
+    /// `head` and `adds` under one barrier, if it may be held so long; the flush can stand apart.
+    fn fill(&mut self, vip: VipKey, kind: StepKind, head: Vec<Op>, adds: Vec<Op>, live: Live, flush: Flush) {
+        let mut all: Vec<Op> = head.iter().chain(&adds).copied().collect();
+        if flush == Flush::Always {
+            all.push(Op::FlushVip { vip });
+        }
+        let estimate = self.costs.of(&all, &mut live.clone());
+        if estimate <= BARRIER_LIMIT {
+            if flush == Flush::Always {
+                self.plan.flush_after.insert(vip);
+            }
+            self.plan.step(kind, all);
+            return;
+        }
+        let (flushes, rest): (Vec<Op>, Vec<Op>) =
+            head.iter().copied().partition(|op| matches!(op, Op::FlushVip { .. }));
+        let core: Vec<Op> = rest.iter().chain(&adds).copied().collect();
+        self.plan.step(StepKind::Flush, flushes);
+        if self.costs.of(&core, &mut live.clone()) <= BARRIER_LIMIT {
+            self.plan.step(kind, core);
+            if flush == Flush::Always {
+                self.flush_after(vip);
+            }
+            return;
+        }
+        if self.costs.of(&rest, &mut live.clone()) <= BARRIER_LIMIT {
+            self.plan.step(kind, rest);
+        } else {
+            self.plan.singly(kind, rest);
+        }
+        let weighty =
+            |op: &&Op| matches!(op, Op::AddServer { weight: 1.., .. } | Op::SetWeight { weight: 1.., .. });
+        let several = adds.iter().filter(weighty).count() > 1;
+        self.plan.singly(StepKind::Add, adds);
+        if flush == Flush::Always || (several && flush == Flush::IfSlow) {
+            self.flush_after(vip);
+        }
+        self.note(Note::InSteps { vip, estimate });
+    }
+
+    fn flush_after(&mut self, vip: VipKey) {
+        self.plan.flush_after.insert(vip);
+        self.plan.step(StepKind::Flush, vec![Op::FlushVip { vip }]);
+    }
+
+    fn note(&mut self, note: Note) {
+        self.plan.notes.push(note);
+    }
+}
+
+/// Whether a VIP is flushed once it is filled.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Flush {
+    /// It was there before, without weight: `lb` remembers flows as having no server.
+    Always,
+    /// It is new: only when it is filled in steps, since the first servers then get the flows of all.
+    IfSlow,
+    /// A server at weight 0 holds flows that are to be kept.
+    Never,
+}
+
+fn add_vip(vip: VipKey, w: &Wanted) -> Op {
+    Op::AddVip { vip, encap: w.encap, table_length: w.table_length, src_ip_sticky: w.src_ip_sticky }
+}
+
+/// The servers of a new VIP. It has no flows, whatever they were before, so that no flush is needed.
+fn create(vip: VipKey, wanted: &Wanted, before: Option<&Actual>) -> Vec<Op> {
+    let add = |(&address, server): (&IpAddr, &WantedServer)| {
+        let kept = before.and_then(|actual| actual.servers.get(&address).copied());
+        let weight = if server.keep { kept? } else { server.weight };
+        Some(Op::AddServer { vip, address, weight, flush: false })
+    };
+    wanted.servers.iter().filter_map(add).collect()
+}
+
+fn leave(vip: VipKey, actual: &Actual) -> Vec<Op> {
+    let servers = actual.servers.keys().map(|&address| Op::DelServer { vip, address, flush: true });
+    servers.chain([Op::DelVip { vip }]).collect()
+}
+
+/// What a VIP that stays needs.
+struct Changes {
+    adds: Vec<Op>,
+    takes: Vec<Op>,
+    /// A server that ends at weight 0 has flows that are to be kept.
+    holds_flows: bool,
+    /// The sum of weights at the end.
+    weights: u32,
+}
+
+fn changes(vip: VipKey, wanted: &Wanted, actual: &Actual, ledger: &Ledger) -> Changes {
+    let mut c = Changes { adds: Vec::new(), takes: Vec::new(), holds_flows: false, weights: 0 };
+    let mut takes = BTreeMap::new();
+    for (&address, server) in &wanted.servers {
+        let now = actual.servers.get(&address).copied();
+        // One that is there and was never heard of may hold flows. One that is not there may too, when it was deleted
+        // behind our back: `lb` finds it again by its address. But one never heard of cannot, since the VIP is ours.
+        let known = ledger.dirty(&vip, address);
+        let dirty = now.map_or(known == Some(true), |w| w > 0 || known != Some(false));
+        if server.keep {
+            c.weights += u32::from(now.unwrap_or(0));
+            c.holds_flows |= now == Some(0) && dirty;
+            continue;
+        }
+        let weight = server.weight;
+        let flush = server.flush_once || (weight == 0 && server.flush && dirty);
+        c.weights += u32::from(weight);
+        c.holds_flows |= weight == 0 && dirty && !flush;
+        match now {
+            None if flush && weight == 0 => {
+                takes.insert(address, Op::AddServer { vip, address, weight, flush });
+            }
+            None => c.adds.push(Op::AddServer { vip, address, weight, flush }),
+            Some(now) if weight > now => c.adds.push(Op::SetWeight { vip, address, weight, flush }),
+            Some(now) if weight < now || flush => {
+                takes.insert(address, Op::SetWeight { vip, address, weight, flush });
+            }
+            Some(_) => {}
+        }
+    }
+    for &address in actual.servers.keys().filter(|a| !wanted.servers.contains_key(a)) {
+        takes.insert(address, Op::DelServer { vip, address, flush: true });
+    }
+    c.takes = takes.into_values().collect();
+    c
+}

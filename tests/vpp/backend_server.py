@@ -1,0 +1,119 @@
+"""A server that the health checks talk to, well-behaved or not.
+
+    backend_server.py PORT ADDRESS [ADDRESS…]
+
+Standard library only; run with any Python 3 inside a network namespace. Each line on standard input is a
+new behaviour, answered with `ok`; end of input ends the server:
+
+    status N   answers HTTP requests with status N (from the start: 200)
+    garbage    answers with bytes that are not HTTP
+    nothing    takes the connection and says nothing
+    headers    sends header lines without an end
+    drip       a correct answer, one byte each 50 ms
+    reset      resets the connection as soon as the request is there
+    close      closes the connection as soon as it is there
+
+and two questions: `count` is answered with `ok <requests so far>`, `peer` with `ok <who connected last>`.
+"""
+
+import asyncio
+import socket
+import struct
+import sys
+
+GARBAGE = bytes(range(256)) * 16
+HEADER_CHUNK = b"".join(b"X-Endless-%d: %s\r\n" % (i, b"a" * 60) for i in range(50))
+
+
+class Backend:
+    """What all connections share."""
+
+    def __init__(self):
+        self.words = ["status", "200"]
+        self.status = 200
+        self.requests = 0
+        self.peer = "nobody"
+
+    def behave(self, words):
+        """Takes a line of standard input."""
+        self.words = words
+        self.status = int(words[1]) if words[0] == "status" else 200
+
+    def answer(self):
+        status = self.status
+        body = b"backend says %d\n" % status
+        head = "HTTP/1.1 %d Because\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % (status, len(body))
+        return head.encode() + body
+
+
+class Connection(asyncio.Protocol):
+    """One connection of a prober."""
+
+    def __init__(self, backend):
+        self.backend = backend
+        self.transport = None
+        self.received = b""
+        self.answered = False
+
+    def connection_made(self, transport):
+        self.transport = transport
+        self.backend.peer = transport.get_extra_info("peername")[0]
+        if self.backend.words[0] == "close":
+            transport.close()
+
+    def data_received(self, data):
+        self.received = (self.received + data)[-8192:]
+        if b"\r\n\r\n" not in self.received or self.answered:
+            return
+        self.answered = True
+        self.backend.requests += 1
+        word = self.backend.words[0]
+        if word == "status":
+            self.transport.write(self.backend.answer())
+            self.transport.close()
+        elif word == "garbage":
+            self.transport.write(GARBAGE)
+            self.transport.close()
+        elif word == "headers":
+            self.transport.write(b"HTTP/1.1 200 OK\r\n")
+            self.more_headers()
+        elif word == "drip":
+            self.drip(self.backend.answer())
+        elif word == "reset":
+            sock = self.transport.get_extra_info("socket")
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.transport.abort()
+
+    def more_headers(self):
+        if not self.transport.is_closing():
+            if self.transport.get_write_buffer_size() < 65536:
+                self.transport.write(HEADER_CHUNK)
+            asyncio.get_running_loop().call_later(0.002, self.more_headers)
+
+    def drip(self, rest):
+        if rest and not self.transport.is_closing():
+            self.transport.write(rest[:1])
+            asyncio.get_running_loop().call_later(0.05, self.drip, rest[1:])
+
+
+async def main(port, addresses):
+    backend = Backend()
+    loop = asyncio.get_running_loop()
+    for address in addresses:
+        await loop.create_server(lambda: Connection(backend), address, port, backlog=1024, reuse_address=True)
+    print("ready", flush=True)
+    reader = asyncio.StreamReader()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    while line := await reader.readline():
+        words = line.decode().split()
+        if words == ["count"]:
+            print("ok %d" % backend.requests, flush=True)
+        elif words == ["peer"]:
+            print("ok %s" % backend.peer, flush=True)
+        else:
+            backend.behave(words)
+            print("ok", flush=True)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(int(sys.argv[1]), sys.argv[2:]))

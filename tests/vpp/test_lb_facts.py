@@ -1,0 +1,226 @@
+"""What VPP's own `lb` does, as far as the plugin relies on it. No maglev plugin is loaded here: when one of
+these fails, `lb` has changed, and the plugin has to be looked at."""
+
+import re
+import unittest
+
+try:
+    from asfframework import VppTestRunner
+    from framework import VppTestCase
+except ModuleNotFoundError:
+    from maglev_harness import VppTestCase, VppTestRunner
+
+from gre_flows import FlowMixin, clients
+
+VIP, PORT = "192.0.2.10", 443
+A, B, C = "10.77.0.1", "10.77.0.2", "10.77.0.3"
+VIP6 = "2001:db8::10"
+A6, B6 = "fd77::1", "fd77::2"
+
+
+class TestLbFacts(FlowMixin, VppTestCase):
+    """lb as it is, one worker"""
+
+    vpp_worker_count = 1
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        try:
+            cls.make_ports()
+            cls.vapi.lb_conf(
+                ip4_src_address=cls.gre_source4,
+                ip6_src_address=cls.gre_source6,
+                sticky_buckets_per_core=65536,
+                flow_timeout=40,
+            )
+        except Exception:
+            cls.tearDownClass()
+            raise
+
+    def setUp(self):
+        super().setUp()
+        self.made = []
+
+    def tearDown(self):
+        for vip, port in self.made:
+            for server in self.lb_servers(vip, port) or {}:
+                self.server(server, vip=vip, port=port, is_del=True, is_flush=True)
+            self.vapi.lb_add_del_vip_v2(**self.key(vip, port), is_del=True)
+        # Frees the flow tables, slots and all; lb_flush_vip does not (see below).
+        self.vapi.cli("test lb flowtable flush")
+        super().tearDown()
+
+    @staticmethod
+    def key(vip, port):
+        return {"pfx": vip + ("/128" if ":" in vip else "/32"), "protocol": 6, "port": port}
+
+    def add_vip(self, vip=VIP, port=PORT, length=1024):
+        self.vapi.lb_add_del_vip_v2(
+            **self.key(vip, port), encap=1 if ":" in vip else 0, new_flows_table_length=length
+        )
+        self.made.append((vip, port))
+
+    def server(self, address, weight=100, vip=VIP, port=PORT, **more):
+        self.vapi.lb_add_del_as_v2(**self.key(vip, port), as_address=address, weight=weight, **more)
+
+    def weight(self, address, weight, flush=False, vip=VIP, port=PORT):
+        self.vapi.lb_as_set_weight(**self.key(vip, port), as_address=address, weight=weight, is_flush=flush)
+
+    def counters(self, vip=VIP):
+        """The counters of a VIP as `show lb vips verbose` tells them: (from existing sessions, first packets,
+        untracked, no server configured)."""
+        out, here = {}, False
+        for line in self.vapi.cli("show lb vips verbose").splitlines():
+            header = re.match(r"\s*ip[46]-\w+ \[\d+\] (\S+?)/\d+(.*)", line)
+            if header:
+                here = header.group(1) == vip and "removed" not in header.group(2)
+            name, _, value = line.strip().rpartition(": ")
+            if here and value.isdigit():
+                out[name] = int(value)
+        return (
+            out["packet from existing sessions"],
+            out["first session packet"],
+            out["untracked packet"],
+            out["no server configured"],
+        )
+
+    def test_flows_are_spread_by_weight(self):
+        """New flows are spread over the servers by weight, as GRE"""
+        self.add_vip()
+        self.server(A, 100)
+        self.server(B, 50)
+        self.server(C, 0)
+        self.assertEqual({a: w for a, (w, _) in self.lb_servers(VIP, PORT).items()}, {A: 100, B: 50, C: 0})
+        went = self.send_flows(clients(300), VIP, PORT)
+        spread = self.spread(went)
+        self.assertEqual(set(spread), {A, B})
+        self.assertTrue(1.5 < spread[A] / spread[B] < 2.7, spread)
+        self.assertEqual(self.send_flows(clients(300), VIP, PORT), went, "flows stick to their server")
+
+    def test_ipv6_in_gre6(self):
+        """An IPv6 VIP with GRE over IPv6"""
+        self.add_vip(VIP6)
+        self.server(A6, vip=VIP6)
+        self.server(B6, vip=VIP6)
+        spread = self.spread(self.send_flows(clients(100, v6=True), VIP6, PORT))
+        self.assertEqual(set(spread), {A6, B6})
+        self.assertEqual(sum(spread.values()), 100)
+
+    def test_weight_0_keeps_or_flushes(self):
+        """Weight 0 takes no new flows; the old ones stay without flush, and move with it"""
+        self.add_vip()
+        self.server(A)
+        self.server(B)
+        before = self.send_flows(clients(100), VIP, PORT)
+        on_a = [s for s, server in before.items() if server == A]
+        self.assertGreater(len(on_a), 20)
+        self.weight(A, 0)
+        self.assertEqual(self.send_flows(clients(100), VIP, PORT), before)
+        self.assertEqual(set(self.spread(self.send_flows(clients(100, first=1000), VIP, PORT))), {B})
+        self.weight(A, 0, flush=True)
+        after = self.send_flows(clients(100), VIP, PORT)
+        self.assertEqual(set(after.values()), {B})
+
+    def test_all_weights_0_drop_new_flows(self):
+        """With no weight at all new flows are dropped and counted"""
+        self.add_vip()
+        self.server(A, 0)
+        self.assertEqual(set(self.send_flows(clients(50), VIP, PORT).values()), {None})
+        self.assertEqual(self.counters(), (0, 0, 0, 50))
+
+    def test_a_flow_begun_without_server_is_served_but_never_sticks(self):
+        """A flow begun while its VIP had no weight is served later, but takes a slot a packet and never sticks"""
+        self.add_vip()
+        self.server(A, 0)
+        self.server(B, 0)
+        flows = clients(60)
+        self.assertEqual(set(self.send_flows(flows, VIP, PORT).values()), {None})
+        self.weight(A, 100)
+        for _ in range(6):
+            self.assertEqual(set(self.send_flows(flows, VIP, PORT).values()), {A})
+        # Not one of these 360 packets found its flow: three a flow took the bucket's other slots, the rest
+        # found the bucket full.
+        self.assertEqual(self.counters(), (0, 180, 180, 60))
+        self.weight(B, 100)
+        moved = self.spread(self.send_flows(flows, VIP, PORT))
+        self.assertEqual(set(moved), {A, B}, "flows follow the table instead of sticking")
+
+    def test_flushing_the_vip_makes_such_a_flow_stick(self):
+        """lb_flush_vip right after the first weight makes flows stick that began without a server"""
+        self.add_vip()
+        self.server(A, 0)
+        self.server(B, 0)
+        flows = clients(60)
+        self.assertEqual(set(self.send_flows(flows, VIP, PORT).values()), {None})
+        self.weight(A, 100)
+        self.vapi.lb_flush_vip(**self.key(VIP, PORT))
+        self.assertEqual(set(self.send_flows(flows, VIP, PORT).values()), {A})
+        self.weight(B, 100)
+        self.assertEqual(set(self.send_flows(flows, VIP, PORT).values()), {A})
+        self.assertEqual(self.counters(), (60, 60, 0, 60))
+
+    def test_flushed_slots_stay_taken_until_they_time_out(self):
+        """A flushed entry holds its slot until flow-timeout: four of them, and a new flow cannot stick"""
+        self.add_vip()
+        self.server(A, 0)
+        self.server(B, 0)
+        flows = clients(60)
+        for _ in range(4):
+            self.assertEqual(set(self.send_flows(flows, VIP, PORT).values()), {None})
+        self.weight(A, 100)
+        self.vapi.lb_flush_vip(**self.key(VIP, PORT))
+        self.assertEqual(set(self.send_flows(flows, VIP, PORT).values()), {A})
+        self.assertEqual(self.counters(), (0, 0, 60, 240))
+
+    def test_a_deleted_server_lingers_unused(self):
+        """A deleted server stays in the dump without the used flag"""
+        self.add_vip()
+        self.server(A)
+        self.server(B)
+        self.server(A, is_del=True, is_flush=True)
+        flags = {str(d.app_srv): d.flags for d in self.vapi.lb_as_v2_dump() if d.vip.port == PORT}
+        self.assertEqual(flags.get(A), 0)
+        self.assertEqual(flags.get(B), 1)
+        self.server(A, 30)
+        self.assertEqual(self.lb_weights(VIP, PORT), {A: 30, B: 100})
+
+    def test_a_table_of_65536_reads_as_0(self):
+        """The dump's table length is 16 bits wide"""
+        self.add_vip(length=65536)
+        lengths = {str(v.vip.pfx).split("/")[0]: v.flow_table_length for v in self.vapi.lb_vip_dump()}
+        self.assertEqual(lengths[VIP], 0)
+        self.server(A)
+        self.assertEqual(self.lb_servers(VIP, PORT), {A: (100, 65536)})
+
+    def test_dump_of_one_ipv4_vip_matches_nothing(self):
+        """lb_as_v2_dump of one IPv4 VIP finds nothing; of one IPv6 VIP it works"""
+        self.add_vip()
+        self.server(A)
+        self.add_vip(VIP6)
+        self.server(A6, vip=VIP6)
+        self.assertEqual(self.vapi.lb_as_v2_dump(**self.key(VIP, PORT)), [])
+        found = self.vapi.lb_as_v2_dump(**self.key(VIP6, PORT))
+        self.assertEqual([str(d.app_srv) for d in found], [A6])
+
+    def test_a_per_port_vip_drops_other_ports(self):
+        """Packets to a port that is no VIP's do not come out"""
+        self.add_vip()
+        self.server(A)
+        self.assertEqual(set(self.send_flows(clients(5), VIP, PORT + 1).values()), {None})
+
+    def test_the_table_spares_the_others(self):
+        """When a server goes to 0, few new flows of the others move"""
+        self.add_vip()
+        for server in (A, B, C):
+            self.server(server)
+        before = self.send_flows(clients(300), VIP, PORT)
+        self.weight(A, 0)
+        self.vapi.cli("test lb flowtable flush")
+        after = self.send_flows(clients(300), VIP, PORT)
+        moved = [s for s in before if before[s] != A and before[s] != after[s]]
+        self.assertLess(len(moved), 60)
+
+
+if __name__ == "__main__":
+    unittest.main(testRunner=VppTestRunner)

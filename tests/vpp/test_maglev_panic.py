@@ -1,0 +1,67 @@
+"""A panic inside the plugin."""
+
+import os
+import unittest
+
+try:
+    from asfframework import VppTestRunner
+except ModuleNotFoundError:
+    from maglev_harness import VppTestRunner
+
+from gre_flows import clients
+from maglev_case import WEB, MaglevTestCase, base_config, frontend, pool, wait_until
+
+A1, A2 = "10.77.0.1", "10.77.0.2"
+
+
+class TestMaglevPanic(MaglevTestCase):
+    """A forced panic leaves VPP forwarding and lb as it is"""
+
+    @classmethod
+    def make_backends(cls, network):
+        for name, number in (("a1", 1), ("a2", 2)):
+            network.add(name, number)
+
+    @classmethod
+    def make_config(cls, network):
+        return base_config(
+            network,
+            backends={n: {"address": b.address, "healthcheck": "web"} for n, b in network.backends.items()},
+            frontends={"web": frontend(WEB, pool("only", a1=None, a2=50))},
+        )
+
+    @classmethod
+    def setUpConstants(cls):
+        # Only with this does the plugin know the command that makes it panic.
+        os.environ["MAGLEV_TEST"] = "1"
+        cls.addClassCleanup(os.environ.pop, "MAGLEV_TEST", None)
+        super().setUpConstants()
+
+    def test_panic(self):
+        """After a panic packets flow as before, lb is not written to, and show status says why"""
+        self.reset()
+        self.wait_weights(WEB, {A1: 100, A2: 50})
+        before = self.send_flows(clients(200), *WEB)
+        self.vppctl("maglev test panic")
+        wait_until(
+            lambda: self.show("status")["state"] == "frozen",
+            lambda: "not frozen: %s" % self.show("status"),
+        )
+        self.assertIn("panic", self.show("status")["reason"])
+        self.assertEqual(self.send_flows(clients(200), *WEB), before)
+        self.network["a1"].kill()
+        self.steady_weights(WEB, {A1: 100, A2: 50}, seconds=4.0)
+        self.assertEqual(self.send_flows(clients(200), *WEB), before)
+        new = self.send_flows(clients(100, first=700), *WEB)
+        self.assertEqual(set(new.values()), {A1, A2})
+        log = self.vapi.cli("show logging")
+        self.assertEqual(sum("panic" in line for line in log.splitlines() if "maglev" in line), 1, log)
+        for command in ("maglev show backends", "maglev show frontend web", "maglev set backend a1 disable"):
+            self.vppctl(command)
+        self.vppctl("maglev test panic")
+        self.assertIn("vpp v", self.vapi.cli("show version"))
+        self.assertEqual(self.send_flows(clients(200), *WEB), before)
+
+
+if __name__ == "__main__":
+    unittest.main(testRunner=VppTestRunner)
