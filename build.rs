@@ -69,12 +69,17 @@ mod vpp {
         let header = include.join("vpp_plugins/lb/lb.api_types.h");
         println!("cargo::rerun-if-changed={}", header.display());
         let text = fs::read_to_string(&header).map_err(|e| {
-            format!("the header of VPP's lb plugin, {}, cannot be read ({e}): install vpp-dev", header.display())
+            format!(
+                "the header of VPP's lb plugin, {}, cannot be read ({e}): install vpp-dev",
+                header.display()
+            )
         })?;
         if text.contains("VL_API_LB_AS_SET_WEIGHT_CRC") {
             Ok(())
         } else {
-            Err(format!("the lb plugin of the installed VPP {version} has no weights: VPP 26.10 or later is needed"))
+            Err(format!(
+                "the lb plugin of the installed VPP {version} has no weights: VPP 26.10 or later is needed"
+            ))
         }
     }
 
@@ -114,7 +119,12 @@ mod vpp {
             .define("MAGLEV_CACHE_LINE_BYTES", cache_line.to_string().as_str())
             .flags(march())
             .flags(["-fvisibility=hidden", "-ffunction-sections", "-fdata-sections", "-fno-common"])
-            .flags(["-Wall", "-Wextra", "-Werror=implicit-function-declaration", "-Werror=incompatible-pointer-types"])
+            .flags([
+                "-Wall",
+                "-Wextra",
+                "-Werror=implicit-function-declaration",
+                "-Werror=incompatible-pointer-types",
+            ])
             .flags(["-Wno-unused-parameter", "-Wno-sign-compare", "-Wno-address-of-packed-member"])
             // VPP's own structs; they are not to be touched by an optimisation that its build does not use.
             .opt_level(2)
@@ -124,7 +134,8 @@ mod vpp {
             .cargo_warnings(true);
 
         let tool = cc.try_get_compiler().map_err(|e| no_compiler(&e.to_string()))?;
-        let runs = Command::new(tool.path()).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+        let runs =
+            Command::new(tool.path()).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
         if let Err(e) = runs {
             return Err(no_compiler(&format!("{}: {e}", tool.path().display())));
         }
@@ -156,7 +167,9 @@ mod vpp {
         let _ = std::panic::take_hook();
         let bindings = bound
             .map_err(|_| "libclang cannot be loaded: install the package libclang-dev".to_owned())?
-            .map_err(|e| format!("include/maglev_shim.h cannot be bound ({e}): is the package libclang-dev whole?"))?;
+            .map_err(|e| {
+                format!("include/maglev_shim.h cannot be bound ({e}): is the package libclang-dev whole?")
+            })?;
         let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("cargo sets no OUT_DIR")?).join("shim.rs");
         bindings.write_to_file(&out).map_err(|e| format!("{}: {e}", out.display()))
     }

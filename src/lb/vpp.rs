@@ -115,7 +115,9 @@ impl VppLb {
             Op::SetWeight { vip, address, weight, flush } => {
                 let (vip, address) = (encode_vip(vip), encode_address(*address));
                 // SAFETY: on the main thread; the pointers are to live values.
-                unsafe { shim::maglev_shim_lb_set_weight(&vip, &address, *weight, (*flush).into(), &mut retval) }
+                unsafe {
+                    shim::maglev_shim_lb_set_weight(&vip, &address, *weight, (*flush).into(), &mut retval)
+                }
             }
             Op::FlushVip { vip } => {
                 // Of a VIP that is not there lb flushes flows at random, and says that all is well.

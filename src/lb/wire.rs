@@ -144,7 +144,11 @@ pub fn verdict(retval: i32) -> Result<(), LbError> {
 pub fn check(op: &Op) -> Result<(), LbError> {
     match op {
         Op::SetSettings(s) => {
-            if s.sticky_buckets_per_core.is_power_of_two() { Ok(()) } else { Err(LbError::InvalidMemorySize) }
+            if s.sticky_buckets_per_core.is_power_of_two() {
+                Ok(())
+            } else {
+                Err(LbError::InvalidMemorySize)
+            }
         }
         Op::AddVip { vip, encap, table_length, src_ip_sticky: _ } => {
             check_vip(vip)?;
@@ -205,8 +209,7 @@ mod tests {
 
     #[test]
     fn dscp_counts_with_l3dsr_only() {
-        let raw =
-            |encap| RawVipRecord { vip: RawVip::from(&web()), encap, dscp: 9, table_length: 1024 };
+        let raw = |encap| RawVipRecord { vip: RawVip::from(&web()), encap, dscp: 9, table_length: 1024 };
         assert_eq!(vip_record(&raw(Some(RawEncap::L3dsr))).encap, Some(Encap::L3dsr { dscp: 9 }));
         assert_eq!(vip_record(&raw(Some(RawEncap::Gre6))).encap, Some(Encap::Gre6));
         assert_eq!(vip_record(&raw(None)).encap, None);
@@ -283,7 +286,10 @@ mod tests {
             (add(six, Encap::L3dsr { dscp: 1 }, 1024), Err(LbError::InvalidAddressFamily)),
             (add(key("0.0.0.0", None), Encap::Gre4, 1024), Err(LbError::InvalidArgument)),
             (add(key("::", None), Encap::Gre6, 1024), Err(LbError::InvalidArgument)),
-            (add(key("192.0.2.1", Some((Protocol::Udp, 0))), Encap::Gre4, 1024), Err(LbError::InvalidArgument)),
+            (
+                add(key("192.0.2.1", Some((Protocol::Udp, 0))), Encap::Gre4, 1024),
+                Err(LbError::InvalidArgument),
+            ),
             (settings(0), Err(LbError::InvalidMemorySize)),
             (settings(u32::MAX), Err(LbError::InvalidMemorySize)),
             (settings(1024), Ok(())),
@@ -291,7 +297,10 @@ mod tests {
             (Op::AddServer { vip, address, weight: 100, flush: false }, Ok(())),
             (Op::SetWeight { vip, address, weight: 255, flush: true }, Err(LbError::InvalidArgument)),
             (Op::SetWeight { vip, address, weight: 0, flush: true }, Ok(())),
-            (Op::DelServer { vip: key("0.0.0.0", None), address, flush: true }, Err(LbError::InvalidArgument)),
+            (
+                Op::DelServer { vip: key("0.0.0.0", None), address, flush: true },
+                Err(LbError::InvalidArgument),
+            ),
             (Op::DelVip { vip }, Ok(())),
             (Op::FlushVip { vip: six }, Ok(())),
         ];

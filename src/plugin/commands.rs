@@ -50,7 +50,8 @@ fn registered(paths: &[(Vec<&'static str>, &'static str)]) -> Vec<(String, Strin
         }
         let path = words.join(" ");
         if !out.iter().any(|(p, _)| *p == path) {
-            let help = if usage.starts_with("maglev ") { (*usage).to_owned() } else { format!("maglev {usage}") };
+            let help =
+                if usage.starts_with("maglev ") { (*usage).to_owned() } else { format!("maglev {usage}") };
             out.push((path, help));
         }
     }
@@ -163,7 +164,14 @@ mod tests {
         let paths: Vec<&str> = out.iter().map(|(p, _)| p.as_str()).collect();
         assert_eq!(
             paths,
-            ["maglev", "maglev show", "maglev show backends", "show maglev", "show maglev backends", "maglev sync"]
+            [
+                "maglev",
+                "maglev show",
+                "maglev show backends",
+                "show maglev",
+                "show maglev backends",
+                "maglev sync"
+            ]
         );
         assert_eq!(out.last().map(|(_, h)| h.as_str()), Some("maglev sync"));
     }

@@ -8,10 +8,7 @@ use super::{log, panics};
 use crate::control::LogLevel;
 
 /// Runs `body` with the state; `refused` instead, when that panics or cannot be done: it gets the reason.
-pub(super) fn run<T>(
-    body: impl FnOnce(MainThread, &mut State) -> T,
-    refused: impl FnOnce(&str) -> T,
-) -> T {
+pub(super) fn run<T>(body: impl FnOnce(MainThread, &mut State) -> T, refused: impl FnOnce(&str) -> T) -> T {
     let Some(main) = MainThread::at_entry_point() else {
         return refused("called outside VPP's main thread");
     };

@@ -10,10 +10,7 @@ pub(super) enum Told {
     /// The answer.
     Done(Reply),
     /// It takes a while; the text is for one who cannot wait.
-    Pending {
-        ticket: u64,
-        text: String,
-    },
+    Pending { ticket: u64, text: String },
 }
 
 impl Told {

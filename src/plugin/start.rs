@@ -9,8 +9,9 @@ use super::state::{Life, State};
 use super::threads::{self, Cpus, SignalsBlocked};
 use super::token::MainThread;
 use super::{guard, log, panics, text};
+use crate::control::LogLevel;
 use crate::control::engine::{Engine, EngineOptions, Turn};
-use crate::control::{LogLevel, VersionView};
+use crate::control::view::VersionView;
 use crate::lb::vpp::VppLb;
 
 /// The stanza and what is known of VPP, decoded.
