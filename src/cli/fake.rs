@@ -412,7 +412,13 @@ impl Operator for Fake {
         }
         Ok(self.lb.clone())
     }
-    fn flow(&mut self, frontend: &str, source: IpAddr, port: u16) -> Result<FlowView, VerbError> {
+    fn flow(
+        &mut self,
+        frontend: &str,
+        source: IpAddr,
+        port: u16,
+        _destination_port: Option<u16>,
+    ) -> Result<FlowView, VerbError> {
         self.check_frontend(frontend)?;
         Ok(FlowView {
             frontend: frontend.into(),

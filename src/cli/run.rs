@@ -109,13 +109,20 @@ pub(super) fn show_flow(call: &Call<'_>, op: &mut dyn Operator) -> Answer {
     let Ok(source) = call.required(1).parse::<IpAddr>() else {
         return refused(format_args!("{} is not an IP address", quoted(call.required(1))));
     };
-    let Some(port) = number(call.required(2)).and_then(|n| u16::try_from(n).ok()) else {
-        return refused(format_args!(
-            "source port {} is not a number from 0 to 65535",
-            quoted(call.required(2))
-        ));
+    let port = |what: &str, word: &str| {
+        number(word).and_then(|n| u16::try_from(n).ok()).ok_or_else(|| {
+            refused(format_args!("{what} port {} is not a number from 0 to 65535", quoted(word)))
+        })
     };
-    call.show(op.flow(call.required(0), source, port), text::flow)
+    let source_port = match port("source", call.required(2)) {
+        Ok(p) => p,
+        Err(answer) => return answer,
+    };
+    let destination_port = match call.value(3).map(|w| port("destination", w)).transpose() {
+        Ok(p) => p,
+        Err(answer) => return answer,
+    };
+    call.show(op.flow(call.required(0), source, source_port, destination_port), text::flow)
 }
 
 pub(super) fn set_backend(call: &Call<'_>, op: &mut dyn Operator) -> Answer {

@@ -44,6 +44,7 @@ fn example(a: Arg) -> &'static str {
         Arg::Weight => "50",
         Arg::Address => "198.51.100.7",
         Arg::Port => "1234",
+        Arg::DestinationPort => "443",
         Arg::Path => "/etc/vpp/other.yaml",
     }
 }
@@ -320,9 +321,10 @@ fn errors_say_what_was_meant() {
         ("set backend nginx0 drain", "error: unknown verb `drain` (one of: enable, disable, pause, resume)"),
         (
             "show flow web",
-            "error: missing <source-address>; usage: show flow <frontend> <source-address> <source-port> [json]",
+            "error: missing <source-address>; usage: show flow <frontend> <source-address> <source-port> [<destination-port>] [json]",
         ),
         ("show flow web 1.2.3 80", "error: `1.2.3` is not an IP address"),
+        ("show flow web 192.0.2.1 1 x", "error: destination port `x` is not a number from 0 to 65535"),
         ("show flow web 192.0.2.1 65536", "error: source port `65536` is not a number from 0 to 65535"),
         ("show lb frontend", "error: missing <frontend>; usage: show lb [frontend <frontend>] [json]"),
         ("show lb web", "error: expected `frontend`, not `web`; usage: show lb [frontend <frontend>] [json]"),

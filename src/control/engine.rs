@@ -256,10 +256,12 @@ impl Engine {
 }
 
 fn spawn_prober(options: &EngineOptions) -> io::Result<Prober> {
+    let init = options.thread_init.clone();
     Prober::spawn(ProberOptions {
         cpus: options.probe_cpus.clone(),
-        thread_init: options.thread_init.clone(),
+        thread_init: init.map(|init| Box::new(move || init()) as Box<dyn FnOnce() + Send>),
         wake: Some(options.wake.clone()),
+        ..ProberOptions::default()
     })
 }
 
