@@ -23,7 +23,7 @@ pub use token::MainThread;
 
 /// include/maglev_shim.h, bound.
 #[allow(missing_docs, non_camel_case_types, non_upper_case_globals, dead_code, unreachable_pub)]
-#[allow(clippy::all)]
+#[allow(clippy::all, clippy::undocumented_unsafe_blocks, clippy::multiple_unsafe_ops_per_block)]
 pub(crate) mod shim {
     include!(concat!(env!("OUT_DIR"), "/shim.rs"));
 }
