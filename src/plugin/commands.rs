@@ -21,7 +21,7 @@ const MOST_PENDING: usize = 256;
 
 /// Paths and their help, for VPP's CLI.
 static PATHS: Lazy<Vec<(CString, CString)>> = Lazy::new(|| {
-    registered(&cli::paths())
+    cli::registered()
         .into_iter()
         .filter_map(|(path, help)| Some((CString::new(path).ok()?, CString::new(help).ok()?)))
         .collect()
@@ -30,32 +30,6 @@ static PATHS: Lazy<Vec<(CString, CString)>> = Lazy::new(|| {
 /// The i-th path and its help.
 pub(super) fn path(index: usize) -> Option<(&'static CStr, &'static CStr)> {
     PATHS.get(index).map(|(path, help)| (path.as_c_str(), help.as_c_str()))
-}
-
-/// Every path, and before them every beginning of one: VPP would else answer what is unknown there in its own words.
-fn registered(paths: &[(Vec<&'static str>, &'static str)]) -> Vec<(String, String)> {
-    let mut out: Vec<(String, String)> = Vec::new();
-    for (words, usage) in paths {
-        for n in 1..words.len() {
-            let beginning = words.iter().take(n).copied().collect::<Vec<_>>().join(" ");
-            // VPP's own.
-            if beginning == "show" || out.iter().any(|(p, _)| *p == beginning) {
-                continue;
-            }
-            let help = match beginning.as_str() {
-                "maglev" => "health-checked Maglev load balancing: maglev help".to_owned(),
-                _ => format!("{beginning} ..."),
-            };
-            out.push((beginning, help));
-        }
-        let path = words.join(" ");
-        if !out.iter().any(|(p, _)| *p == path) {
-            let help =
-                if usage.starts_with("maglev ") { (*usage).to_owned() } else { format!("maglev {usage}") };
-            out.push((path, help));
-        }
-    }
-    out
 }
 
 /// Carries out one line.
@@ -148,31 +122,4 @@ fn test_command(main: MainThread, state: &mut State, line: &str) -> Option<Told>
         _ => return Some(Told::error("maglev test panic [turn|thread|barrier]")),
     };
     Some(Told::Done(cli::Reply { ok: true, text: text.into() }))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_beginning_of_a_path_is_registered_once_but_for_show() {
-        let out = registered(&[
-            (vec!["maglev", "show", "backends"], "show backends"),
-            (vec!["show", "maglev", "backends"], "show backends"),
-            (vec!["maglev", "sync"], "sync"),
-        ]);
-        let paths: Vec<&str> = out.iter().map(|(p, _)| p.as_str()).collect();
-        assert_eq!(
-            paths,
-            [
-                "maglev",
-                "maglev show",
-                "maglev show backends",
-                "show maglev",
-                "show maglev backends",
-                "maglev sync"
-            ]
-        );
-        assert_eq!(out.last().map(|(_, h)| h.as_str()), Some("maglev sync"));
-    }
 }
