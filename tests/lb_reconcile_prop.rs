@@ -14,13 +14,16 @@ use maglev::lb::{AsRecord, Encap, LbError, LoadBalancer, Op, VipKey, VipRecord};
 use maglev::time::Time;
 use proptest::prelude::*;
 
-const ADDRESSES: [&str; 3] = ["192.0.2.1", "192.0.2.2", "2001:db8::1"];
+// Few VIPs and few servers, so that one and the same goes through many states.
+const ADDRESSES: [&str; 2] = ["192.0.2.1", "2001:db8::1"];
 const PORTS: [u16; 3] = [0, 80, 443];
 
 #[derive(Clone, Debug)]
 enum Action {
     /// What is wanted from now on; and how each op of a first try goes, 0 being well.
     Goal(Goal, Vec<u8>),
+    /// A goal that differs from the last in these servers: which VIP (modulo their number), which server, and what of it.
+    Change(Vec<(usize, u8, Option<WantedServer>)>, Vec<u8>),
     /// Somebody else's op on one of our VIPs.
     Meddle(Op),
     /// So many packets of new flows to every VIP.
@@ -36,14 +39,14 @@ fn server() -> impl Strategy<Value = WantedServer> {
         3 => Just(w(0)),
         3 => Just(flushed()),
         1 => Just(kept()),
-        4 => prop_oneof![Just(1), Just(50), Just(100)].prop_map(w),
+        2 => prop_oneof![Just(1), Just(50), Just(100)].prop_map(w),
     ]
 }
 
 fn want(encap: Encap) -> impl Strategy<Value = Wanted> {
-    let servers = proptest::collection::btree_map(1..=5u8, server(), 0..=5);
-    let length = prop_oneof![1 => Just(1u32), 4 => Just(64), 1 => Just(256)];
-    (servers, length, proptest::bool::weighted(0.2)).prop_map(
+    let servers = proptest::collection::btree_map(1..=4u8, server(), 0..=4);
+    let length = prop_oneof![1 => Just(1u32), 20 => Just(64), 1 => Just(256)];
+    (servers, length, proptest::bool::weighted(0.05)).prop_map(
         move |(servers, table_length, src_ip_sticky)| {
             let servers = servers.into_iter().map(|(n, s)| (server_of(encap, n), s)).collect();
             Wanted { encap, table_length, src_ip_sticky, servers }
@@ -54,7 +57,7 @@ fn want(encap: Encap) -> impl Strategy<Value = Wanted> {
 /// All that is wanted of one address: one encapsulation; all ports, or some.
 fn address_goal(address: &'static str) -> impl Strategy<Value = Goal> {
     let encap =
-        prop_oneof![6 => Just(Encap::Gre4), 1 => Just(Encap::Gre6), 1 => Just(Encap::L3dsr { dscp: 5 })];
+        prop_oneof![20 => Just(Encap::Gre4), 1 => Just(Encap::Gre6), 1 => Just(Encap::L3dsr { dscp: 5 })];
     let encap = encap.prop_map(move |e| match e {
         Encap::L3dsr { .. } if address.contains(':') => Encap::Gre4,
         Encap::L3dsr { .. } | Encap::Gre4 | Encap::Gre6 => e,
@@ -62,9 +65,9 @@ fn address_goal(address: &'static str) -> impl Strategy<Value = Goal> {
     let ports = prop_oneof![
         1 => Just(vec![]),
         1 => Just(vec![0]),
-        1 => Just(vec![80]),
+        5 => Just(vec![80]),
         1 => Just(vec![443]),
-        3 => Just(vec![80, 443])
+        5 => Just(vec![80, 443])
     ];
     (encap, ports).prop_flat_map(move |(encap, ports)| {
         ports
@@ -80,9 +83,9 @@ fn goal() -> impl Strategy<Value = Goal> {
 }
 
 fn meddle() -> impl Strategy<Value = Op> {
-    let vip = (prop::sample::select(&ADDRESSES[..]), prop::sample::select(&PORTS[..]));
+    let vip = (prop::sample::select(&ADDRESSES[..]), prop::sample::select(&[80, 80, 80, 443, 0][..]));
     let vip = vip.prop_map(|(a, p)| key(a, p));
-    (vip, 0..5u8, 1..=6u8, any::<bool>(), any::<bool>(), 0..=100u8).prop_map(
+    (vip, 0..5u8, 1..=5u8, proptest::bool::weighted(0.1), any::<bool>(), 0..=100u8).prop_map(
         |(vip, what, n, v6, flush, weight)| {
             let address = if v6 { server_of(Encap::Gre6, n) } else { srv(n) };
             match what {
@@ -98,14 +101,22 @@ fn meddle() -> impl Strategy<Value = Op> {
 }
 
 fn actions(failing: bool) -> impl Strategy<Value = Vec<Action>> {
-    let troubles = if failing { 0..12usize } else { 0..1 };
+    let troubles = if failing { 0..6usize } else { 0..1 };
     let troubles = proptest::collection::vec(0..4u8, troubles);
+    let change = (0..4usize, 1..=3u8, proptest::option::weighted(0.9, server()));
+    let changes = proptest::collection::vec(change, 1..4);
     let action = prop_oneof![
-        3 => (goal(), troubles).prop_map(|(g, t)| Action::Goal(g, t)),
-        1 => meddle().prop_map(Action::Meddle),
+        1 => (goal(), troubles.clone()).prop_map(|(g, t)| Action::Goal(g, t)),
+        8 => (changes, troubles).prop_map(|(c, t)| Action::Change(c, t)),
+        2 => meddle().prop_map(Action::Meddle),
         2 => (1..40u16).prop_map(Action::Packets),
     ];
-    proptest::collection::vec(action, 1..10)
+    let actions = proptest::collection::vec(action, 1..30);
+    // Begin with something there.
+    (goal(), actions).prop_map(|(first, mut actions)| {
+        actions.insert(0, Action::Goal(first, Vec::new()));
+        actions
+    })
 }
 
 /// What `lb` holds of the VIPs that can be ours.
@@ -365,7 +376,7 @@ impl World {
 }
 
 fn config() -> ProptestConfig {
-    ProptestConfig { cases: 192, failure_persistence: None, ..ProptestConfig::default() }
+    ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() }
 }
 
 fn limit() -> impl Strategy<Value = Duration> {
@@ -380,9 +391,13 @@ proptest! {
         limit in limit(), actions in actions(false)
     ) {
         let mut world = World::new(limit);
+        let mut goal = Goal::new();
         for action in &actions {
             match action {
-                Action::Goal(goal, _) => world.reach(goal),
+                Action::Goal(..) | Action::Change(..) => {
+                    turn(&mut goal, action);
+                    world.reach(&goal);
+                }
                 Action::Meddle(op) => world.meddle(op),
                 Action::Packets(n) => world.packets(*n),
             }
@@ -395,17 +410,38 @@ proptest! {
         limit in limit(), actions in actions(true)
     ) {
         let mut world = World::new(limit);
+        let mut goal = Goal::new();
         for action in &actions {
             match action {
-                Action::Goal(goal, troubles) => {
-                    world.stumble(goal, troubles);
-                    converge(&mut world, goal);
+                Action::Goal(_, troubles) | Action::Change(_, troubles) => {
+                    turn(&mut goal, action);
+                    world.stumble(&goal, troubles);
+                    converge(&mut world, &goal);
                 }
                 Action::Meddle(op) => world.meddle(op),
                 Action::Packets(n) => world.packets(*n),
             }
             world.check_foreign();
         }
+    }
+}
+
+/// The next goal.
+fn turn(goal: &mut Goal, action: &Action) {
+    match action {
+        Action::Goal(next, _) => goal.clone_from(next),
+        Action::Change(changes, _) => {
+            for (vip, n, server) in changes {
+                let len = goal.len().max(1);
+                let Some(want) = goal.values_mut().nth(vip % len) else { continue };
+                let address = server_of(want.encap, *n);
+                match server {
+                    Some(server) => want.servers.insert(address, *server),
+                    None => want.servers.remove(&address),
+                };
+            }
+        }
+        Action::Meddle(_) | Action::Packets(_) => {}
     }
 }
 
