@@ -1,4 +1,5 @@
 //! Carrying out a plan against an `lb` that refuses: what is held back, and that the next plan makes up for it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
 mod lb_support;
 
