@@ -1,5 +1,7 @@
 //! The prober's thread: many probes, limits, orders, its end.
 
+#![allow(clippy::unwrap_used)] // helpers of tests are tests
+
 mod probe_support;
 
 use std::collections::HashSet;

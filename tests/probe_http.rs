@@ -1,5 +1,7 @@
 //! `http` checks against real peers on loopback.
 
+#![allow(clippy::unwrap_used)] // helpers of tests are tests
+
 mod probe_support;
 
 use std::io::Write;

@@ -1,5 +1,7 @@
 //! `icmp` checks on loopback. They need raw or "ping" sockets; where neither is permitted they say so and pass.
 
+#![allow(clippy::unwrap_used)] // helpers of tests are tests
+
 mod probe_support;
 
 use std::collections::HashSet;
@@ -45,7 +47,7 @@ fn each_of_many_gets_its_own_answer() {
             continue;
         }
         let check = icmp(5000);
-        let address = |n: u8| if n % 2 == 0 { V6 } else { IpAddr::from([127, 0, 1, n]) };
+        let address = |n: u8| if n.is_multiple_of(2) { V6 } else { IpAddr::from([127, 0, 1, n]) };
         let mut wanted: HashSet<_> =
             (0..1000).map(|n| rig.order(address(u8::try_from(n % 250).unwrap()), &check)).collect();
         while !wanted.is_empty() {

@@ -115,8 +115,12 @@ impl Stream {
                 Some(e @ Errno::TIMEDOUT) => return Some(errno(Code::L4Tout, e)),
                 Some(e) => return Some(errno(Code::L4Con, e)),
                 None if !flags.contains(EventFlags::OUT) => return None,
-                None if self.met_itself() => return Some(errno(Code::L4Con, Errno::CONNREFUSED)),
-                None => self.connected = true,
+                None => {
+                    self.connected = true;
+                    if self.met_itself() {
+                        return Some(errno(Code::L4Con, Errno::CONNREFUSED));
+                    }
+                }
             }
         }
         match (&self.talk, self.broken) {

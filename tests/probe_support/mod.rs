@@ -1,6 +1,7 @@
 //! A prober under test, and the peers it meets.
 
 #![allow(dead_code)] // each test binary uses its part
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
 use std::io::Read;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
