@@ -22,6 +22,15 @@ pub const SLACK: Duration = Duration::from_millis(250);
 pub const V4: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 pub const V6: IpAddr = IpAddr::V6(Ipv6Addr::LOCALHOST);
 
+/// The loopback addresses that there are: some containers have no IPv6.
+pub fn families() -> Vec<IpAddr> {
+    let there = |a: &IpAddr| TcpListener::bind(SocketAddr::new(*a, 0)).is_ok();
+    if !there(&V6) {
+        eprintln!("skipped: no ::1 here, IPv4 only");
+    }
+    [V4, V6].into_iter().filter(there).collect()
+}
+
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
 pub struct Rig(pub Prober);
