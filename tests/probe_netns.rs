@@ -235,6 +235,24 @@ fn no_route_and_no_port_are_our_fault() {
 }
 
 #[test]
+fn probes_from_one_source_address_share_its_ports() {
+    let Some((here, there)) = wired() else { return };
+    there.ip("route add blackhole 10.66.2.0/24");
+    here.sysctl("ipv4/ip_local_port_range", "40000 40000");
+    let rig = Rig::new();
+    rig.configure(Some(&here.0), 100);
+    for port in 80..90 {
+        let mut c = (*tcp(port, 500)).clone();
+        c.probe_ipv4_src = Some("10.66.1.1".parse().unwrap());
+        rig.order(address("10.66.2.1"), &c.into());
+    }
+    // All at once from the same port: the peers' ports tell them apart.
+    for _ in 80..90 {
+        assert_eq!(said(&rig.report().outcome), "L4TOUT connection timed out");
+    }
+}
+
+#[test]
 fn ping_sockets_where_raw_ones_are_not_wanted() {
     let Some((here, there)) = wired() else { return };
     there.ip("route add unreachable 10.66.3.0/24");
