@@ -1,5 +1,7 @@
 //! The prober's thread: many probes, limits, orders, its end.
 
+#![allow(clippy::unwrap_used)] // helpers of tests are tests
+
 mod probe_support;
 
 use std::collections::HashSet;
@@ -36,8 +38,7 @@ fn two_thousand_at_once_all_finish() {
         let r = rig.report();
         assert_eq!(wanted.remove(&r.id), Some(code(&r)), "{r:?}");
         if code(&r) == Code::L4Tout {
-            assert!(took(&r) >= Duration::from_millis(1000), "{:?}", took(&r));
-            assert!(took(&r) < Duration::from_millis(1500), "{:?}", took(&r));
+            assert_at_deadline(&r, 1000);
         }
     }
 }
@@ -54,7 +55,7 @@ fn above_max_in_flight_jobs_wait_their_turn() {
     // Never three at once: each starts when the last but one has ended, at once, and in order.
     for (r, later) in reports.iter().zip(reports.iter().skip(2)) {
         assert!(later.started >= r.finished, "{r:?} {later:?}");
-        assert!(later.started.since(r.finished) < Duration::from_millis(50), "{r:?} {later:?}");
+        assert!(later.started.since(r.finished) < SLACK, "{r:?} {later:?}");
     }
     let mut by_start = reports.clone();
     by_start.sort_by_key(|r| r.started);
@@ -82,7 +83,7 @@ fn beats_tell_what_is_in_hand() {
     }
     for (a, b) in times.iter().zip(times.iter().skip(1)) {
         let gap = b.since(*a);
-        assert!(gap >= Duration::from_millis(990) && gap < Duration::from_millis(1200), "{gap:?}");
+        assert!(gap >= Duration::from_millis(990) && gap < Duration::from_secs(1) + SLACK, "{gap:?}");
     }
 }
 

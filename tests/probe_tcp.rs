@@ -1,5 +1,7 @@
 //! `tcp` checks against real peers on loopback.
 
+#![allow(clippy::unwrap_used)] // helpers of tests are tests
+
 mod probe_support;
 
 use std::io::Write;
@@ -11,7 +13,7 @@ use probe_support::*;
 #[test]
 fn a_listener_is_l4ok() {
     let rig = Rig::new();
-    for address in [V4, V6] {
+    for address in families() {
         let port = serve(address, until_closed);
         assert_eq!(rig.said(address, &tcp(port, 2000)), "L4OK");
     }
@@ -20,7 +22,7 @@ fn a_listener_is_l4ok() {
 #[test]
 fn a_closed_port_is_l4con_refused() {
     let rig = Rig::new();
-    for address in [V4, V6] {
+    for address in families() {
         let (_held, port) = closed_port(address);
         let r = rig.probe(address, &tcp(port, 2000));
         assert_eq!(said(&r.outcome), "L4CON connection refused");
@@ -31,12 +33,11 @@ fn a_closed_port_is_l4con_refused() {
 #[test]
 fn a_silent_peer_is_l4tout_at_the_deadline() {
     let rig = Rig::new();
-    for address in [V4, V6] {
+    for address in families() {
         let silent = silent(address);
         let r = rig.probe(address, &tcp(silent.port, 200));
         assert_eq!(said(&r.outcome), "L4TOUT connection timed out");
-        assert!(took(&r) >= Duration::from_millis(200), "{:?}", took(&r));
-        assert!(took(&r) < Duration::from_millis(300), "{:?}", took(&r));
+        assert_at_deadline(&r, 200);
     }
 }
 
@@ -65,15 +66,18 @@ fn a_source_address_that_is_not_ours_is_our_fault() {
     c.probe_ipv4_src = Some("192.0.2.1".parse().unwrap());
     c.probe_ipv6_src = Some("2001:db8::1".parse().unwrap());
     let c = c.into();
-    assert_eq!(rig.said(V4, &c), "SOCKERR bind: address not available");
-    assert_eq!(rig.said(V6, &c), "SOCKERR bind: address not available");
+    for address in families() {
+        assert_eq!(rig.said(address, &c), "SOCKERR bind: address not available");
+    }
 }
 
 #[test]
 fn what_connect_itself_refuses_is_our_fault() {
     let rig = Rig::new();
-    // Link-local without an interface.
-    assert_eq!(rig.said("fe80::1".parse().unwrap(), &tcp(80, 2000)), "SOCKERR connect: invalid argument");
+    if families().contains(&V6) {
+        // Link-local without an interface.
+        assert_eq!(rig.said("fe80::1".parse().unwrap(), &tcp(80, 2000)), "SOCKERR connect: invalid argument");
+    }
     assert_eq!(code(&rig.probe("255.255.255.255".parse().unwrap(), &tcp(80, 2000))), Code::SockErr);
 }
 
@@ -90,7 +94,7 @@ fn send_and_expect() {
     assert_eq!(rig.said(V4, &expect(port, 2000, "PING\r\n\r\n", "")), "L7OK");
     let r = rig.probe(V4, &expect(port, 300, "HELLO\r\n\r\n", r"^\+PONG"));
     assert_eq!(said(&r.outcome), "L7TOUT no matching answer in time");
-    assert!(took(&r) >= Duration::from_millis(300) && took(&r) < Duration::from_millis(400));
+    assert_at_deadline(&r, 300);
 }
 
 #[test]

@@ -1,4 +1,7 @@
 //! The prober's loop: orders in, probes on their way, results out.
+//!
+//! A turn handles what is ready, then takes orders, then judges deadlines, then starts probes. Answers come before
+//! deadlines, so that a stall of this thread is not held against a backend that has answered.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;

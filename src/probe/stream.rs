@@ -1,4 +1,15 @@
 //! The probes over TCP: connect, then perhaps send, then perhaps read.
+//!
+//! | what happens | before the handshake is done | after it |
+//! |---|---|---|
+//! | the deadline | `L4TOUT` | `L7TOUT` |
+//! | an error from the network: refused, reset, unreachable | `L4CON`, the errno in words | `L7RSP`, the same |
+//! | an error of `socket`, `bind`, `connect`, `send` itself | `SOCKERR`, the call and the errno | `SOCKERR` |
+//!
+//! HAProxy has `SOCKERR` for a connection that breaks after the handshake. Here that code never counts against a
+//! backend, and a reset is the backend's doing; so it is `L7RSP`, as HAProxy has it for an answer that is cut short.
+//! What came before the break is judged first: a complete answer passes. A check that ends with the handshake has
+//! no layer 7: a reset that is seen with its completion is `L4CON`.
 
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -115,8 +126,12 @@ impl Stream {
                 Some(e @ Errno::TIMEDOUT) => return Some(errno(Code::L4Tout, e)),
                 Some(e) => return Some(errno(Code::L4Con, e)),
                 None if !flags.contains(EventFlags::OUT) => return None,
-                None if self.met_itself() => return Some(errno(Code::L4Con, Errno::CONNREFUSED)),
-                None => self.connected = true,
+                None => {
+                    self.connected = true;
+                    if self.met_itself() {
+                        return Some(errno(Code::L4Con, Errno::CONNREFUSED));
+                    }
+                }
             }
         }
         match (&self.talk, self.broken) {

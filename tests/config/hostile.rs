@@ -91,6 +91,7 @@ fn deep_nesting() {
 #[test]
 fn long_inputs() {
     refused("too long", &"#".repeat(MAX_INPUT + 1), "longer than 16 MiB");
+    // Five million characters in one line, as each kind of token.
     let line = "x".repeat(5 << 20);
     for text in [
         format!("maglev: {line}"),
@@ -104,25 +105,25 @@ fn long_inputs() {
             "maglev: {{healthchecks: {{a: {{type: http, port: 1, params: {{response-regexp: '{line}'}}}}}}}}"
         ),
         line.clone(),
-        "{".repeat(5 << 20),
-        "a,".repeat(2 << 20),
-        "[a,".repeat(1 << 20),
-        " ".repeat(5 << 20),
-        "\n".repeat(5 << 20),
-        "- a\n".repeat(1 << 20),
-        "&a ".repeat(1 << 20),
-        "!".repeat(1 << 20),
-        "? ".repeat(1 << 20),
-        "\"\\".repeat(1 << 20),
-        "%".repeat(1 << 20),
-        ": ".repeat(1 << 20),
-        "*a ".repeat(1 << 20),
-        "--- ".repeat(1 << 20),
-        "|\n".repeat(1 << 20),
+        "{".repeat(1 << 18),
+        "a,".repeat(1 << 18),
+        "[a,".repeat(1 << 18),
+        " ".repeat(1 << 18),
+        "\n".repeat(1 << 18),
+        "- a\n".repeat(1 << 18),
+        "&a ".repeat(1 << 18),
+        "!".repeat(1 << 18),
+        "? ".repeat(1 << 18),
+        "\"\\".repeat(1 << 18),
+        "%".repeat(1 << 18),
+        ": ".repeat(1 << 18),
+        "*a ".repeat(1 << 18),
+        "--- ".repeat(1 << 18),
+        "|\n".repeat(1 << 18),
     ] {
         let errors = timed(&text[..20], &text).expect_err("long");
         let shown: usize = errors.list.iter().map(|i| i.message.len()).sum();
-        assert!(shown < 4 << 20, "{} bytes of messages", shown);
+        assert!(shown < 4 << 20, "{shown} bytes of messages");
     }
 }
 
@@ -144,6 +145,21 @@ fn many_errors_are_capped() {
 }
 
 #[test]
+fn suggestions_are_bounded() {
+    let mut text = String::from("maglev:\n  healthchecks:\n");
+    for i in 0..20_000 {
+        text += &format!("    check-{i}: {{type: icmp}}\n");
+    }
+    text += "  backends:\n";
+    for i in 0..20_000 {
+        text += &format!("    b{i}: {{address: 10.0.0.1, healthcheck: chekc-{i}}}\n");
+    }
+    let errors = timed("suggestions", &text).expect_err("suggestions");
+    assert_eq!(errors.list[0].message, "unknown healthcheck `chekc-0`, did you mean `check-0`?");
+    assert_eq!(errors.list[9_999].message, "unknown healthcheck `chekc-9999`");
+}
+
+#[test]
 fn regular_expressions_are_bounded() {
     let mut text = String::from("maglev:\n  healthchecks:\n");
     for i in 0..1001 {
@@ -161,6 +177,19 @@ fn regular_expressions_are_bounded() {
         let errors = timed("pattern", &text).expect_err("pattern");
         assert_eq!(errors.list.len(), 1, "{errors}");
     }
+    let long = format!(
+        "maglev: {{healthchecks: {{h: {{type: tcp, port: 1, params: {{expect: {}}}}}}}}}",
+        "a".repeat(16385)
+    );
+    let errors = parse(&long).unwrap_err();
+    assert_eq!(errors.list[0].message, "`expect`: a regular expression longer than 16384 bytes");
+    // The same bad one twice is compiled once and told twice.
+    let text = "maglev: {healthchecks: {a: {type: tcp, port: 1, params: {expect: '('}}, b: {type: tcp, port: 1, params: {expect: '('}}}}";
+    let messages: Vec<String> = parse(text).unwrap_err().list.into_iter().map(|i| i.message).collect();
+    assert_eq!(
+        messages,
+        ["`expect`: bad regular expression `(`: unclosed group", "`expect`: bad regular expression `(`"]
+    );
 }
 
 /// Pieces that YAML and the schema give a meaning to.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use maglev::config::{LoadError, load};
+use maglev::config::{LoadError, MAX_INPUT, load};
 
 fn file(content: &[u8]) -> tempfile::NamedTempFile {
     let file = tempfile::NamedTempFile::new().unwrap();
@@ -21,15 +21,30 @@ fn no_file() {
     let error = load(Path::new("/nonexistent/maglev.yaml")).unwrap_err();
     assert_eq!(error.to_string(), "/nonexistent/maglev.yaml: No such file or directory");
     assert!(error.not_yaml());
-    let error = load(Path::new("/")).unwrap_err();
-    assert_eq!(error.to_string(), "/: Is a directory");
+    for path in ["/", "/dev/zero"] {
+        let error = load(Path::new(path)).unwrap_err();
+        assert_eq!(error.to_string(), format!("{path}: not a regular file"));
+        assert!(error.not_yaml());
+    }
 }
 
 #[test]
-fn an_endless_file() {
-    let error = load(Path::new("/dev/zero")).unwrap_err();
-    assert_eq!(error.to_string(), "/dev/zero: longer than 16 MiB");
+fn a_file_too_long() {
+    let file = file(b"");
+    file.as_file().set_len(MAX_INPUT as u64 + 1).unwrap();
+    let error = load(file.path()).unwrap_err();
+    assert_eq!(error.to_string(), format!("{}: longer than 16 MiB", file.path().display()));
     assert!(error.not_yaml());
+}
+
+#[test]
+fn a_file_that_may_not_be_read() {
+    // A link to itself fails for every user, root included.
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("loop.yaml");
+    std::os::unix::fs::symlink(&path, &path).unwrap();
+    let error = load(&path).unwrap_err();
+    assert!(error.to_string().ends_with("loop.yaml: Too many levels of symbolic links"), "{error}");
 }
 
 #[test]

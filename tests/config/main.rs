@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, missing_docs)]
 
 mod docs;
+mod errors_backends;
 mod errors_cross;
 mod errors_schema;
 mod hostile;

@@ -26,11 +26,9 @@ fn the_default() {
 }
 
 #[test]
-fn the_fixtures() {
-    for text in [include_str!("fixtures/daemon.yaml")] {
-        let config = parse(text).unwrap().config;
-        assert_eq!(read_back(&config), config);
-    }
+fn the_file_in_the_style_of_the_daemon() {
+    let config = parse(include_str!("fixtures/daemon.yaml")).unwrap().config;
+    assert_eq!(read_back(&config), config);
 }
 
 #[test]

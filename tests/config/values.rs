@@ -284,6 +284,18 @@ maglev:
 }
 
 #[test]
+fn ipv6_needs_no_quotes() {
+    for text in [
+        "maglev: {backends: {a: {address: 2001:db8::1, enabled: true}}}",
+        "maglev: {backends: {a: {address: ::1}}}",
+        "maglev:\n  backends:\n    a:\n      address: ::1\n",
+        "maglev:\n  backends:\n    a: {address: \"2001:db8::\"}\n",
+    ] {
+        assert!(good(text).backends["a"].address.is_ipv6(), "{text}");
+    }
+}
+
+#[test]
 fn text_may_look_like_something_else() {
     let f = format!("address: 192.0.2.1, description: 2024, {POOLS}");
     assert_eq!(good(&frontends(&[("f", &f)])).frontends["f"].description, "2024");

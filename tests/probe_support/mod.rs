@@ -1,6 +1,7 @@
 //! A prober under test, and the peers it meets.
 
 #![allow(dead_code)] // each test binary uses its part
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
 use std::io::Read;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
@@ -15,8 +16,20 @@ use maglev::probe::{Code, Job, Order, Outcome, ProbeId, Prober, ProberOptions, R
 /// No test waits longer for anything.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
+/// How late a thing may be on a machine that has other things to do, too.
+pub const SLACK: Duration = Duration::from_millis(250);
+
 pub const V4: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 pub const V6: IpAddr = IpAddr::V6(Ipv6Addr::LOCALHOST);
+
+/// The loopback addresses that there are: some containers have no IPv6.
+pub fn families() -> Vec<IpAddr> {
+    let there = |a: &IpAddr| TcpListener::bind(SocketAddr::new(*a, 0)).is_ok();
+    if !there(&V6) {
+        eprintln!("skipped: no ::1 here, IPv4 only");
+    }
+    [V4, V6].into_iter().filter(there).collect()
+}
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
@@ -28,6 +41,13 @@ impl Rig {
     }
 
     pub fn with(options: ProberOptions) -> Rig {
+        // All tests of a binary share the process's descriptors.
+        let nofile = rustix::process::Resource::Nofile;
+        let limit = rustix::process::getrlimit(nofile);
+        let _ = rustix::process::setrlimit(
+            nofile,
+            rustix::process::Rlimit { current: limit.maximum, maximum: limit.maximum },
+        );
         Rig(Prober::spawn(options).unwrap())
     }
 
@@ -92,6 +112,12 @@ pub fn code(r: &Report) -> Code {
 /// How long the probe took by the prober's own stamps.
 pub fn took(r: &Report) -> Duration {
     r.finished.since(r.started)
+}
+
+/// That the probe ended at its deadline: not before, and not much after.
+pub fn assert_at_deadline(r: &Report, timeout_ms: u64) {
+    let timeout = Duration::from_millis(timeout_ms);
+    assert!(took(r) >= timeout && took(r) < timeout + SLACK, "{:?} for {timeout:?}", took(r));
 }
 
 pub fn check(kind: CheckKind, port: u16, timeout_ms: u64) -> Healthcheck {

@@ -307,4 +307,32 @@ mod tests {
         assert_eq!(with(to, 8, Proof::Token([1; 8])), None);
         assert_eq!(with(router, 9, Proof::Token([1; 8])), None);
     }
+
+    #[test]
+    fn the_filters_pass_answers_to_this_socket_and_nothing_else() {
+        for (address, request) in [
+            (IpAddr::from([127, 0, 0, 1]), packet::V4_ECHO_REQUEST),
+            (IpAddr::from(std::net::Ipv6Addr::LOCALHOST), packet::V6_ECHO_REQUEST),
+        ] {
+            let open = |ident| Raw::open(address.is_ipv4(), None, ident);
+            let (Ok(mine), Ok(other)) = (open(0x1234), open(0x4321)) else {
+                eprintln!("skipped: no raw ICMP sockets here");
+                return;
+            };
+            let to = SocketAddr::new(address, 0);
+            for ident in [0x4321, 0x1234, 0x9999] {
+                let p = packet::echo(request, ident, 1, [3; 8]);
+                rustix::net::sendto(&mine.fd, &p, SendFlags::empty(), &to).unwrap();
+            }
+            // Loopback delivers within the send. Requests and replies to others have come by, too.
+            for (raw, ident) in [(&mine, 0x1234), (&other, 0x4321)] {
+                let mut buf = [0; 256];
+                let (n, _) = rustix::net::recv(&raw.fd, &mut buf[..], RecvFlags::empty()).unwrap();
+                let heard = if raw.v4 { packet::hear_v4(&buf[..n]) } else { packet::hear_v6(&buf[..n]) };
+                assert_eq!(heard, Some(Heard::Reply { ident, seq: 1, token: [3; 8] }));
+                let next = rustix::net::recv(&raw.fd, &mut buf[..], RecvFlags::empty());
+                assert_eq!(next, Err(Errno::AGAIN));
+            }
+        }
+    }
 }
