@@ -412,8 +412,15 @@ impl Operator for Fake {
         }
         Ok(self.lb.clone())
     }
-    fn flow(&mut self, frontend: &str, source: IpAddr, port: u16) -> Result<FlowView, VerbError> {
+    fn flow(
+        &mut self,
+        frontend: &str,
+        source: IpAddr,
+        port: u16,
+        destination_port: Option<u16>,
+    ) -> Result<FlowView, VerbError> {
         self.check_frontend(frontend)?;
+        self.told.push(format!("flow to {destination_port:?}"));
         Ok(FlowView {
             frontend: frontend.into(),
             source: source.to_string(),

@@ -156,7 +156,9 @@ fn candidates(words: &[&str], op: &dyn Operator) -> Vec<String> {
         Some((Part::Opt(_), _)) => false,
         None => rest.len() == parts.len(),
     };
-    let group_begins = rest.is_empty() || rest.len() == parts.len();
+    // Where a group of optional words may begin, the line may also end.
+    let group_begins = rest.len() == parts.len()
+        || !rest.len().checked_sub(1).and_then(|i| parts.get(i)).is_some_and(|(_, o)| *o);
     if row.json && optional && group_begins && rest.last() != Some(&"json") {
         out.push("json".into());
     }
@@ -180,7 +182,7 @@ fn values(a: Arg, before: &[&str], op: &dyn Operator) -> Vec<String> {
         Arg::Pool => frontend().map(|f| f.pools.into_iter().map(|p| p.name).collect()).unwrap_or_default(),
         Arg::Verb => owned(&VERBS.map(BackendVerb::as_str)),
         Arg::Weight => vec!["default".into()],
-        Arg::Address | Arg::Port | Arg::Path => Vec::new(),
+        Arg::Address | Arg::Port | Arg::DestinationPort | Arg::Path => Vec::new(),
     }
 }
 

@@ -40,6 +40,7 @@ pub(super) enum Arg {
     Weight,
     Address,
     Port,
+    DestinationPort,
     Path,
 }
 
@@ -55,6 +56,7 @@ impl Arg {
             Arg::Weight => "<0-100>|default",
             Arg::Address => "<source-address>",
             Arg::Port => "<source-port>",
+            Arg::DestinationPort => "<destination-port>",
             Arg::Path => "<path>",
         }
     }
@@ -70,6 +72,7 @@ impl Arg {
             Arg::Weight => "a weight, or `default`: the configured one again",
             Arg::Address => "an address of the frontend's family",
             Arg::Port => "0 to 65535",
+            Arg::DestinationPort => "0 to 65535; for frontends that take all ports",
             Arg::Path => "a file; left out: the running configuration's",
         }
     }
@@ -78,12 +81,12 @@ impl Arg {
     pub fn is_name(self) -> bool {
         match self {
             Arg::Backend | Arg::Frontend | Arg::Healthcheck | Arg::Pool | Arg::Path => true,
-            Arg::Verb | Arg::Weight | Arg::Address | Arg::Port => false,
+            Arg::Verb | Arg::Weight | Arg::Address | Arg::Port | Arg::DestinationPort => false,
         }
     }
 }
 
-use Arg::{Address, Backend, Frontend, Healthcheck, Path, Pool, Port, Verb, Weight};
+use Arg::{Address, Backend, DestinationPort, Frontend, Healthcheck, Path, Pool, Port, Verb, Weight};
 use Part::{Key, Opt};
 
 const fn arg(a: Arg) -> Part {
@@ -143,7 +146,7 @@ pub(super) static TABLE: &[Row] = &[
     },
     Row {
         path: &["show", "flow"],
-        rest: &[arg(Frontend), arg(Address), arg(Port)],
+        rest: &[arg(Frontend), arg(Address), arg(Port), Opt(&[arg(DestinationPort)])],
         json: true,
         help: "which server a new flow gets, and its bucket",
         run: run::show_flow,

@@ -44,7 +44,7 @@ impl Operator for Nobody {
     fn lb(&mut self, _: Option<&str>) -> Result<LbView, VerbError> {
         no()
     }
-    fn flow(&mut self, _: &str, _: IpAddr, _: u16) -> Result<FlowView, VerbError> {
+    fn flow(&mut self, _: &str, _: IpAddr, _: u16, _: Option<u16>) -> Result<FlowView, VerbError> {
         no()
     }
     fn set_backend(&mut self, _: &str, _: BackendVerb) -> Result<Done, VerbError> {
