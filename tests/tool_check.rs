@@ -1,5 +1,7 @@
 //! `maglev check` and the command line as such.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+
 mod tool_common;
 
 use tool_common::{CONFIG, Scratch, maglev, out};

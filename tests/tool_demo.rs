@@ -1,5 +1,7 @@
 //! `maglev demo`
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+
 mod tool_common;
 
 use std::io::{BufRead, BufReader, Read};

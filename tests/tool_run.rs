@@ -1,5 +1,7 @@
 //! `maglev run` and its CLI socket.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+
 mod tool_common;
 
 use std::fs;

@@ -1,5 +1,5 @@
 //! What the tests of the tool share: the binary, a scratch folder, processes that end with their test.
-#![allow(dead_code)]
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
