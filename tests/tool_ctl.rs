@@ -70,6 +70,11 @@ fn errors_of_ours_and_of_vpps_are_1() {
         let (code, stdout, stderr) = answered(answer);
         assert_eq!((code, stdout.as_str()), (Some(1), ""));
         assert!(stderr.contains('`') && !stderr.contains('\r'), "{stderr}");
+        assert_eq!(
+            stderr.contains("maglev_plugin.so"),
+            answer.starts_with(b"unknown input `maglev"),
+            "{stderr}"
+        );
     }
 }
 
