@@ -8,6 +8,7 @@ mod help;
 mod layout;
 mod line;
 mod matching;
+mod registered;
 mod run;
 mod table;
 mod text;
@@ -25,6 +26,7 @@ use crate::control::{Finished, Operator, Ticket};
 
 pub use help::{complete, help, paths};
 pub use line::MAX_LINE;
+pub use registered::registered;
 
 /// How long a [`Pending`] answer is worth waiting for; an [`Operator`] drops answers that nobody took after as long.
 pub const PENDING_LIMIT: Duration = Duration::from_secs(60);

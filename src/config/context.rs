@@ -16,9 +16,11 @@ use crate::nearest::suggestion;
 /// The longest word for which a suggestion is looked for; no key or name is longer.
 const MAX_HINT: usize = 64;
 /// Letter comparisons that suggestions may cost over a whole file.
-const HINT_BUDGET: u64 = 100_000_000;
+const HINT_BUDGET: u64 = 20_000_000;
 /// Bytes that one compiled regular expression may take.
 const REGEX_SIZE: usize = 1 << 20;
+/// Bytes that one regular expression may be long: compiling takes time even where the result is small enough.
+const MAX_PATTERN: usize = 16 << 10;
 /// Different regular expressions in one file.
 const MAX_PATTERNS: usize = 1000;
 
@@ -114,10 +116,15 @@ impl Context {
         word: &str,
         candidates: impl IntoIterator<Item = &'a str, IntoIter: Clone>,
     ) -> String {
+        if word.len() > MAX_HINT || self.budget == 0 {
+            return String::new();
+        }
         let candidates = candidates.into_iter();
         let letters: u64 = candidates.clone().map(|c| c.len() as u64).sum();
         let cost = letters.saturating_mul(word.len() as u64);
-        if word.len() > MAX_HINT || cost > self.budget {
+        if cost > self.budget {
+            // Counting the letters was work as well.
+            self.budget = self.budget.saturating_sub(letters);
             return String::new();
         }
         self.budget -= cost;
@@ -328,6 +335,11 @@ impl Context {
     /// A regular expression, compiled within a size limit.
     pub(super) fn pattern(&mut self, item: Item<'_>) -> Option<Pattern> {
         let source = self.text(item)?;
+        if source.len() > MAX_PATTERN {
+            let key = quote(item.key);
+            self.error(item.pos(), format!("{key}: a regular expression longer than {MAX_PATTERN} bytes"));
+            return None;
+        }
         if !self.patterns.contains_key(source) {
             if self.patterns.len() >= MAX_PATTERNS {
                 let message = format!("more than {MAX_PATTERNS} different regular expressions");

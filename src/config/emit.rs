@@ -30,8 +30,61 @@ pub fn to_yaml(config: &Config) -> String {
     put(&mut maglev, "frontends", named(frontends.collect()));
     let mut root = Mapping::new();
     put(&mut root, "maglev", maglev);
+    let mut odd = Vec::new();
+    for (_, value) in &mut root {
+        set_aside(value, &mut odd);
+    }
     // A tree of strings, numbers and mappings with string keys can always be written.
-    serde_yaml::to_string(&root).unwrap_or_else(|e| format!("# {e}\n"))
+    let text = serde_yaml::to_string(&root).unwrap_or_else(|e| format!("# {e}\n"));
+    put_back(&text, &odd)
+}
+
+/// Stands around the number of a text that was set aside. A private character, which the writer leaves bare.
+const MARK: char = '\u{e000}';
+
+/// The writer knows YAML 1.1, in which U+2028 and others end a line; YAML 1.2 disagrees. Texts with anything of that
+/// kind are taken out here, and put back by [`put_back`] with escapes, which both read alike.
+fn set_aside(value: &mut Value, odd: &mut Vec<String>) {
+    match value {
+        Value::Mapping(map) => map.iter_mut().for_each(|(_, v)| set_aside(v, odd)),
+        Value::Sequence(list) => list.iter_mut().for_each(|v| set_aside(v, odd)),
+        Value::String(text) if text.chars().any(is_odd) => {
+            odd.push(escaped(text));
+            *text = format!("{MARK}{}{MARK}", odd.len() - 1);
+        }
+        Value::String(_) | Value::Null | Value::Bool(_) | Value::Number(_) | Value::Tagged(_) => {}
+    }
+}
+
+fn put_back(text: &str, odd: &[String]) -> String {
+    let mut out = String::with_capacity(text.len());
+    for (i, part) in text.split(MARK).enumerate() {
+        // Every second part is a number.
+        let number = part.parse::<usize>().ok().filter(|_| i % 2 == 1);
+        out.push_str(number.and_then(|n| odd.get(n)).map_or(part, String::as_str));
+    }
+    out
+}
+
+fn is_odd(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}' | MARK)
+}
+
+/// A double-quoted scalar.
+fn escaped(text: &str) -> String {
+    let mut out = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => out.extend(['\\', c]),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            c if is_odd(c) => out += &format!("\\u{:04X}", u32::from(c)),
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
 }
 
 fn put(map: &mut Mapping, key: &str, value: impl Into<Value>) {

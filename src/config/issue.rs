@@ -17,6 +17,13 @@ pub struct Pos {
 impl Pos {
     /// The start of the file.
     pub const START: Pos = Pos { line: 1, column: 1 };
+
+    /// The place that follows this text.
+    pub(super) fn after(text: &str) -> Pos {
+        let last = text.rsplit('\n').next().unwrap_or_default();
+        let bom = usize::from(last.starts_with('\u{feff}') && last.len() == text.len());
+        Pos { line: text.matches('\n').count() + 1, column: last.chars().count() + 1 - bom }
+    }
 }
 
 /// One error or warning. Shown as `line:column: message`.

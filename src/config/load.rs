@@ -43,12 +43,17 @@ impl LoadError {
     }
 }
 
-/// Reads and checks a file of at most [`MAX_INPUT`] bytes. Blocks, and needs a stack of the usual size.
+/// Reads and checks a regular file of at most [`MAX_INPUT`] bytes. Blocks, and needs a stack of the usual size.
 ///
 /// # Errors
 /// The file cannot be read, is not UTF-8 YAML, or not valid.
 pub fn load(path: &Path) -> Result<Parsed, LoadError> {
     let unreadable = |reason: String| LoadError::Unreadable { path: path.to_owned(), reason };
+    // Opening a pipe or a terminal could wait for ever.
+    let kind = std::fs::metadata(path).map_err(|e| unreadable(in_words(&e)))?;
+    if !kind.is_file() {
+        return Err(unreadable("not a regular file".into()));
+    }
     let file = std::fs::File::open(path).map_err(|e| unreadable(in_words(&e)))?;
     let mut bytes = Vec::new();
     let limit = MAX_INPUT as u64 + 1;
@@ -60,9 +65,7 @@ pub fn load(path: &Path) -> Result<Parsed, LoadError> {
         Ok(text) => Ok(parse(text)?),
         Err(e) => {
             let good = bytes.get(..e.valid_up_to()).unwrap_or_default();
-            let good = String::from_utf8_lossy(good);
-            let last = good.rsplit('\n').next().unwrap_or_default();
-            let pos = Pos { line: good.matches('\n').count() + 1, column: last.chars().count() + 1 };
+            let pos = Pos::after(&String::from_utf8_lossy(good));
             Err(LoadError::Bad(Errors {
                 not_yaml: true,
                 list: vec![Issue::new(pos, "not UTF-8")],

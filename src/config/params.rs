@@ -226,7 +226,8 @@ fn udp(ctx: &mut Context, map: &Map<'_>) {
 }
 
 fn hex(ctx: &mut Context, item: Item<'_>, digits: &str) {
-    if digits.is_empty() || digits.len() % 2 != 0 || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
+    if digits.is_empty() || !digits.len().is_multiple_of(2) || !digits.bytes().all(|b| b.is_ascii_hexdigit())
+    {
         let key = quote(item.key);
         ctx.error(item.pos(), format!("{key}: `0x` must be followed by pairs of hexadecimal digits"));
     }

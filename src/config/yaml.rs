@@ -86,6 +86,16 @@ pub(super) fn read(text: &str, issues: &mut Issues) -> Result<Option<Rc<Node>>, 
     if text.len() > MAX_INPUT {
         return Err(Issue::new(Pos::START, format!("longer than {} MiB", MAX_INPUT >> 20)));
     }
+    // The parser would take a NUL for the end of the file, and let the others pass.
+    let control = |c: char| c < ' ' && !matches!(c, '\t' | '\n' | '\r');
+    if let Some((before, c)) = text
+        .find(control)
+        .and_then(|at| text.split_at_checked(at))
+        .and_then(|(b, rest)| Some((b, rest.chars().next()?)))
+    {
+        let message = format!("not YAML: the character U+{:04X}", u32::from(c));
+        return Err(Issue::new(Pos::after(before), message));
+    }
     let mut parser = Parser::new_from_str(text.strip_prefix('\u{feff}').unwrap_or(text));
     let mut builder =
         Builder { issues, open: Vec::new(), anchors: HashMap::new(), root: None, documents: 0, made: 0 };

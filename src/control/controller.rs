@@ -5,29 +5,20 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::backends::{Backends, Flight, Last};
+use super::backends::Backends;
 use super::event::{Event, LogLevel};
 use super::frontends::Frontends;
 use super::intent::Intentions;
 use super::operator::{Finished, Ticket};
 use super::programmer::{LbAnswer, LbRequest, Programmer};
 use super::schedule::{Schedule, Slot};
-use super::view::ProbeView;
 use crate::Name;
-use crate::config::{Config, Healthcheck};
+use crate::config::Config;
 use crate::health::{self, Change, Limits, State, Transition};
 use crate::lb::VipKey;
-use crate::probe::{Code, Job, Order, Outcome, ProbeId, Report, Told, Verdict};
+use crate::probe::{Code, Order, Told};
 use crate::time::{Now, Time};
 
-/// A probe that is this much overdue waited for VPP's main thread, not for the prober.
-const MAIN_STALL: Duration = Duration::from_secs(1);
-/// No beat of the prober for so long, while a probe is due: stalled.
-const PROBER_STALL: Duration = Duration::from_secs(3);
-/// A probe that started this long after it was due counts as late.
-const LATE: Duration = Duration::from_millis(100);
-/// `SOCKERR` is logged once in so long for each backend.
-const FAULT_LOG: Duration = Duration::from_secs(60);
 /// An answer that nobody takes is dropped after so long.
 const TICKET_LIFE: Duration = Duration::from_secs(60);
 
@@ -84,13 +75,13 @@ pub struct Controller {
     /// False: `lb` is missing, and nothing is ever asked of it.
     lb_available: bool,
     /// Backends with a probe under way.
-    flying: usize,
+    pub(super) flying: usize,
     orders: VecDeque<Order>,
     events: VecDeque<Event>,
     answers: BTreeMap<Ticket, (Time, Finished)>,
     tickets: u64,
-    probes: u64,
-    alive_since: Time,
+    pub(super) probes: u64,
+    pub(super) alive_since: Time,
 }
 
 impl Controller {
@@ -174,7 +165,7 @@ impl Controller {
 
     /// The next moment at which [`Controller::poll`] or [`Controller::next_lb`] has something to do.
     pub fn deadline(&mut self) -> Time {
-        let mut at = self.schedule.next().unwrap_or(Time::MAX);
+        let mut at = self.schedule.earliest().unwrap_or(Time::MAX);
         if self.frozen.is_some() {
             at = Time::MAX;
         }
@@ -310,152 +301,6 @@ impl Controller {
         }
     }
 
-    /// A slot came up in the schedule.
-    fn probe_due(&mut self, now: Now, slot: Slot, due: Time) {
-        let Some(b) = self.backends.get_mut(slot) else { return };
-        let Some(check) = b.config.healthcheck.clone() else { return };
-        if !b.state().probed() || b.in_flight.is_some() {
-            return;
-        }
-        if now.mono.since(due) > MAIN_STALL && !b.put_off {
-            // All are overdue at once: without this they would start as one burst.
-            b.put_off = true;
-            self.stats.main_stalls += 1;
-            let at = now.mono + check.fast_interval.mul_f64(self.rng.f64());
-            self.schedule.set(slot, at);
-            return;
-        }
-        self.start_probe(slot, &check, due);
-    }
-
-    fn start_probe(&mut self, slot: Slot, check: &Arc<Healthcheck>, due: Time) {
-        // The slot is in the id, so that a result finds its backend without a search.
-        self.probes += 1;
-        let id = ProbeId((self.probes << 32) | u64::from(slot));
-        let Some(b) = self.backends.get_mut(slot) else { return };
-        b.put_off = false;
-        b.in_flight = Some(Flight { id, due });
-        self.flying += 1;
-        let job = Job { id, address: b.config.address, check: check.clone(), due };
-        self.stats.probes += 1;
-        self.order(Order::Probe(job));
-    }
-
-    /// Probes now, or as soon as the probe under way is done, if the backend is one that is probed.
-    pub(super) fn probe_soon(&mut self, now: Now, slot: Slot) {
-        let Some(b) = self.backends.get(slot) else { return };
-        if b.is_static() {
-            self.settle_static(now, slot);
-        } else if b.state().probed() && b.in_flight.is_none() {
-            self.schedule.set(slot, now.mono);
-        }
-    }
-
-    /// An operator's probe: even of a backend that is not probed otherwise; its result then changes nothing.
-    pub(super) fn probe_for(&mut self, now: Now, slot: Slot, ticket: Ticket) {
-        let Some(b) = self.backends.get_mut(slot) else { return };
-        b.waiting.push(ticket);
-        if b.in_flight.is_none()
-            && let Some(check) = b.config.healthcheck.clone()
-        {
-            self.schedule.clear(slot);
-            self.start_probe(slot, &check, now.mono);
-        }
-    }
-
-    /// Probing stops; a result that is on its way will not count.
-    pub(super) fn stop_probing(&mut self, slot: Slot) {
-        self.schedule.clear(slot);
-        let Some(b) = self.backends.get_mut(slot) else { return };
-        b.waiting.clear();
-        if let Some(flight) = b.in_flight.take() {
-            self.flying -= 1;
-            self.order(Order::Cancel(flight.id));
-        }
-    }
-
-    fn report(&mut self, now: Now, report: Report) {
-        let slot = (report.id.0 & u64::from(u32::MAX)) as Slot;
-        let Some(b) = self.backends.get_mut(slot) else { return };
-        let Some(flight) = b.in_flight.take_if(|f| f.id == report.id) else { return };
-        self.flying -= 1;
-        let waiting = std::mem::take(&mut b.waiting);
-        let Outcome { code, detail } = report.outcome;
-        let latency = report.finished.since(report.started);
-        let late = report.started.since(flight.due);
-        self.stats.latest = self.stats.latest.max(late);
-        self.stats.late += u64::from(late > LATE);
-        for ticket in waiting {
-            let view = self.probe_view(slot, code, &detail, latency);
-            self.finish(now, ticket, Finished::Probe(view));
-        }
-        if self.frozen.is_some() {
-            return;
-        }
-        *self.stats.results.entry(code).or_default() += 1;
-        let Some(b) = self.backends.get_mut(slot) else { return };
-        b.last = Some(Last { code, detail: detail.clone(), latency, at_ms: now.wall_ms });
-        let event = match code.verdict() {
-            Verdict::Pass => {
-                b.tally.passes += 1;
-                Some(health::Event::Pass)
-            }
-            Verdict::Fail => {
-                b.tally.failures += 1;
-                Some(health::Event::Fail)
-            }
-            Verdict::OurFault => {
-                b.tally.faults += 1;
-                None
-            }
-        };
-        match event {
-            Some(event) => {
-                let _ = self.transition(now, slot, event, code.as_str(), detail);
-            }
-            None => self.fault(now, slot, detail),
-        }
-        self.reschedule(now, slot, report.started);
-    }
-
-    /// After a probe that started at `started`: from start to start.
-    fn reschedule(&mut self, now: Now, slot: Slot, started: Time) {
-        let Some(b) = self.backends.get(slot) else { return };
-        let Some(check) = b.config.healthcheck.clone() else { return };
-        if !b.state().probed() || b.in_flight.is_some() {
-            return;
-        }
-        let at = started + jittered(b.health.interval(&check), check.jitter_percent, &mut self.rng);
-        self.schedule.set(slot, at.max(now.mono));
-    }
-
-    fn fault(&mut self, now: Now, slot: Slot, detail: std::borrow::Cow<'static, str>) {
-        let Some(b) = self.backends.get_mut(slot) else { return };
-        b.faults_unlogged += 1;
-        if b.fault_logged.is_some_and(|t| now.mono.since(t) < FAULT_LOG) {
-            return;
-        }
-        b.fault_logged = Some(now.mono);
-        let count = std::mem::take(&mut b.faults_unlogged);
-        let backend = b.config.name.clone();
-        self.event(Event::ProbeFault { backend, detail, count });
-    }
-
-    fn probe_view(&self, slot: Slot, code: Code, detail: &str, latency: Duration) -> ProbeView {
-        ProbeView {
-            backend: self.backends.get(slot).map(|b| b.config.name.to_string()).unwrap_or_default(),
-            code: code.as_str().to_owned(),
-            detail: detail.to_owned(),
-            latency_us: u64::try_from(latency.as_micros()).unwrap_or(u64::MAX),
-            verdict: match code.verdict() {
-                Verdict::Pass => "pass",
-                Verdict::Fail => "fail",
-                Verdict::OurFault => "none",
-            }
-            .to_owned(),
-        }
-    }
-
     /// Lets an event act on a backend, and all that follows from it: history, log, frontends, schedule.
     ///
     /// # Errors
@@ -554,43 +399,8 @@ impl Controller {
         });
     }
 
-    fn stall_deadline(&mut self) -> Option<Time> {
-        if self.frozen.is_some() {
-            return None;
-        }
-        let oldest = self.schedule.next();
-        let beat = self.stats.last_beat.unwrap_or(self.alive_since).max(self.alive_since);
-        let limit = beat + PROBER_STALL;
-        if self.flying > 0 { Some(limit) } else { oldest.map(|t| t.max(limit)) }
-    }
-
-    /// Freezes when the prober has stopped beating though it should probe, thaws when it beats again.
-    fn watch_prober(&mut self, now: Now) {
-        const STALLED: &str = "the prober has stalled";
-        let beat = self.stats.last_beat.unwrap_or(self.alive_since).max(self.alive_since);
-        let silent = now.mono.since(beat) >= PROBER_STALL;
-        match &self.frozen {
-            None => {
-                if silent && self.stall_deadline().is_some_and(|t| now.mono >= t) {
-                    self.freeze(STALLED);
-                }
-            }
-            Some(why) => {
-                if why == STALLED && !silent {
-                    self.thaw(now);
-                }
-            }
-        }
-    }
-
     /// Limits of a backend's counter.
     pub(super) fn limits(b: &crate::config::Backend) -> Limits {
         Limits::of(b.healthcheck.as_deref())
     }
-}
-
-/// `interval`, `percent` to both sides, uniform.
-pub(super) fn jittered(interval: Duration, percent: f64, rng: &mut fastrand::Rng) -> Duration {
-    let spread = (percent / 100.0).clamp(0.0, 0.5);
-    interval.mul_f64(1.0 + spread * (2.0 * rng.f64() - 1.0))
 }

@@ -9,10 +9,12 @@ use std::time::Duration;
 use super::controller::Controller;
 use super::event::{Event, LogLevel};
 use super::loader::{Hook, Loaded, Loader, Purpose};
-use super::operator::*;
+use super::operator::{BackendVerb, Done, Finished, NameKind, Operator, Ticket, VerbError};
 use super::programmer::{LbAnswer, LbRequest};
 use super::show::{micros, millis};
-use super::view::*;
+use super::view::{
+    BackendView, ConfigView, FlowView, FrontendView, HealthcheckView, LbView, StatusView, VersionView,
+};
 use crate::clock;
 use crate::lb::{LbError, LoadBalancer};
 use crate::probe::{Prober, ProberOptions};
@@ -256,10 +258,12 @@ impl Engine {
 }
 
 fn spawn_prober(options: &EngineOptions) -> io::Result<Prober> {
+    let init = options.thread_init.clone();
     Prober::spawn(ProberOptions {
         cpus: options.probe_cpus.clone(),
-        thread_init: options.thread_init.clone(),
+        thread_init: init.map(|init| Box::new(move || init()) as Box<dyn FnOnce() + Send>),
         wake: Some(options.wake.clone()),
+        ..ProberOptions::default()
     })
 }
 

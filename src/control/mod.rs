@@ -8,6 +8,7 @@ pub mod frontends;
 pub mod intent;
 pub mod loader;
 pub mod operator;
+mod probing;
 pub mod programmer;
 pub mod queue;
 pub mod reload;

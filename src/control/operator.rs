@@ -2,7 +2,10 @@
 
 use std::net::IpAddr;
 
-use super::view::*;
+use super::view::{
+    BackendView, ConfigView, FlowView, FrontendView, HealthcheckView, LbView, ProbeView, StatusView,
+    SyncView, VersionView,
+};
 
 /// A verb on one backend (SPEC §9, `set backend`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -55,7 +55,7 @@ impl Schedule {
     }
 
     /// The earliest deadline.
-    pub fn next(&mut self) -> Option<Time> {
+    pub fn earliest(&mut self) -> Option<Time> {
         while let Some(&Reverse((at, serial, slot))) = self.heap.peek() {
             if is_live(&self.live, slot, serial) {
                 return Some(at);
@@ -67,7 +67,7 @@ impl Schedule {
 
     /// Takes the earliest slot that is due by `now`, with its deadline.
     pub fn pop(&mut self, now: Time) -> Option<(Slot, Time)> {
-        let at = self.next()?;
+        let at = self.earliest()?;
         if at > now {
             return None;
         }
@@ -94,12 +94,12 @@ mod tests {
         s.set(0, Time(5));
         s.clear(2);
         assert_eq!((s.due(0), s.due(2)), (Some(Time(5)), None));
-        assert_eq!(s.next(), Some(Time(5)));
+        assert_eq!(s.earliest(), Some(Time(5)));
         assert_eq!(s.pop(Time(4)), None);
         assert_eq!(s.pop(Time(100)), Some((0, Time(5))));
         assert_eq!(s.pop(Time(100)), Some((1, Time(10))));
         assert_eq!(s.pop(Time(100)), None);
-        assert_eq!(s.next(), None);
+        assert_eq!(s.earliest(), None);
     }
 
     #[test]

@@ -9,7 +9,10 @@ use super::controller::Controller;
 use super::frontends::Entry as Frontend;
 use super::operator::{NameKind, VerbError};
 use super::schedule::Slot;
-use super::view::*;
+use super::view::{
+    BackendView, FlowView, FrontendView, HealthcheckView, LbServerView, LbVipView, MemberView,
+    MembershipView, PoolView, ProberView, StatusView, TransitionView,
+};
 use crate::config::{CheckKind, CounterKind, Healthcheck, HttpCheck, TcpCheck};
 use crate::health::State;
 use crate::lb::maglev::Table;

@@ -246,7 +246,8 @@ impl LoadBalancer for Embedded {
         let mut answers = Vec::with_capacity(ops.len());
         for op in ops {
             let vip = op.vip();
-            let unsent = vip.is_some_and(|vip| missing.contains(&vip));
+            let absent = matches!(op, Op::FlushVip { vip } if !self.state.has(vip));
+            let unsent = absent || vip.is_some_and(|vip| missing.contains(&vip));
             let answer = if unsent { Err(LbError::NoSuchEntry) } else { self.call(op) };
             if let (Op::AddVip { vip, .. }, Err(_)) = (op, &answer) {
                 missing.insert(*vip);

@@ -7,6 +7,8 @@
 //! * [`ledger`]: what was done to `lb` and cannot be read back from it
 //! * [`reconcile`]: from what is wanted and what is there to the calls between them
 //! * [`run`]: those calls under way
+//! * [`wire`]: the peculiarities of VPP's `lb` API, without the API
+//! * `vpp`: VPP's own `lb`, in-process (feature `vpp`)
 
 pub mod embedded;
 pub mod flow;
@@ -15,5 +17,8 @@ pub mod maglev;
 pub mod reconcile;
 pub mod run;
 pub mod types;
+#[cfg(feature = "vpp")]
+pub mod vpp;
+pub mod wire;
 
 pub use types::*;

@@ -84,9 +84,27 @@ impl Run {
                 }
                 Err(error) => {
                     self.fail(op);
+                    // A lost answer: for the guard, what takes weight away counts as done, what adds it does not.
+                    if matches!(error, LbError::NoAnswer(_)) && self.takes(op) {
+                        advance(&mut self.live, op);
+                    }
                     self.failures.push((*op, error));
                 }
             }
+        }
+    }
+
+    fn takes(&self, op: &Op) -> bool {
+        match *op {
+            Op::SetWeight { vip, address, weight, .. } => {
+                self.live.get(&vip).and_then(|a| a.servers.get(&address)).is_some_and(|&now| weight < now)
+            }
+            Op::DelServer { .. } => true,
+            Op::SetSettings(_)
+            | Op::AddVip { .. }
+            | Op::DelVip { .. }
+            | Op::AddServer { .. }
+            | Op::FlushVip { .. } => false,
         }
     }
 

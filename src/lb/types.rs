@@ -307,6 +307,7 @@ pub trait LoadBalancer {
     fn servers(&mut self, vip: &VipKey) -> Result<Vec<AsRecord>, LbError>;
 
     /// Does `ops` in order under one worker barrier, goes on after a failure except that ops on a VIP whose
-    /// [`Op::AddVip`] failed in this batch fail with [`LbError::NoSuchEntry`] unsent; one answer an op.
+    /// [`Op::AddVip`] failed in this batch fail with [`LbError::NoSuchEntry`] unsent; one answer an op. So does a
+    /// [`Op::FlushVip`] of a VIP that is not there at that moment: `lb` would flush at random.
     fn apply(&mut self, ops: &[Op]) -> Vec<Result<(), LbError>>;
 }

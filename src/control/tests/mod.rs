@@ -3,6 +3,7 @@
 mod lab;
 
 mod programming;
+mod random;
 mod reload;
 mod schedule;
 mod verbs;

@@ -458,6 +458,10 @@ impl State {
         self.sticky.flows(index, server, self.now.saturating_add(10_000))
     }
 
+    pub(super) fn has(&self, vip: &VipKey) -> bool {
+        self.find(Id::of(vip)).is_ok()
+    }
+
     pub(super) fn stray_flushes(&self) -> u64 {
         self.stray_flushes
     }

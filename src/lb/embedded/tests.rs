@@ -144,7 +144,8 @@ fn what_is_not_there_is_no_such_entry() {
         assert_eq!(one(&mut lb, op), gone, "{op:?}");
     }
     assert_eq!(one(&mut lb, add(vip, "10.0.0.1", 1)), Err(LbError::ValueExist));
-    assert_eq!((one(&mut lb, Op::FlushVip { vip: other }), lb.stray_flushes()), (Ok(()), 1));
+    assert_eq!((one(&mut lb, Op::FlushVip { vip: other }), lb.stray_flushes()), (gone.clone(), 0));
+    assert_eq!((lb.meddle(&Op::FlushVip { vip: other }), lb.stray_flushes()), (Ok(()), 1));
     // One that was deleted lingers: it has no weight to set, but can be deleted again.
     assert_eq!(one(&mut lb, del(vip, "10.0.0.1", false)), Ok(()));
     assert_eq!(one(&mut lb, weight(vip, "10.0.0.1", 1, false)), gone);

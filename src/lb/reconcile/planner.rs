@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use super::{Actual, BARRIER_LIMIT, Costs, Live, Member, Note, Plan, StepKind, Wanted, WantedServer};
+use super::{Actual, Costs, Live, Member, Note, Plan, StepKind, Wanted, WantedServer};
 use crate::lb::ledger::Ledger;
 use crate::lb::types::{Encap, Op, VipKey};
 
@@ -154,7 +154,7 @@ impl Planner<'_> {
             std::iter::once(add_vip(*vip, wanted)).chain(adds.iter().copied())
         });
         let all: Vec<Op> = going.iter().flat_map(|(_, ops)| ops.iter().copied()).chain(made).collect();
-        if self.costs.of(&all, &mut live.clone()) <= BARRIER_LIMIT {
+        if self.costs.of(&all, &mut live.clone()) <= self.costs.limit {
             self.plan.step(StepKind::Recreate, all);
             return;
         }
@@ -191,7 +191,7 @@ impl Planner<'_> {
             all.push(Op::FlushVip { vip });
         }
         let estimate = self.costs.of(&all, &mut live.clone());
-        if estimate <= BARRIER_LIMIT {
+        if estimate <= self.costs.limit {
             if flush == Flush::Always {
                 self.plan.flush_after.insert(vip);
             }
@@ -202,14 +202,14 @@ impl Planner<'_> {
             head.iter().copied().partition(|op| matches!(op, Op::FlushVip { .. }));
         let core: Vec<Op> = rest.iter().chain(&adds).copied().collect();
         self.plan.step(StepKind::Flush, flushes);
-        if self.costs.of(&core, &mut live.clone()) <= BARRIER_LIMIT {
+        if self.costs.of(&core, &mut live.clone()) <= self.costs.limit {
             self.plan.step(kind, core);
             if flush == Flush::Always {
                 self.flush_after(vip);
             }
             return;
         }
-        if self.costs.of(&rest, &mut live.clone()) <= BARRIER_LIMIT {
+        if self.costs.of(&rest, &mut live.clone()) <= self.costs.limit {
             self.plan.step(kind, rest);
         } else {
             self.plan.singly(kind, rest);
@@ -252,8 +252,10 @@ fn add_vip(vip: VipKey, w: &Wanted) -> Op {
 /// The servers of a new VIP. It has no flows, whatever they were before, so that no flush is needed.
 fn create(vip: VipKey, wanted: &Wanted, before: Option<&Actual>) -> Vec<Op> {
     let add = |(&address, server): (&IpAddr, &WantedServer)| {
+        // With another encapsulation one that is to leave may be of the wrong family: then it leaves now.
+        let fits = address.is_ipv6() == (wanted.encap == Encap::Gre6);
         let kept = before.and_then(|actual| actual.servers.get(&address).copied());
-        let weight = if server.keep { kept? } else { server.weight };
+        let weight = if server.keep { kept.filter(|_| fits)? } else { server.weight };
         Some(Op::AddServer { vip, address, weight, flush: false })
     };
     wanted.servers.iter().filter_map(add).collect()

@@ -1,0 +1,53 @@
+# maglev: see README.md. `make help` lists the targets.
+
+SHELL := /bin/bash
+# A newcomer's shell may not have it on its path yet.
+export PATH := $(PATH):$(HOME)/.cargo/bin
+CARGO ?= cargo
+TARGET_DIR = $${CARGO_TARGET_DIR:-target}
+PLUGIN = build/maglev_plugin.so
+
+.DEFAULT_GOAL := help
+.PHONY: help run test plugin install-plugin lint clean
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r t h; do printf '  make %-16s %s\n' "$$t" "$$h"; done
+
+run: ## the demo, without VPP
+	@vpp-plugin/need build
+	@if found=$$(vpp-plugin/find-vpp); then eval "$$found"; \
+	  echo "VPP $$VPP_VERSION found in $$VPP_PREFIX; to load the plugin there: make install-plugin, then plugins { plugin lb_plugin.so { enable } plugin maglev_plugin.so { enable } } in its startup.conf"; \
+	else echo "no VPP found under $${VPP_PREFIX:-/usr or /usr/local}: the demo needs none"; fi
+	$(CARGO) run --release --locked -- demo
+
+test: ## all tests; those in VPP where one is installed
+	@vpp-plugin/need build
+	$(CARGO) test --locked
+	@if found=$$(vpp-plugin/find-vpp); then \
+	  vpp-plugin/need plugin vpp-tests && $(MAKE) --no-print-directory plugin && tests/vpp/run; \
+	else echo "no VPP found under $${VPP_PREFIX:-/usr or /usr/local}: the tests in VPP did not run"; fi
+
+plugin: ## build/maglev_plugin.so, for the installed VPP
+	@vpp-plugin/need build plugin
+	@eval "$$(vpp-plugin/find-vpp)"; export VPP_PREFIX; set -x; \
+	$(CARGO) build --release --locked --lib --features vpp
+	@mkdir -p build
+	@install -m 644 "$(TARGET_DIR)/release/libmaglev.so" $(PLUGIN).new
+	@mv -f $(PLUGIN).new $(PLUGIN)
+	@echo "$(PLUGIN) is for VPP $$(eval "$$(vpp-plugin/find-vpp)"; echo "$$VPP_VERSION")"
+
+install-plugin: plugin ## into VPP's plugin folder, below DESTDIR
+	@eval "$$(vpp-plugin/find-vpp)"; set -x; \
+	install -D -m 644 $(PLUGIN) "$(DESTDIR)$$VPP_PLUGIN_DIR/maglev_plugin.so"
+
+lint: ## format and lints, with VPP's part where one is installed
+	@vpp-plugin/need build
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	@if found=$$(vpp-plugin/find-vpp); then eval "$$found"; export VPP_PREFIX; \
+	  vpp-plugin/need plugin && set -x && $(CARGO) clippy --locked --all-targets --features vpp -- -D warnings; \
+	else echo "no VPP found under $${VPP_PREFIX:-/usr or /usr/local}: the plugin's own part was not linted"; fi
+
+clean: ## everything that was built
+	$(CARGO) clean
+	rm -rf build

@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * The whole contract between the plugin's C (csrc/) and its Rust (src/plugin/, src/lb/vpp.rs).
+ *
+ *   maglev_shim_*  is written in C and called by Rust: what only VPP's headers can express.
+ *   maglev_rs_*    is written in Rust and called by C: each catches its own panics and never blocks.
+ *
+ * Rules that hold for all of it
+ *   - Everything runs on VPP's main thread.
+ *   - No maglev_rs_* function suspends; C alone waits.
+ *   - Text crosses as pointer and length, without a final NUL unless said otherwise, and belongs to whoever made it
+ *     for as long as the call lasts.
+ *   - Numbers are in the machine's byte order, addresses in the network's.
+ *   - No type of VPP's appears here.
+ */
+
+#ifndef included_maglev_shim_h
+#define included_maglev_shim_h
+
+#include <stdint.h>
+
+/* ---- the plugin's registration ------------------------------------------------------------------------------ */
+
+/* build.rs takes it from the installed VPP's vppinfra/config.h. */
+#ifndef MAGLEV_CACHE_LINE_BYTES
+#define MAGLEV_CACHE_LINE_BYTES 64
+#endif
+
+/* VPP's vlib_plugin_registration_t, byte for byte (csrc/init.c asserts it). The object is defined in Rust: rustc
+   hides the C symbols of a cdylib, and VPP finds this one by name. */
+typedef struct
+{
+  uint8_t flags; /* bit 0: disabled by default, bit 1: deep bind */
+  char version[64];
+  char version_required[64];
+  char overrides[256];
+  const char *early_init;
+  const char *description;
+  char *load_after;
+} __attribute__ ((aligned (MAGLEV_CACHE_LINE_BYTES))) maglev_plugin_registration_t;
+
+/* ---- start, turn, stop -------------------------------------------------------------------------------------- */
+
+typedef enum
+{
+  MAGLEV_LOG_DEBUG = 0,
+  MAGLEV_LOG_INFO = 1,
+  MAGLEV_LOG_NOTICE = 2,
+  MAGLEV_LOG_WARNING = 3,
+  MAGLEV_LOG_ERROR = 4,
+} maglev_log_level_t;
+
+/* What the start-up stanza and VPP's threads say. Paths end in NUL. */
+typedef struct
+{
+  const char *config_path;
+  const char *state_path;
+  /* `probe-cpu`; none: n_probe_cpus is 0. */
+  const uint32_t *probe_cpus;
+  uint32_t n_probe_cpus;
+  /* VPP's own threads: the workers' CPUs, and main's. */
+  const uint32_t *worker_cpus;
+  uint32_t n_worker_cpus;
+  uint32_t main_cpu;
+  /* An eventfd, non-blocking; Rust keeps a duplicate and writes to it when a turn is due. */
+  int32_t wake_fd;
+  /* The version string of the VPP that runs; ends in NUL. */
+  const char *running_in;
+} maglev_start_t;
+
+typedef struct
+{
+  /* Seconds until the next turn is due at the latest; negative: only when woken. */
+  double next;
+  /* Not 0: there is more to do; take another turn as soon as the workers have run. */
+  uint8_t busy;
+} maglev_turn_t;
+
+/* Once, before anything else but the registration, on the thread that is main from then on. */
+void maglev_rs_init (void);
+
+/* Once, at the process node's first run. 0: running. Not 0: it is not, and the reason has been logged. */
+int32_t maglev_rs_start (const maglev_start_t *start);
+
+/* One turn of the engine. */
+void maglev_rs_turn (maglev_turn_t *turn);
+
+/* At VPP's exit; harmless when never started. Joins all threads. */
+void maglev_rs_stop (void);
+
+/* One line into VPP's log, class `maglev`. */
+void maglev_shim_log (maglev_log_level_t level, const char *text, uint64_t length);
+
+/* ---- commands ----------------------------------------------------------------------------------------------- */
+
+typedef enum
+{
+  MAGLEV_REPLY_DONE = 0,
+  MAGLEV_REPLY_ERROR = 1, /* text begins with `error: ` */
+  MAGLEV_REPLY_PENDING = 2, /* ask maglev_rs_cli_poll; text is what to say to one who cannot wait */
+} maglev_reply_kind_t;
+
+/* Made by Rust, given back with maglev_rs_reply_free. */
+typedef struct
+{
+  maglev_reply_kind_t kind;
+  /* Of a pending answer. */
+  uint64_t ticket;
+  char *text;
+  uint64_t length;
+} maglev_reply_t;
+
+/* The i-th command for VPP's CLI, counted from 0: the fixed words that it begins with, and its help, both ending in NUL
+   and living as long as the process. 0: there are no more. Every beginning of a path, but for VPP's own `show`, is a
+   path too, so that whatever is typed behind `maglev` gets its answer from us. */
+int32_t maglev_rs_cli_path (uint32_t index, const char **path, const char **help);
+
+/* Runs one command: its path, a blank, and the rest of the line. */
+void maglev_rs_cli (const char *line, uint64_t length, maglev_reply_t *reply);
+
+/* Asks again for a pending answer. */
+void maglev_rs_cli_poll (uint64_t ticket, maglev_reply_t *reply);
+
+/* Nobody waits for that answer any more. */
+void maglev_rs_cli_abandon (uint64_t ticket);
+
+void maglev_rs_reply_free (maglev_reply_t *reply);
+
+/* ---- lb ----------------------------------------------------------------------------------------------------- */
+
+typedef struct
+{
+  uint8_t is_ip6;
+  uint8_t bytes[16]; /* IPv4 in the first four */
+} maglev_address_t;
+
+/* What names a VIP. */
+typedef struct
+{
+  maglev_address_t address;
+  uint8_t prefix_len;
+  uint8_t protocol; /* IANA's number; 255 with port 0: all ports */
+  uint16_t port;
+} maglev_vip_t;
+
+typedef enum
+{
+  MAGLEV_ENCAP_GRE4 = 0,
+  MAGLEV_ENCAP_GRE6 = 1,
+  MAGLEV_ENCAP_L3DSR = 2,
+  MAGLEV_ENCAP_OTHER = 255,
+} maglev_encap_t;
+
+typedef struct
+{
+  maglev_encap_t encap;
+  uint8_t dscp;
+  uint8_t src_ip_sticky;
+  uint32_t table_length; /* never 0: it kills VPP */
+} maglev_vip_args_t;
+
+typedef struct
+{
+  uint8_t ip4_src[4];
+  uint8_t ip6_src[16];
+  uint32_t sticky_buckets_per_core;
+  uint32_t flow_timeout; /* seconds */
+} maglev_lb_settings_t;
+
+/* As lb tells it, but for the byte order. */
+typedef struct
+{
+  maglev_vip_t vip;
+  maglev_encap_t encap;
+  uint8_t dscp;
+  uint16_t table_length; /* 0 where it is 65536 */
+} maglev_vip_record_t;
+
+typedef struct
+{
+  maglev_vip_t vip;
+  maglev_address_t address;
+  uint8_t flags; /* bit 0: in use */
+  uint8_t weight;
+  uint32_t buckets;
+} maglev_as_record_t;
+
+/* VPP's error numbers that lb answers with (csrc/lb.c asserts them). */
+typedef enum
+{
+  MAGLEV_NO_SUCH_ENTRY = -6,
+  MAGLEV_INVALID_MEMORY_SIZE = -70,
+  MAGLEV_INVALID_ARGUMENT = -73,
+  MAGLEV_VALUE_EXIST = -81,
+  MAGLEV_INVALID_ADDRESS_FAMILY = -97,
+} maglev_api_error_t;
+
+typedef enum
+{
+  MAGLEV_LB_OK = 0, /* lb answered; its own verdict is in *retval */
+  MAGLEV_LB_NO_REPLY = 1,
+  MAGLEV_LB_BAD_REPLY = 2,
+  MAGLEV_LB_UNAVAILABLE = 3, /* maglev_shim_lb_open did not succeed */
+} maglev_lb_status_t;
+
+/* Looks up lb's messages and makes the internal client, once; 0: lb can be driven. */
+int32_t maglev_shim_lb_open (void);
+
+/* Is there a plugin lb_plugin.so in this VPP? */
+uint8_t maglev_shim_lb_loaded (void);
+
+/* The i-th message of lb that is needed, counted from 0: `name_crc`, ending in NUL, living as long as the process, and
+   whether this VPP has it. 0: there are no more. */
+int32_t maglev_shim_lb_message (uint32_t index, const char **name_crc, uint8_t *present);
+
+/* Each is one call of one of lb's message handlers, with its answer. */
+maglev_lb_status_t maglev_shim_lb_settings (maglev_lb_settings_t *out, int32_t *retval);
+maglev_lb_status_t maglev_shim_lb_set_settings (const maglev_lb_settings_t *settings, int32_t *retval);
+maglev_lb_status_t maglev_shim_lb_add_vip (const maglev_vip_t *vip, const maglev_vip_args_t *args, int32_t *retval);
+maglev_lb_status_t maglev_shim_lb_del_vip (const maglev_vip_t *vip, int32_t *retval);
+maglev_lb_status_t maglev_shim_lb_add_as (const maglev_vip_t *vip, const maglev_address_t *address, uint8_t weight,
+					  uint8_t flush, int32_t *retval);
+maglev_lb_status_t maglev_shim_lb_del_as (const maglev_vip_t *vip, const maglev_address_t *address, uint8_t flush,
+					  int32_t *retval);
+maglev_lb_status_t maglev_shim_lb_set_weight (const maglev_vip_t *vip, const maglev_address_t *address, uint8_t weight,
+					      uint8_t flush, int32_t *retval);
+maglev_lb_status_t maglev_shim_lb_flush_vip (const maglev_vip_t *vip, int32_t *retval);
+
+/* A dump leaves its records in a queue, from which the two `next` take one each: 1 a record, 0 no more, -1 one that
+   could not be read. What is left in the queue is dropped at the next call of lb. */
+maglev_lb_status_t maglev_shim_lb_dump_vips (void);
+int32_t maglev_shim_lb_next_vip (maglev_vip_record_t *out);
+/* The servers of one VIP. Its prefix length does not take part in the choice: lb ignores it. */
+maglev_lb_status_t maglev_shim_lb_dump_as (const maglev_vip_t *vip);
+int32_t maglev_shim_lb_next_as (maglev_as_record_t *out);
+
+/* Holds the workers at the barrier; nests. Never suspend in between. */
+void maglev_shim_barrier_sync (void);
+void maglev_shim_barrier_release (void);
+
+#endif /* included_maglev_shim_h */

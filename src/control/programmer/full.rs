@@ -1,0 +1,128 @@
+//! The full sync: `lb`'s settings, then the list of its VIPs, then each address as routine work.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::net::IpAddr;
+
+use super::{BACKOFF, Full, LbRequest, Programmer, Retry, Vip};
+use crate::control::event::Event;
+use crate::control::intent::Intentions;
+use crate::lb::{LbError, Op, Settings, VipKey, VipRecord};
+use crate::time::{Now, Time};
+
+impl Programmer {
+    pub(super) fn full_request(&mut self, now: Time) -> Option<LbRequest> {
+        let retry = self.settings_retry.is_some_and(|r| r.at <= now);
+        if self.full == Full::Idle && (self.full_due <= now || retry) {
+            self.full = Full::ReadSettings;
+            self.full_due = now + self.interval;
+        }
+        match self.full {
+            Full::Idle => None,
+            Full::ReadSettings => Some(LbRequest::Settings),
+            Full::WriteSettings(s) => Some(LbRequest::Apply(vec![Op::SetSettings(s)])),
+            Full::ListVips => Some(LbRequest::Vips),
+        }
+    }
+
+    pub(super) fn settings_read(
+        &mut self,
+        now: Now,
+        intent: &Intentions<'_>,
+        r: Result<Settings, LbError>,
+        events: &mut VecDeque<Event>,
+    ) {
+        self.full = Full::ListVips;
+        match r {
+            Ok(is) => {
+                self.costs.sticky_buckets = is.sticky_buckets_per_core;
+                let wanted = intent.settings(&is);
+                let waits = self.settings_retry.is_some_and(|r| now.mono < r.at);
+                if wanted != is && !waits {
+                    if self.listed && wanted.sticky_buckets_per_core != is.sticky_buckets_per_core {
+                        let text = "sticky-buckets-per-core changes: the flows of every VIP lose their \
+                                    stickiness"
+                            .to_owned();
+                        events.push_back(Event::LbSync { text, failed: false });
+                    }
+                    self.full = Full::WriteSettings(wanted);
+                } else if wanted == is {
+                    self.settings_retry = None;
+                }
+            }
+            Err(e) => self.complain(format!("reading lb's settings failed: {e}"), events),
+        }
+    }
+
+    pub(super) fn settings_written(
+        &mut self,
+        now: Now,
+        s: Settings,
+        results: Vec<Result<(), LbError>>,
+        events: &mut VecDeque<Event>,
+    ) {
+        self.full = Full::ListVips;
+        let result = results.into_iter().next().unwrap_or(Err(LbError::NoAnswer("lb_conf")));
+        let what = format!(
+            "settings ip4-src={} ip6-src={} buckets={} timeout={}",
+            s.ip4_src, s.ip6_src, s.sticky_buckets_per_core, s.flow_timeout
+        );
+        match result {
+            Ok(()) => {
+                self.costs.sticky_buckets = s.sticky_buckets_per_core;
+                self.settings_retry = None;
+                events.push_back(Event::LbSync { text: what, failed: false });
+            }
+            Err(e) => {
+                let wait = self.settings_retry.map_or(BACKOFF, |r| r.wait * 2).min(self.interval);
+                self.settings_retry = Some(Retry { at: now.mono + wait, wait });
+                self.complain(format!("{what} failed: {e}"), events);
+            }
+        }
+    }
+
+    pub(super) fn vips_listed(
+        &mut self,
+        now: Now,
+        intent: &Intentions<'_>,
+        r: Result<Vec<VipRecord>, LbError>,
+        events: &mut VecDeque<Event>,
+    ) {
+        self.full = Full::Idle;
+        let records = match r {
+            Ok(r) => r,
+            Err(e) => {
+                self.full_due = now.mono + BACKOFF.min(self.interval);
+                return self.complain(format!("listing lb's VIPs failed: {e}"), events);
+            }
+        };
+        let mut before = std::mem::take(&mut self.vips);
+        for record in records {
+            if let Some(key) = record.key() {
+                let servers = before.remove(&key).map(|v| v.servers).unwrap_or_default();
+                self.vips.insert(key, Vip { record, servers });
+            }
+        }
+        // A VIP of ours that is gone took its flows along.
+        let gone: Vec<VipKey> =
+            self.ledger.all_ours().filter(|k| !self.vips.contains_key(k)).copied().collect();
+        for key in gone {
+            self.ledger.observed(&key, None);
+        }
+        self.listed = true;
+        self.syncs += 1;
+        self.last_sync_ms = Some(now.wall_ms);
+        let ours = self.ledger.all_ours().map(|k| k.address);
+        let all: BTreeSet<IpAddr> = intent.addresses().into_iter().chain(ours).collect();
+        for address in &all {
+            self.routine.push(*address);
+        }
+        let nothing = all.is_empty();
+        for w in &mut self.waiters {
+            w.after_listing = false;
+            if nothing {
+                w.left.clear();
+            }
+        }
+        self.serve_waiters(None, 0, &[]);
+    }
+}

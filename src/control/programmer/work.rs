@@ -1,0 +1,270 @@
+//! The work on one address: dump, plan, run the plan step by step.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::IpAddr;
+
+use super::{BACKOFF, Job, LbRequest, Programmer, ROUTINE_PACE, Retry, Vip};
+use crate::control::event::Event;
+use crate::control::intent::{Intent, Intentions};
+use crate::lb::reconcile::{Actual, Member, Note, plan};
+use crate::lb::run::Run;
+use crate::lb::{AsRecord, LbError, Op, VipKey, VipRecord};
+use crate::time::Time;
+
+impl Programmer {
+    pub(super) fn begin(&mut self, now: Time, intent: &Intentions<'_>) -> Option<()> {
+        if !self.listed {
+            self.full_due = self.full_due.min(now);
+            return None;
+        }
+        let due: Vec<IpAddr> = self.retries.iter().filter(|(_, r)| r.at <= now).map(|(a, _)| *a).collect();
+        for address in due {
+            if let Some(r) = self.retries.get_mut(&address) {
+                r.at = Time::MAX;
+            }
+            self.urgent.push(address);
+        }
+        let (address, routine) = match self.urgent.pop() {
+            Some(a) => {
+                self.routine.remove(&a);
+                (a, false)
+            }
+            None if self.routine_at <= now => (self.routine.pop()?, true),
+            None => return None,
+        };
+        self.job = Some(Job {
+            address,
+            routine,
+            dump: self.to_dump(address, intent),
+            asked: None,
+            run: None,
+            running: None,
+            blind: false,
+            again: false,
+            stale: false,
+            notes: Vec::new(),
+            writes: 0,
+            failures: Vec::new(),
+        });
+        Some(())
+    }
+
+    /// The VIPs of an address that are there and concern us.
+    pub(super) fn to_dump(&self, address: IpAddr, intent: &Intentions<'_>) -> VecDeque<VipKey> {
+        self.keys(address, intent)
+            .into_iter()
+            .filter(|k| self.vips.contains_key(k))
+            .filter(|k| self.ledger.ours(k) || matches!(intent.of(k, None), Intent::Have(_)))
+            .collect()
+    }
+
+    pub(super) fn keys(&self, address: IpAddr, intent: &Intentions<'_>) -> BTreeSet<VipKey> {
+        let ours = self.ledger.ours_at(address).copied();
+        intent.vips_at(address).chain(ours).collect()
+    }
+
+    pub(super) fn job_request(&mut self, intent: &Intentions<'_>) -> Option<LbRequest> {
+        let job = self.job.as_ref()?;
+        if job.again {
+            let dump = self.to_dump(job.address, intent);
+            let job = self.job.as_mut()?;
+            job.again = false;
+            job.run = None;
+            job.dump = dump;
+        }
+        let job = self.job.as_mut()?;
+        if let Some(key) = job.dump.pop_front() {
+            job.asked = Some(key);
+            return Some(LbRequest::Servers(key));
+        }
+        if job.blind {
+            return None;
+        }
+        if job.run.is_none() {
+            let address = job.address;
+            let (run, notes) = self.plan(address, intent);
+            let job = self.job.as_mut()?;
+            job.run = Some(run);
+            job.notes = notes;
+        }
+        let job = self.job.as_mut()?;
+        let step = job.run.as_mut()?.next_step()?;
+        let ops = step.ops.clone();
+        job.running = Some(step);
+        Some(LbRequest::Apply(ops))
+    }
+
+    pub(super) fn actual(&self, key: &VipKey) -> Option<Actual> {
+        let vip = self.vips.get(key)?;
+        Some(Actual {
+            encap: vip.record.encap,
+            table_length: vip.record.table_length,
+            servers: vip.servers.clone(),
+        })
+    }
+
+    /// The plan for an address, begun, and what is to be said of it.
+    pub(super) fn plan(&mut self, address: IpAddr, intent: &Intentions<'_>) -> (Run, Vec<String>) {
+        let mut items = Vec::new();
+        for vip in self.keys(address, intent) {
+            let actual = self.actual(&vip);
+            match intent.of(&vip, actual.as_ref()) {
+                Intent::Wait => {}
+                Intent::Have(wanted) => items.push((vip, Some(wanted), actual)),
+                Intent::Drop => items.push((vip, None, actual)),
+            }
+        }
+        let members: Vec<Member<'_>> = items
+            .iter()
+            .map(|(vip, wanted, actual)| Member {
+                vip: *vip,
+                wanted: wanted.as_ref(),
+                actual: actual.as_ref(),
+                adopt: true,
+            })
+            .collect();
+        let plan = plan(&members, &self.ledger, &self.costs);
+        let notes = plan.notes.iter().map(ToString::to_string).collect();
+        for note in &plan.notes {
+            if let (Note::Foreign { vip, .. }, Some(job)) = (note, &mut self.job) {
+                job.failures.push((Some(*vip), note.to_string()));
+            }
+        }
+        (Run::start(plan, &members, &mut self.ledger), notes)
+    }
+
+    pub(super) fn servers_dumped(&mut self, r: Result<Vec<AsRecord>, LbError>, events: &mut VecDeque<Event>) {
+        let Some(job) = &mut self.job else { return };
+        let Some(key) = job.asked.take() else { return };
+        match r {
+            Ok(records) => {
+                if let Some(vip) = self.vips.get_mut(&key) {
+                    vip.servers = records.iter().map(|r| (r.address, r.weight)).collect();
+                }
+                let actual = self.actual(&key);
+                self.ledger.observed(&key, actual.as_ref());
+            }
+            Err(e) => {
+                let text = format!("vip={key} dump failed: {e}");
+                job.failures.push((Some(key), text.clone()));
+                job.blind = true;
+                job.dump.clear();
+                self.complain(text, events);
+            }
+        }
+    }
+
+    pub(super) fn step_done(&mut self, results: Vec<Result<(), LbError>>, events: &mut VecDeque<Event>) {
+        let Some(job) = &mut self.job else { return };
+        for note in job.notes.drain(..) {
+            events.push_back(Event::LbSync { text: note, failed: false });
+        }
+        let (Some(step), Some(run)) = (job.running.take(), job.run.as_mut()) else { return };
+        run.answered(&step, &results, &mut self.ledger);
+        let unanswered = std::iter::repeat_with(|| Err(LbError::NoAnswer("fewer answers than calls")));
+        for (op, result) in step.ops.into_iter().zip(results.into_iter().chain(unanswered)) {
+            match result {
+                Ok(()) => {
+                    job.writes += 1;
+                    if let Op::SetWeight { vip, address, flush: true, .. }
+                    | Op::AddServer { vip, address, flush: true, .. } = op
+                    {
+                        self.flushed.push((vip, address));
+                    }
+                    mirror(&mut self.vips, &op);
+                    events.push_back(Event::LbSync { text: op.to_string(), failed: false });
+                }
+                Err(e) => {
+                    self.failures += 1;
+                    let text = format!("{op} failed: {e}");
+                    // Somebody else may have been at lb: the list of VIPs could be out of date.
+                    job.stale |=
+                        matches!(e, LbError::NoSuchEntry | LbError::ValueExist | LbError::NoAnswer(_));
+                    job.failures.push((op.vip(), text.clone()));
+                    events.push_back(Event::LbSync { text, failed: true });
+                }
+            }
+        }
+    }
+
+    pub(super) fn end_job(&mut self, now: Time) {
+        let Some(job) = self.job.take() else { return };
+        let here = VipKey { address: job.address, service: None };
+        let stale: Vec<VipKey> =
+            self.errors.range(here..).map(|(k, _)| *k).take_while(|k| k.address == job.address).collect();
+        for k in stale {
+            self.errors.remove(&k);
+        }
+        if job.failures.is_empty() {
+            self.retries.remove(&job.address);
+        } else {
+            let wait = self.retries.get(&job.address).map_or(BACKOFF, |r| r.wait * 2);
+            let wait = wait.min(self.interval.max(BACKOFF));
+            self.retries.insert(job.address, Retry { at: now + wait, wait });
+            if job.stale {
+                self.full_due = self.full_due.min(now + wait);
+            }
+        }
+        let mut texts = Vec::new();
+        for (vip, text) in job.failures {
+            if let Some(vip) = vip {
+                self.errors.entry(vip).or_insert_with(|| text.clone());
+            }
+            texts.push(text);
+        }
+        if job.routine && job.writes == 0 {
+            self.routine_at = now + ROUTINE_PACE;
+        }
+        self.serve_waiters(Some(job.address), job.writes, &texts);
+    }
+
+    pub(super) fn serve_waiters(&mut self, done: Option<IpAddr>, writes: u64, failures: &[String]) {
+        for w in self.waiters.iter_mut().filter(|w| !w.after_listing) {
+            if done.is_some_and(|a| w.left.remove(&a)) {
+                w.view.writes += writes;
+                w.view.failures.extend_from_slice(failures);
+            }
+        }
+        for w in self.waiters.extract_if(.., |w| !w.after_listing && w.left.is_empty()) {
+            self.finished.push((w.ticket, w.view));
+        }
+    }
+
+    pub(super) fn complain(&mut self, text: String, events: &mut VecDeque<Event>) {
+        self.failures += 1;
+        events.push_back(Event::LbSync { text, failed: true });
+    }
+}
+
+/// What a successful op did to `lb`.
+fn mirror(vips: &mut BTreeMap<VipKey, Vip>, op: &Op) {
+    match *op {
+        Op::AddVip { vip, encap, table_length, .. } => {
+            let (protocol, port) = vip.service.map_or((255, 0), |(p, port)| (p.number(), port));
+            let prefix_len = if vip.address.is_ipv4() { 32 } else { 128 };
+            let record = VipRecord {
+                address: vip.address,
+                prefix_len,
+                protocol,
+                port,
+                encap: Some(encap),
+                table_length,
+            };
+            vips.insert(vip, Vip { record, servers: BTreeMap::new() });
+        }
+        Op::DelVip { vip } => {
+            vips.remove(&vip);
+        }
+        Op::AddServer { vip, address, weight, .. } | Op::SetWeight { vip, address, weight, .. } => {
+            if let Some(v) = vips.get_mut(&vip) {
+                v.servers.insert(address, weight);
+            }
+        }
+        Op::DelServer { vip, address, .. } => {
+            if let Some(v) = vips.get_mut(&vip) {
+                v.servers.remove(&address);
+            }
+        }
+        Op::SetSettings(_) | Op::FlushVip { .. } => {}
+    }
+}

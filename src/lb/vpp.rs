@@ -1,0 +1,332 @@
+//! VPP's own `lb`, in-process: the calls of csrc/lb.c, with [`super::wire`] saying what they mean.
+
+#![allow(unsafe_code)]
+
+use std::ffi::{CStr, c_char};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::types::{AsRecord, Encap, LbError, LoadBalancer, Op, Settings, VipKey, VipRecord};
+use super::wire::{self, RawAsRecord, RawEncap, RawVip, RawVipRecord};
+use crate::plugin::MainThread;
+use crate::plugin::shim::{
+    self, maglev_address_t, maglev_api_error_t as api_error, maglev_as_record_t, maglev_encap_t as encap,
+    maglev_lb_settings_t, maglev_lb_status_t as status, maglev_vip_args_t, maglev_vip_record_t, maglev_vip_t,
+};
+
+const _: () = {
+    assert!(wire::NO_SUCH_ENTRY == api_error::MAGLEV_NO_SUCH_ENTRY);
+    assert!(wire::INVALID_MEMORY_SIZE == api_error::MAGLEV_INVALID_MEMORY_SIZE);
+    assert!(wire::INVALID_ARGUMENT == api_error::MAGLEV_INVALID_ARGUMENT);
+    assert!(wire::VALUE_EXIST == api_error::MAGLEV_VALUE_EXIST);
+    assert!(wire::INVALID_ADDRESS_FAMILY == api_error::MAGLEV_INVALID_ADDRESS_FAMILY);
+};
+
+/// The workers at the barrier for as long as this lives. Nests; nothing may be waited for meanwhile.
+pub struct Barrier(MainThread);
+
+impl Barrier {
+    /// Waits for the workers.
+    pub fn hold(main: MainThread) -> Barrier {
+        // SAFETY: on the main thread, as the token says; released when this is dropped, by a panic too.
+        unsafe { shim::maglev_shim_barrier_sync() };
+        Barrier(main)
+    }
+}
+
+impl Drop for Barrier {
+    fn drop(&mut self) {
+        let Barrier(_main) = self;
+        // SAFETY: on the main thread; `hold` took it once.
+        unsafe { shim::maglev_shim_barrier_release() }
+    }
+}
+
+/// The `lb` of the VPP that we are in.
+pub struct VppLb {
+    main: MainThread,
+    unavailable: Option<String>,
+}
+
+impl VppLb {
+    /// Looks for `lb` and its messages. Without them it still is an `lb`, one that is unavailable.
+    pub fn open(main: MainThread) -> VppLb {
+        // SAFETY: on the main thread, as the token says; all plugins are loaded by the process node's first run.
+        let opened = unsafe { shim::maglev_shim_lb_open() } == 0;
+        let unavailable = (!opened).then(|| missing(main));
+        VppLb { main, unavailable }
+    }
+
+    /// The messages in use, `name_crc`; none where `lb` cannot be driven.
+    pub fn messages(&self) -> Vec<String> {
+        if self.unavailable.is_some() {
+            return Vec::new();
+        }
+        needed(self.main).into_iter().map(|(name, _)| name).collect()
+    }
+
+    fn available(&self) -> Result<(), LbError> {
+        match &self.unavailable {
+            None => Ok(()),
+            Some(why) => Err(LbError::Unavailable(why.clone())),
+        }
+    }
+
+    fn send(&mut self, op: &Op) -> Result<(), LbError> {
+        wire::check(op)?;
+        let mut retval = 0i32;
+        let status = match op {
+            Op::SetSettings(s) => {
+                let s = maglev_lb_settings_t {
+                    ip4_src: s.ip4_src.octets(),
+                    ip6_src: s.ip6_src.octets(),
+                    sticky_buckets_per_core: s.sticky_buckets_per_core,
+                    flow_timeout: s.flow_timeout,
+                };
+                // SAFETY: on the main thread (self holds the token); both pointers are to live values.
+                unsafe { shim::maglev_shim_lb_set_settings(&s, &mut retval) }
+            }
+            Op::AddVip { vip, encap, table_length, src_ip_sticky } => {
+                let (encap, dscp) = encode_encap(*encap);
+                let args = maglev_vip_args_t {
+                    encap,
+                    dscp,
+                    src_ip_sticky: (*src_ip_sticky).into(),
+                    table_length: *table_length,
+                };
+                let vip = encode_vip(vip);
+                // SAFETY: on the main thread; the pointers are to live values; `check` has seen to the table's length.
+                unsafe { shim::maglev_shim_lb_add_vip(&vip, &args, &mut retval) }
+            }
+            Op::DelVip { vip } => {
+                let vip = encode_vip(vip);
+                // SAFETY: on the main thread; the pointers are to live values.
+                unsafe { shim::maglev_shim_lb_del_vip(&vip, &mut retval) }
+            }
+            Op::AddServer { vip, address, weight, flush } => {
+                let (vip, address) = (encode_vip(vip), encode_address(*address));
+                // SAFETY: on the main thread; the pointers are to live values.
+                unsafe { shim::maglev_shim_lb_add_as(&vip, &address, *weight, (*flush).into(), &mut retval) }
+            }
+            Op::DelServer { vip, address, flush } => {
+                let (vip, address) = (encode_vip(vip), encode_address(*address));
+                // SAFETY: on the main thread; the pointers are to live values.
+                unsafe { shim::maglev_shim_lb_del_as(&vip, &address, (*flush).into(), &mut retval) }
+            }
+            Op::SetWeight { vip, address, weight, flush } => {
+                let (vip, address) = (encode_vip(vip), encode_address(*address));
+                // SAFETY: on the main thread; the pointers are to live values.
+                unsafe {
+                    shim::maglev_shim_lb_set_weight(&vip, &address, *weight, (*flush).into(), &mut retval)
+                }
+            }
+            Op::FlushVip { vip } => {
+                // Of a VIP that is not there lb flushes flows at random, and says that all is well.
+                if !self.vips()?.iter().any(|r| r.key().as_ref() == Some(vip)) {
+                    return Err(LbError::NoSuchEntry);
+                }
+                let vip = encode_vip(vip);
+                // SAFETY: on the main thread; the pointers are to live values.
+                unsafe { shim::maglev_shim_lb_flush_vip(&vip, &mut retval) }
+            }
+        };
+        answered(status)?;
+        wire::verdict(retval)
+    }
+}
+
+impl LoadBalancer for VppLb {
+    fn unavailable(&self) -> Option<String> {
+        self.unavailable.clone()
+    }
+
+    fn kind(&self) -> &'static str {
+        "vpp"
+    }
+
+    fn settings(&mut self) -> Result<Settings, LbError> {
+        self.available()?;
+        let mut s = maglev_lb_settings_t::default();
+        let mut retval = 0i32;
+        // SAFETY: on the main thread (self holds the token); both pointers are to live values.
+        answered(unsafe { shim::maglev_shim_lb_settings(&mut s, &mut retval) })?;
+        wire::verdict(retval)?;
+        Ok(Settings {
+            ip4_src: Ipv4Addr::from(s.ip4_src),
+            ip6_src: Ipv6Addr::from(s.ip6_src),
+            sticky_buckets_per_core: s.sticky_buckets_per_core,
+            flow_timeout: s.flow_timeout,
+        })
+    }
+
+    fn vips(&mut self) -> Result<Vec<VipRecord>, LbError> {
+        self.available()?;
+        // SAFETY: on the main thread (self holds the token).
+        answered(unsafe { shim::maglev_shim_lb_dump_vips() })?;
+        let mut out = Vec::new();
+        loop {
+            let mut r = maglev_vip_record_t::default();
+            // SAFETY: on the main thread; the pointer is to a live value.
+            match unsafe { shim::maglev_shim_lb_next_vip(&mut r) } {
+                0 => return Ok(out),
+                1 => out.push(wire::vip_record(&decode_vip_record(&r))),
+                _ => return Err(LbError::NoAnswer("a VIP's details")),
+            }
+        }
+    }
+
+    fn servers(&mut self, vip: &VipKey) -> Result<Vec<AsRecord>, LbError> {
+        self.available()?;
+        let asked = encode_vip(vip);
+        // SAFETY: on the main thread (self holds the token); the pointer is to a live value.
+        answered(unsafe { shim::maglev_shim_lb_dump_as(&asked) })?;
+        let mut dump = Vec::new();
+        loop {
+            let mut r = maglev_as_record_t::default();
+            // SAFETY: on the main thread; the pointer is to a live value.
+            match unsafe { shim::maglev_shim_lb_next_as(&mut r) } {
+                0 => return Ok(wire::servers_of(vip, &dump)),
+                1 => dump.push(decode_as_record(&r)),
+                _ => return Err(LbError::NoAnswer("a server's details")),
+            }
+        }
+    }
+
+    fn apply(&mut self, ops: &[Op]) -> Vec<Result<(), LbError>> {
+        if let Err(why) = self.available() {
+            return ops.iter().map(|_| Err(why.clone())).collect();
+        }
+        // One message takes the barrier by itself.
+        let _held = (ops.len() > 1).then(|| Barrier::hold(self.main));
+        let mut not_made = Vec::new();
+        ops.iter()
+            .map(|op| {
+                if let (Some(vip), false) = (vip_of(op), matches!(op, Op::AddVip { .. }))
+                    && not_made.contains(vip)
+                {
+                    return Err(LbError::NoSuchEntry);
+                }
+                let done = self.send(op);
+                if let Op::AddVip { vip, .. } = op {
+                    match &done {
+                        Ok(()) => not_made.retain(|v| v != vip),
+                        Err(_) => not_made.push(*vip),
+                    }
+                }
+                done
+            })
+            .collect()
+    }
+}
+
+fn vip_of(op: &Op) -> Option<&VipKey> {
+    match op {
+        Op::SetSettings(_) => None,
+        Op::AddVip { vip, .. }
+        | Op::DelVip { vip }
+        | Op::AddServer { vip, .. }
+        | Op::DelServer { vip, .. }
+        | Op::SetWeight { vip, .. }
+        | Op::FlushVip { vip } => Some(vip),
+    }
+}
+
+/// The messages that are needed, and whether this VPP has them.
+fn needed(_main: MainThread) -> Vec<(String, bool)> {
+    let mut out = Vec::new();
+    for index in 0.. {
+        let mut name: *const c_char = std::ptr::null();
+        let mut present = 0u8;
+        // SAFETY: on the main thread, as the token says; both pointers are to live values.
+        if unsafe { shim::maglev_shim_lb_message(index, &mut name, &mut present) } == 0 || name.is_null() {
+            break;
+        }
+        // SAFETY: a C string that lives as long as the process, as the contract says.
+        let name = unsafe { CStr::from_ptr(name) };
+        out.push((name.to_string_lossy().into_owned(), present != 0));
+    }
+    out
+}
+
+/// Why `lb` cannot be driven, for the log and `show status`.
+fn missing(main: MainThread) -> String {
+    // SAFETY: on the main thread, as the token says.
+    if unsafe { shim::maglev_shim_lb_loaded() } == 0 {
+        return "lb_plugin.so is not loaded".into();
+    }
+    let missing: Vec<String> = needed(main).into_iter().filter(|(_, there)| !there).map(|(n, _)| n).collect();
+    format!("lb_plugin.so lacks {}", missing.join(", "))
+}
+
+fn answered(how: status::Type) -> Result<(), LbError> {
+    match how {
+        status::MAGLEV_LB_OK => Ok(()),
+        status::MAGLEV_LB_NO_REPLY => Err(LbError::NoAnswer("no reply")),
+        status::MAGLEV_LB_BAD_REPLY => Err(LbError::NoAnswer("a reply of another kind")),
+        _ => Err(LbError::Unavailable("lb's messages are not looked up".into())),
+    }
+}
+
+fn encode_encap(e: Encap) -> (encap::Type, u8) {
+    match e {
+        Encap::Gre4 => (encap::MAGLEV_ENCAP_GRE4, 0),
+        Encap::Gre6 => (encap::MAGLEV_ENCAP_GRE6, 0),
+        Encap::L3dsr { dscp } => (encap::MAGLEV_ENCAP_L3DSR, dscp),
+    }
+}
+
+fn encode_address(address: IpAddr) -> maglev_address_t {
+    let mut bytes = [0u8; 16];
+    match address {
+        IpAddr::V4(a) => bytes.iter_mut().zip(a.octets()).for_each(|(to, from)| *to = from),
+        IpAddr::V6(a) => bytes = a.octets(),
+    }
+    maglev_address_t { is_ip6: address.is_ipv6().into(), bytes }
+}
+
+fn decode_address(a: &maglev_address_t) -> IpAddr {
+    let [b0, b1, b2, b3, ..] = a.bytes;
+    if a.is_ip6 == 0 { Ipv4Addr::new(b0, b1, b2, b3).into() } else { Ipv6Addr::from(a.bytes).into() }
+}
+
+fn encode_vip(key: &VipKey) -> maglev_vip_t {
+    let raw = RawVip::from(key);
+    maglev_vip_t {
+        address: encode_address(raw.address),
+        prefix_len: raw.prefix_len,
+        protocol: raw.protocol,
+        port: raw.port,
+    }
+}
+
+fn decode_vip(vip: &maglev_vip_t) -> RawVip {
+    RawVip {
+        address: decode_address(&vip.address),
+        prefix_len: vip.prefix_len,
+        protocol: vip.protocol,
+        port: vip.port,
+    }
+}
+
+fn decode_vip_record(r: &maglev_vip_record_t) -> RawVipRecord {
+    RawVipRecord {
+        vip: decode_vip(&r.vip),
+        encap: match r.encap {
+            encap::MAGLEV_ENCAP_GRE4 => Some(RawEncap::Gre4),
+            encap::MAGLEV_ENCAP_GRE6 => Some(RawEncap::Gre6),
+            encap::MAGLEV_ENCAP_L3DSR => Some(RawEncap::L3dsr),
+            _ => None,
+        },
+        dscp: r.dscp,
+        table_length: r.table_length,
+    }
+}
+
+fn decode_as_record(r: &maglev_as_record_t) -> RawAsRecord {
+    RawAsRecord {
+        vip: decode_vip(&r.vip),
+        address: decode_address(&r.address),
+        flags: r.flags,
+        weight: r.weight,
+        buckets: r.buckets,
+    }
+}

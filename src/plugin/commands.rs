@@ -1,0 +1,125 @@
+//! Commands typed in vppctl.
+
+use std::env;
+use std::ffi::{CStr, CString};
+use std::thread;
+
+use once_cell::sync::Lazy;
+
+use super::reply::Told;
+use super::state::{Life, State};
+use super::threads::{self, Cpus};
+use super::token::MainThread;
+use crate::cli::{self, Answer};
+use crate::lb::vpp::Barrier;
+
+/// For tests of the panic guard: `maglev test panic …` works where VPP was started with this at 1.
+const TEST_VARIABLE: &str = "MAGLEV_TEST";
+
+/// Of all answers that nobody has taken yet; the oldest goes first.
+const MOST_PENDING: usize = 256;
+
+/// Paths and their help, for VPP's CLI.
+static PATHS: Lazy<Vec<(CString, CString)>> = Lazy::new(|| {
+    cli::registered()
+        .into_iter()
+        .filter_map(|(path, help)| Some((CString::new(path).ok()?, CString::new(help).ok()?)))
+        .collect()
+});
+
+/// The i-th path and its help.
+pub(super) fn path(index: usize) -> Option<(&'static CStr, &'static CStr)> {
+    PATHS.get(index).map(|(path, help)| (path.as_c_str(), help.as_c_str()))
+}
+
+/// Carries out one line.
+pub(super) fn execute(main: MainThread, state: &mut State, line: &str) -> Told {
+    if let Some(told) = test_command(main, state, line) {
+        return told;
+    }
+    if let Some(why) = &state.panicked {
+        return Told::error(&format!("frozen after a panic: {why}"));
+    }
+    let engine = match &mut state.life {
+        Life::Running(engine) => engine.as_mut(),
+        Life::Loaded => return Told::error("maglev is starting; try again"),
+        Life::Failed(why) => return Told::error(&format!("maglev could not be started: {why}")),
+        Life::Stopped => return Told::error("VPP is about to exit"),
+    };
+    match cli::execute(line, engine) {
+        Answer::Done(reply) => Told::Done(reply),
+        Answer::Later(pending) => {
+            // The engine is to begin at once, not at its next deadline.
+            threads::wake();
+            while state.pending.len() >= MOST_PENDING {
+                state.pending.pop_first();
+            }
+            state.last_ticket = state.last_ticket.wrapping_add(1);
+            state.pending.insert(state.last_ticket, pending);
+            still_pending(state.last_ticket)
+        }
+    }
+}
+
+/// Asks for an answer again.
+pub(super) fn poll(state: &mut State, ticket: u64) -> Told {
+    if let Some(why) = &state.panicked {
+        return Told::error(&format!("frozen after a panic: {why}"));
+    }
+    let Life::Running(engine) = &mut state.life else { return Told::error("VPP is about to exit") };
+    let Some(pending) = state.pending.get(&ticket) else {
+        return Told::error("the answer was dropped: too many commands wait at once");
+    };
+    match pending.poll(engine.as_mut()) {
+        Some(reply) => {
+            state.pending.remove(&ticket);
+            Told::Done(reply)
+        }
+        None => still_pending(ticket),
+    }
+}
+
+/// Nobody waits any more.
+pub(super) fn abandon(state: &mut State, ticket: u64) {
+    state.pending.remove(&ticket);
+}
+
+fn still_pending(ticket: u64) -> Told {
+    Told::Pending { ticket, text: "started\n".into() }
+}
+
+/// `maglev test panic [turn|thread|barrier]`: a panic in this command, in the process node's next turn, in a thread of
+/// ours, or with the workers at the barrier.
+#[allow(clippy::panic, reason = "asked for")]
+fn test_command(main: MainThread, state: &mut State, line: &str) -> Option<Told> {
+    let words: Vec<&str> = line.split_ascii_whitespace().collect();
+    let ["maglev", "test", "panic", rest @ ..] = words.as_slice() else { return None };
+    if env::var_os(TEST_VARIABLE).is_none_or(|v| v != "1") {
+        return None;
+    }
+    let text = match rest {
+        [] => panic!("asked for by `maglev test panic`"),
+        ["turn"] => {
+            state.panic_in_turn = true;
+            threads::wake();
+            "the next turn panics\n"
+        }
+        ["thread"] => {
+            let init = threads::thread_init(Cpus::choose(&[], usize::MAX, &[]));
+            let made = thread::Builder::new().name("maglev-test".into()).spawn(move || {
+                init();
+                panic!("asked for by `maglev test panic thread`");
+            });
+            if let Err(e) = made {
+                return Some(Told::error(&e.to_string()));
+            }
+            "a thread panics\n"
+        }
+        ["barrier"] => {
+            let _held = Barrier::hold(main);
+            panic!("asked for by `maglev test panic barrier`");
+        }
+        _ => return Some(Told::error("maglev test panic [turn|thread|barrier]")),
+    };
+    Some(Told::Done(cli::Reply { ok: true, text: text.into() }))
+}

@@ -1,0 +1,50 @@
+//! What stands between C and everything else: no panic passes.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use super::state::{self, Life, State};
+use super::token::MainThread;
+use super::{log, panics};
+use crate::control::LogLevel;
+
+/// Runs `body` with the state; `refused` instead, when that panics or cannot be done: it gets the reason.
+pub(super) fn run<T>(body: impl FnOnce(MainThread, &mut State) -> T, refused: impl FnOnce(&str) -> T) -> T {
+    let Some(main) = MainThread::at_entry_point() else {
+        return refused("called outside VPP's main thread");
+    };
+    let ran = catch_unwind(AssertUnwindSafe(|| state::borrow(main).map(|mut s| body(main, &mut s))));
+    match ran {
+        Ok(Some(value)) => value,
+        Ok(None) => refused("called while another call was under way"),
+        Err(_) => {
+            let why = panics::take().unwrap_or_else(|| "no message".into());
+            freeze(main, &why);
+            refused(&format!("frozen after a panic: {why}"))
+        }
+    }
+}
+
+/// As [`run`], for what needs no state.
+pub(super) fn run_plain<T>(body: impl FnOnce() -> T, refused: impl FnOnce() -> T) -> T {
+    catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|_| refused())
+}
+
+/// After the first panic, in whatever thread of ours: said once, no more probes, `lb` stays as it is.
+pub(super) fn freeze(main: MainThread, why: &str) {
+    let frozen = catch_unwind(AssertUnwindSafe(|| {
+        let Some(mut state) = state::borrow(main) else { return };
+        if state.panicked.is_some() {
+            return;
+        }
+        log::line(main, LogLevel::Error, &format!("panic: {why}; frozen, lb stays as it is"));
+        state.panicked = Some(why.to_owned());
+        state.pending.clear();
+        if let Life::Running(engine) = &mut state.life {
+            engine.freeze(&format!("a panic: {why}"));
+        }
+    }));
+    if frozen.is_err() {
+        // The state says that we are frozen; with that no turn is taken any more.
+        panics::take();
+    }
+}

@@ -1,0 +1,422 @@
+//! The prober's loop: orders in, probes on their way, results out.
+//!
+//! A turn handles what is ready, then takes orders, then judges deadlines, then starts probes. Answers come before
+//! deadlines, so that a stall of this thread is not held against a backend that has answered.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender};
+use rustix::buffer::spare_capacity;
+use rustix::event::Timespec;
+use rustix::event::epoll::{self, EventData, EventFlags};
+use rustix::io::Errno;
+
+use super::icmp::{Handle, Ping, Sent, Sockets};
+use super::netns::Namespace;
+use super::prober::Doorbell;
+use super::stream::{Stream, interest};
+use super::text::{our_fault, printable};
+use super::timers::Timers;
+use super::types::{Code, Job, Order, Outcome, ProbeId, Report, Told};
+use crate::clock;
+use crate::config::{CheckKind, Healthchecker};
+use crate::time::Time;
+
+/// Probes started in one turn of the loop, so that a burst of due ones never keeps the answers of others waiting.
+const STARTS_A_TURN: usize = 32;
+
+/// Orders taken in one turn, likewise.
+const ORDERS_A_TURN: usize = 4096;
+
+/// Results that may wait to be taken before beats are left out: nobody is listening.
+const UNTAKEN_MAX: usize = 100_000;
+
+const BEAT: Duration = Duration::from_secs(1);
+
+/// Descriptors left to the rest of the process.
+const SPARE_DESCRIPTORS: u64 = 512;
+
+/// What an event is about, in its 64 bits: a slot's number below, above it a generation or one of these.
+const WAKE: u64 = u64::MAX << 32;
+const SHARED: u64 = (u64::MAX - 1) << 32;
+const GENERATIONS: u32 = u32::MAX - 1;
+
+enum Kind {
+    Stream(Stream),
+    Ping(Ping),
+    SharedPing(Handle),
+}
+
+/// One probe under way.
+struct Flight {
+    id: ProbeId,
+    started: Time,
+    deadline: Time,
+    kind: Kind,
+}
+
+#[derive(Default)]
+struct Slot {
+    /// Tells an event of this flight from a late one of the flight before.
+    generation: u32,
+    flight: Option<Flight>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Waiting,
+    Flying(u32),
+}
+
+/// Everything the thread has.
+pub(super) struct Engine {
+    epoll: OwnedFd,
+    doorbell: Arc<Doorbell>,
+    orders: Receiver<Order>,
+    told: Sender<Told>,
+    wake: Option<Arc<dyn Fn() + Send + Sync>>,
+    /// Something was told in this turn.
+    news: bool,
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+    in_flight: usize,
+    limit: usize,
+    queue: VecDeque<Job>,
+    /// Jobs in `queue` that are not cancelled.
+    waiting: usize,
+    places: HashMap<ProbeId, Place>,
+    timers: Timers,
+    next_beat: Time,
+    namespace: Namespace,
+    sockets: Sockets,
+    buf: Vec<u8>,
+    decided: Vec<(u64, Outcome)>,
+}
+
+/// How many probes may fly: as configured, but never so many that the process runs out of descriptors.
+pub fn effective_limit(configured: usize, descriptors: Option<u64>) -> usize {
+    let room = match descriptors {
+        None => usize::MAX,
+        Some(n) => usize::try_from(n.saturating_sub(SPARE_DESCRIPTORS)).unwrap_or(usize::MAX).max(16),
+    };
+    configured.clamp(1, room)
+}
+
+fn limit(configured: usize) -> usize {
+    effective_limit(configured, rustix::process::getrlimit(rustix::process::Resource::Nofile).current)
+}
+
+impl Engine {
+    pub(super) fn new(
+        doorbell: Arc<Doorbell>,
+        orders: Receiver<Order>,
+        told: Sender<Told>,
+        wake: Option<Arc<dyn Fn() + Send + Sync>>,
+        unprivileged_ping: bool,
+    ) -> Result<Engine, Errno> {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        // Edges: each ring is one, and the eventfd need never be read.
+        epoll::add(&epoll, doorbell.fd(), EventData::new_u64(WAKE), EventFlags::IN | EventFlags::ET)?;
+        Ok(Engine {
+            epoll,
+            doorbell,
+            orders,
+            told,
+            wake,
+            news: false,
+            slots: Vec::new(),
+            free: Vec::new(),
+            in_flight: 0,
+            limit: limit(Healthchecker::default().max_in_flight),
+            queue: VecDeque::new(),
+            waiting: 0,
+            places: HashMap::new(),
+            timers: Timers::default(),
+            next_beat: Time::ZERO,
+            namespace: Namespace::new(),
+            sockets: Sockets::new(unprivileged_ping),
+            buf: vec![0; 16 * 1024],
+            decided: Vec::new(),
+        })
+    }
+
+    /// Runs until it is told to stop, or nobody is left who could tell it anything.
+    pub(super) fn run(mut self) -> Result<(), Errno> {
+        let mut events = Vec::new();
+        let mut more_orders = true;
+        loop {
+            events.clear();
+            // Room for all that can be ready, so that no deadline is judged before an answer that beat it.
+            events.reserve(self.in_flight + 64);
+            let timeout = self.timeout(more_orders);
+            match epoll::wait(&self.epoll, spare_capacity(&mut events), Some(&timeout)) {
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(e) => return Err(e),
+            }
+            for event in &events {
+                let (about, flags) = (event.data.u64(), event.flags);
+                match about & WAKE {
+                    WAKE => more_orders = true,
+                    SHARED => self.on_shared(about),
+                    _ => self.on_event(about, flags),
+                }
+            }
+            if more_orders {
+                match self.take_orders() {
+                    Some(more) => more_orders = more,
+                    None => return Ok(()),
+                }
+            }
+            self.expire();
+            self.start_some();
+            self.tick();
+            if std::mem::take(&mut self.news)
+                && let Some(wake) = &self.wake
+            {
+                wake();
+            }
+        }
+    }
+
+    /// How long nothing can be due. Rounded up to a millisecond by `epoll_wait`, never down: it does not spin.
+    fn timeout(&self, more_orders: bool) -> Timespec {
+        let busy = more_orders || (self.waiting > 0 && self.in_flight < self.limit);
+        let until = self.timers.next().map_or(self.next_beat, |t| t.min(self.next_beat));
+        let wait = if busy { Duration::ZERO } else { until.since(clock::mono()).min(BEAT) };
+        Timespec { tv_sec: i64::try_from(wait.as_secs()).unwrap_or(1), tv_nsec: wait.subsec_nanos().into() }
+    }
+
+    /// Takes orders; true when there may be more, none when it is time to end.
+    fn take_orders(&mut self) -> Option<bool> {
+        self.doorbell.answered();
+        for _ in 0..ORDERS_A_TURN {
+            match self.orders.try_recv() {
+                Ok(Order::Probe(job)) => {
+                    if let std::collections::hash_map::Entry::Vacant(place) = self.places.entry(job.id) {
+                        place.insert(Place::Waiting);
+                        self.waiting += 1;
+                        self.queue.push_back(job);
+                    }
+                }
+                Ok(Order::Cancel(id)) => self.cancel(id),
+                Ok(Order::Configure { netns, max_in_flight }) => {
+                    self.limit = limit(max_in_flight);
+                    if self.namespace.want(netns) {
+                        self.sockets.moved();
+                    }
+                }
+                Ok(Order::Stop) | Err(crossbeam_channel::TryRecvError::Disconnected) => return None,
+                Err(crossbeam_channel::TryRecvError::Empty) => return Some(false),
+            }
+        }
+        Some(true)
+    }
+
+    fn cancel(&mut self, id: ProbeId) {
+        match self.places.remove(&id) {
+            None => {}
+            Some(Place::Waiting) => {
+                self.waiting -= 1;
+                // Its job stays in the queue until its turn, but not for ever if that never comes.
+                if self.queue.len() > 2 * self.waiting + 64 {
+                    self.queue.retain(|job| self.places.get(&job.id) == Some(&Place::Waiting));
+                }
+            }
+            Some(Place::Flying(slot)) => drop(self.land(slot)),
+        }
+    }
+
+    fn start_some(&mut self) {
+        let mut starts = 0;
+        while starts < STARTS_A_TURN && self.in_flight < self.limit {
+            let Some(job) = self.queue.pop_front() else { return };
+            if self.places.get(&job.id) == Some(&Place::Waiting) {
+                self.waiting -= 1;
+                starts += 1;
+                self.start(&job);
+            }
+        }
+    }
+
+    fn start(&mut self, job: &Job) {
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(Slot::default());
+            u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
+        });
+        let generation = self.slots.get(slot as usize).map_or(0, |s| s.generation);
+        let key = u64::from(generation) << 32 | u64::from(slot);
+        let started = clock::mono();
+        match self.launch(job, key) {
+            Ok(kind) => {
+                let deadline = started + job.check.timeout;
+                if let Some(s) = self.slots.get_mut(slot as usize) {
+                    s.flight = Some(Flight { id: job.id, started, deadline, kind });
+                }
+                self.timers.insert(deadline, slot);
+                self.places.insert(job.id, Place::Flying(slot));
+                self.in_flight += 1;
+            }
+            Err(outcome) => {
+                self.free.push(slot);
+                self.places.remove(&job.id);
+                self.report(job.id, started, outcome);
+            }
+        }
+    }
+
+    fn launch(&mut self, job: &Job, key: u64) -> Result<Kind, Outcome> {
+        if let Some(why) = self.namespace.broken() {
+            return Err(Outcome { code: Code::SockErr, detail: printable(why.as_bytes()).into() });
+        }
+        let epoll = self.epoll.as_fd();
+        let data = EventData::new_u64(key);
+        match &job.check.kind {
+            CheckKind::Tcp(_) | CheckKind::Http(_) => {
+                let stream = Stream::start(&job.check, job.address)?;
+                epoll::add(epoll, stream.fd(), data, interest()).map_err(|e| our_fault("epoll", e))?;
+                Ok(Kind::Stream(stream))
+            }
+            CheckKind::Icmp => {
+                let source = match job.address {
+                    IpAddr::V4(_) => job.check.probe_ipv4_src.map(IpAddr::V4),
+                    IpAddr::V6(_) => job.check.probe_ipv6_src.map(IpAddr::V6),
+                };
+                let sent = self.sockets.send(key, job.address, source, &mut |fd, number| {
+                    let data = EventData::new_u64(SHARED | u64::from(number));
+                    epoll::add(epoll, fd, data, EventFlags::IN)
+                })?;
+                match sent {
+                    Sent::Shared(handle) => Ok(Kind::SharedPing(handle)),
+                    Sent::Own(ping) => {
+                        epoll::add(epoll, ping.fd(), data, EventFlags::IN | EventFlags::ET)
+                            .map_err(|e| our_fault("epoll", e))?;
+                        Ok(Kind::Ping(ping))
+                    }
+                }
+            }
+        }
+    }
+
+    fn on_shared(&mut self, about: u64) {
+        let mut decided = std::mem::take(&mut self.decided);
+        let number = u32::try_from(about & !WAKE).unwrap_or(u32::MAX);
+        self.sockets.receive(number, &mut self.buf, &mut decided);
+        for (key, outcome) in decided.drain(..) {
+            self.finish(key, outcome);
+        }
+        self.decided = decided;
+    }
+
+    fn on_event(&mut self, key: u64, flags: EventFlags) {
+        let (slot, generation) = split(key);
+        let Some(s) = self.slots.get_mut(slot as usize) else { return };
+        if s.generation != generation {
+            return;
+        }
+        let outcome = match s.flight.as_mut().map(|f| &mut f.kind) {
+            Some(Kind::Stream(stream)) => stream.on_event(flags, &mut self.buf),
+            Some(Kind::Ping(ping)) => ping.on_event(&mut self.buf),
+            Some(Kind::SharedPing(_)) | None => None,
+        };
+        if let Some(outcome) = outcome {
+            self.finish(key, outcome);
+        }
+    }
+
+    fn expire(&mut self) {
+        let now = clock::mono();
+        while let Some(slot) = self.timers.pop_due(now) {
+            let Some(s) = self.slots.get_mut(slot as usize) else { continue };
+            let outcome = match s.flight.as_mut().map(|f| &mut f.kind) {
+                Some(Kind::Stream(stream)) => stream.on_timeout(),
+                Some(Kind::Ping(_) | Kind::SharedPing(_)) => {
+                    super::text::fixed(Code::L4Tout, "no echo reply in time")
+                }
+                None => continue,
+            };
+            let key = u64::from(s.generation) << 32 | u64::from(slot);
+            self.finish(key, outcome);
+        }
+    }
+
+    fn finish(&mut self, key: u64, outcome: Outcome) {
+        let (slot, generation) = split(key);
+        if self.slots.get(slot as usize).is_some_and(|s| s.generation == generation)
+            && let Some(flight) = self.land(slot)
+        {
+            self.places.remove(&flight.id);
+            self.report(flight.id, flight.started, outcome);
+        }
+    }
+
+    /// Takes a flight out of its slot.
+    fn land(&mut self, slot: u32) -> Option<Flight> {
+        let s = self.slots.get_mut(slot as usize)?;
+        let flight = s.flight.take()?;
+        s.generation = (s.generation + 1) % GENERATIONS;
+        self.free.push(slot);
+        self.in_flight -= 1;
+        self.timers.remove(flight.deadline, slot);
+        if let Kind::SharedPing(handle) = &flight.kind {
+            self.sockets.forget(*handle);
+        }
+        Some(flight)
+    }
+
+    fn report(&mut self, id: ProbeId, started: Time, outcome: Outcome) {
+        let report = Report { id, started, finished: clock::mono(), outcome };
+        // Nobody there any more: Stop is on its way, or the owner is gone and the channel tells so.
+        let _ = self.told.send(Told::Report(report));
+        self.news = true;
+    }
+
+    /// The beat, and what else is looked after once a second.
+    fn tick(&mut self) {
+        let at = clock::mono();
+        if at < self.next_beat {
+            return;
+        }
+        self.next_beat = at + BEAT;
+        if self.namespace.settle() {
+            self.sockets.moved();
+        }
+        self.sockets.tick();
+        if self.told.len() < UNTAKEN_MAX {
+            let beat = Told::Beat { at, in_flight: self.in_flight, waiting: self.waiting };
+            let _ = self.told.send(beat);
+            self.news = true;
+        }
+    }
+}
+
+fn split(key: u64) -> (u32, u32) {
+    let low = u32::try_from(key & u64::from(u32::MAX)).unwrap_or(u32::MAX);
+    (low, u32::try_from(key >> 32).unwrap_or(u32::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_limit_leaves_descriptors_to_others_but_never_starves() {
+        assert_eq!(effective_limit(4096, Some(1_048_576)), 4096);
+        assert_eq!(effective_limit(4096, Some(1024)), 512);
+        assert_eq!(effective_limit(4096, Some(520)), 16);
+        assert_eq!(effective_limit(4096, Some(3)), 16);
+        assert_eq!(effective_limit(5, Some(520)), 5);
+        assert_eq!(effective_limit(0, None), 1);
+    }
+
+    #[test]
+    fn keys_are_told_apart_from_the_loops_own() {
+        for key in [0, u64::from(GENERATIONS - 1) << 32 | u64::from(u32::MAX)] {
+            assert!(key & WAKE != WAKE && key & WAKE != SHARED);
+        }
+        assert_eq!(split(7 << 32 | 9), (9, 7));
+    }
+}

@@ -1,0 +1,258 @@
+//! The probes over TCP: connect, then perhaps send, then perhaps read.
+//!
+//! | what happens | before the handshake is done | after it |
+//! |---|---|---|
+//! | the deadline | `L4TOUT` | `L7TOUT` |
+//! | an error from the network: refused, reset, unreachable | `L4CON`, the errno in words | `L7RSP`, the same |
+//! | an error of `socket`, `bind`, `connect`, `send` itself | `SOCKERR`, the call and the errno | `SOCKERR` |
+//!
+//! HAProxy has `SOCKERR` for a connection that breaks after the handshake. Here that code never counts against a
+//! backend, and a reset is the backend's doing; so it is `L7RSP`, as HAProxy has it for an answer that is cut short.
+//! What came before the break is judged first: a complete answer passes. A check that ends with the handshake has
+//! no layer 7: a reset that is seen with its completion is `L4CON`.
+
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::event::epoll::EventFlags;
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, sockopt};
+
+use super::expect::Expect;
+use super::http;
+use super::text::{errno, fixed, our_fault, printable};
+use super::types::{Code, Outcome};
+use crate::config::{CheckKind, Healthcheck};
+
+/// Where Linux takes source ports from by default. A probe of an own address there may meet itself (below).
+const FIRST_EPHEMERAL_PORT: u16 = 32768;
+
+/// What is watched, once and for all: an edge at each change, so that a probe costs one `epoll_ctl`.
+pub(super) fn interest() -> EventFlags {
+    EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET
+}
+
+/// What follows the handshake.
+enum Talk {
+    /// Nothing: it is the check.
+    Connect,
+    /// Bytes to send, no answer to read.
+    Send,
+    Expect(Expect),
+    Http(Box<http::Reader>),
+}
+
+/// One probe over TCP.
+pub(super) struct Stream {
+    fd: OwnedFd,
+    check: Arc<Healthcheck>,
+    peer: SocketAddr,
+    connected: bool,
+    request: Vec<u8>,
+    sent: usize,
+    talk: Talk,
+    /// An error of the connection after the handshake: told when all that came before it is read.
+    broken: Option<Errno>,
+}
+
+impl Stream {
+    /// Makes the socket and begins the handshake.
+    ///
+    /// # Errors
+    /// The outcome, where it is certain now: our own fault, or a refusal that the kernel knew at once.
+    pub(super) fn start(check: &Arc<Healthcheck>, address: IpAddr) -> Result<Stream, Outcome> {
+        let (talk, request) = match &check.kind {
+            CheckKind::Tcp(t) if t.expect.is_some() => (Talk::Expect(Expect::default()), t.send.clone()),
+            CheckKind::Tcp(t) if !t.send.is_empty() => (Talk::Send, t.send.clone()),
+            CheckKind::Tcp(_) => (Talk::Connect, Vec::new()),
+            CheckKind::Http(h) => {
+                let request = http::request::build(h, address, check.port).map_err(|e| Outcome {
+                    code: Code::SockErr,
+                    detail: printable(e.to_string().as_bytes()).into(),
+                })?;
+                (Talk::Http(Box::default()), request)
+            }
+            CheckKind::Icmp => return Err(our_fault("tcp", Errno::PROTOTYPE)),
+        };
+        let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+        let fd = rustix::net::socket_with(family, SocketType::STREAM, flags, None)
+            .map_err(|e| our_fault("socket", e))?;
+        let source = match address {
+            IpAddr::V4(_) => check.probe_ipv4_src.map(IpAddr::V4),
+            IpAddr::V6(_) => check.probe_ipv6_src.map(IpAddr::V6),
+        };
+        if let Some(source) = source {
+            // Without it each bound socket takes a port of the source address for itself, and they run out; a
+            // kernel that lacks it (none since 4.2) still binds.
+            let _ = nix::sys::socket::setsockopt(&fd, nix::sys::socket::sockopt::IpBindAddressNoPort, &true);
+            rustix::net::bind(&fd, &SocketAddr::new(source, 0)).map_err(|e| our_fault("bind", e))?;
+        }
+        // The handshake's last ACK then rides on the request, or on the reset where nothing follows: one packet less,
+        // as HAProxy does it. Not where the peer is to speak first, since it would wait for the ACK. Where the
+        // option is not to be had the probe works all the same.
+        if matches!(talk, Talk::Connect) || !request.is_empty() {
+            let _ = sockopt::set_tcp_quickack(&fd, false);
+        }
+        let peer = SocketAddr::new(address, check.port);
+        match rustix::net::connect(&fd, &peer) {
+            Ok(()) | Err(Errno::INPROGRESS | Errno::INTR) => {}
+            Err(e @ Errno::CONNREFUSED) => return Err(errno(Code::L4Con, e)),
+            Err(e) => return Err(our_fault("connect", e)),
+        }
+        let check = check.clone();
+        Ok(Stream { fd, check, peer, connected: false, request, sent: 0, talk, broken: None })
+    }
+
+    /// What to watch.
+    pub(super) fn fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+
+    /// Something has changed. What it makes of the probe, once that is certain. `buf` is scratch space.
+    pub(super) fn on_event(&mut self, flags: EventFlags, buf: &mut [u8]) -> Option<Outcome> {
+        if flags.intersects(EventFlags::ERR | EventFlags::HUP) {
+            match sockopt::socket_error(&self.fd) {
+                Ok(Ok(())) => {}
+                Ok(Err(e)) | Err(e) => self.broken = Some(e),
+            }
+        }
+        if !self.connected {
+            match self.broken {
+                // These two come only after a handshake: the peer has reset what it had accepted.
+                Some(Errno::CONNRESET | Errno::PIPE) => self.connected = true,
+                Some(e @ Errno::TIMEDOUT) => return Some(errno(Code::L4Tout, e)),
+                Some(e) => return Some(errno(Code::L4Con, e)),
+                None if !flags.contains(EventFlags::OUT) => return None,
+                None => {
+                    self.connected = true;
+                    if self.met_itself() {
+                        return Some(errno(Code::L4Con, Errno::CONNREFUSED));
+                    }
+                }
+            }
+        }
+        match (&self.talk, self.broken) {
+            (Talk::Connect, None) => return Some(fixed(Code::L4Ok, "")),
+            (Talk::Connect, Some(e)) => return Some(errno(Code::L4Con, e)),
+            (Talk::Send | Talk::Expect(_) | Talk::Http(_), _) => {}
+        }
+        if self.broken.is_none()
+            && let Some(outcome) = self.write()
+        {
+            return Some(outcome);
+        }
+        let readable = EventFlags::IN | EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR;
+        if self.broken.is_some() || flags.intersects(readable) {
+            return self.read(flags, buf);
+        }
+        None
+    }
+
+    /// The deadline has come.
+    pub(super) fn on_timeout(&mut self) -> Outcome {
+        match &mut self.talk {
+            _ if !self.connected => fixed(Code::L4Tout, "connection timed out"),
+            Talk::Connect => fixed(Code::L4Tout, "connection timed out"),
+            Talk::Send => fixed(Code::L7Tout, "could not send in time"),
+            Talk::Expect(expect) => match &self.check.kind {
+                CheckKind::Tcp(t) => match &t.expect {
+                    Some(pattern) => expect.timeout(pattern),
+                    None => fixed(Code::L7Tout, ""),
+                },
+                CheckKind::Http(_) | CheckKind::Icmp => fixed(Code::L7Tout, ""),
+            },
+            Talk::Http(_) => fixed(Code::L7Tout, "no complete response in time"),
+        }
+    }
+
+    /// A connect from an ephemeral port to the same port of the same address, where nobody listens, succeeds: TCP
+    /// allows a simultaneous open with oneself. That is no backend.
+    fn met_itself(&self) -> bool {
+        self.peer.port() >= FIRST_EPHEMERAL_PORT
+            && rustix::net::getsockname(&self.fd)
+                .ok()
+                .and_then(|own| SocketAddr::try_from(own).ok())
+                .is_some_and(|own| own.ip() == self.peer.ip() && own.port() == self.peer.port())
+    }
+
+    /// Sends what can be sent.
+    fn write(&mut self) -> Option<Outcome> {
+        while let Some(rest) = self.request.get(self.sent..).filter(|rest| !rest.is_empty()) {
+            match rustix::net::send(&self.fd, rest, SendFlags::NOSIGNAL) {
+                Ok(n) => self.sent += n,
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => return None,
+                Err(e @ (Errno::NOBUFS | Errno::NOMEM | Errno::PERM | Errno::ACCESS)) => {
+                    return Some(our_fault("send", e));
+                }
+                // The peer is gone; it may have said why.
+                Err(e) => {
+                    self.broken = Some(e);
+                    return None;
+                }
+            }
+        }
+        matches!(self.talk, Talk::Send).then(|| fixed(Code::L7Ok, ""))
+    }
+
+    /// Reads what there is. Ends since each reader does, after less than 1 MiB.
+    fn read(&mut self, flags: EventFlags, buf: &mut [u8]) -> Option<Outcome> {
+        let closing = EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR;
+        loop {
+            match rustix::net::recv(&self.fd, &mut *buf, RecvFlags::empty()) {
+                Ok((0, _)) => {
+                    return Some(match self.broken {
+                        Some(e) => errno(Code::L7Rsp, e),
+                        None => self.eof(),
+                    });
+                }
+                Ok((n, _)) => {
+                    if let Some(outcome) = self.push(buf.get(..n).unwrap_or_default()) {
+                        return Some(outcome);
+                    }
+                    // A short read has emptied the queue; an edge comes when there is more. Not when an end was
+                    // announced with these bytes: its edge is this one.
+                    if n < buf.len() && self.broken.is_none() && !flags.intersects(closing) {
+                        return None;
+                    }
+                }
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => {
+                    return self.broken.map(|e| errno(Code::L7Rsp, e));
+                }
+                Err(e) => return Some(errno(Code::L7Rsp, self.broken.unwrap_or(e))),
+            }
+        }
+    }
+
+    fn push(&mut self, data: &[u8]) -> Option<Outcome> {
+        match (&mut self.talk, &self.check.kind) {
+            (Talk::Http(reader), CheckKind::Http(h)) => reader.push(h, data),
+            (Talk::Expect(expect), CheckKind::Tcp(t)) => expect.push(t.expect.as_ref()?, data),
+            // Not asked for: the answer to a check that only sends.
+            (Talk::Connect | Talk::Send | Talk::Http(_) | Talk::Expect(_), _) => None,
+        }
+    }
+
+    fn eof(&mut self) -> Outcome {
+        match (&mut self.talk, &self.check.kind) {
+            (Talk::Http(reader), CheckKind::Http(h)) => reader.eof(h),
+            (Talk::Expect(expect), CheckKind::Tcp(t)) if let Some(p) = &t.expect => expect.eof(p),
+            (Talk::Connect | Talk::Send | Talk::Http(_) | Talk::Expect(_), _) => {
+                fixed(Code::L7Rsp, "closed by the peer")
+            }
+        }
+    }
+}
+
+impl Drop for Stream {
+    /// Aborts what is open: no TIME_WAIT here, no half-closed connection there.
+    fn drop(&mut self) {
+        if self.connected && self.broken.is_none() {
+            let _ = sockopt::set_socket_linger(&self.fd, Some(Duration::ZERO));
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! Every example in docs/configuration.md is what the page says it is.
+
+use maglev::config::{parse, to_yaml};
+
+const PAGE: &str = include_str!("../../docs/configuration.md");
+
+/// The blocks of a kind: ` ```yaml `, and what follows that word on the line.
+fn blocks(kind: &str) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    let mut lines = PAGE.lines();
+    while let Some(line) = lines.next() {
+        let Some(fence) = line.strip_prefix("```") else { continue };
+        let body: Vec<&str> = lines.by_ref().take_while(|l| *l != "```").collect();
+        if let Some(rest) = fence.strip_prefix(kind) {
+            found.push((rest.trim().to_owned(), body.join("\n") + "\n"));
+        }
+    }
+    found
+}
+
+#[test]
+fn yaml_examples_are_valid_or_as_said() {
+    let blocks = blocks("yaml");
+    assert!(blocks.len() >= 7, "{}", blocks.len());
+    for (said, text) in blocks {
+        let result = parse(&text);
+        match said.as_str() {
+            "" => {
+                let parsed = result.unwrap_or_else(|e| panic!("{e}\n{text}"));
+                assert_eq!(parsed.warnings, [], "{text}");
+                assert_eq!(parse(&to_yaml(&parsed.config)).unwrap().config, parsed.config);
+            }
+            "later" => {
+                let errors = result.expect_err(&text);
+                for e in &errors.list {
+                    assert!(e.message.starts_with("not supported yet: "), "{e}\n{text}");
+                }
+            }
+            "bad" => {
+                let shown = self::blocks("errors").remove(0).1;
+                assert_eq!(result.expect_err(&text).to_string() + "\n", shown);
+            }
+            other => panic!("unknown kind of example: {other}"),
+        }
+    }
+}
+
+#[test]
+fn every_key_is_on_the_page() {
+    for key in [
+        "healthchecker",
+        "transition-history",
+        "netns",
+        "max-in-flight",
+        "vpp",
+        "ipv4-src-address",
+        "ipv6-src-address",
+        "sync-interval",
+        "sticky-buckets-per-core",
+        "flow-timeout",
+        "startup-min-delay",
+        "startup-max-delay",
+        "healthchecks",
+        "type",
+        "port",
+        "interval",
+        "fast-interval",
+        "down-interval",
+        "timeout",
+        "rise",
+        "fall",
+        "counter",
+        "jitter",
+        "probe-ipv4-src",
+        "probe-ipv6-src",
+        "params",
+        "path",
+        "method",
+        "host",
+        "headers",
+        "response-code",
+        "response-regexp",
+        "server-name",
+        "insecure-skip-verify",
+        "ca-file",
+        "disable-on-404",
+        "ssl",
+        "send",
+        "expect",
+        "name",
+        "qtype",
+        "rcode",
+        "backends",
+        "address",
+        "healthcheck",
+        "enabled",
+        "track",
+        "agent",
+        "agent-track",
+        "frontends",
+        "protocol",
+        "description",
+        "pools",
+        "weight",
+        "src-ip-sticky",
+        "flush-on-down",
+        "encap",
+        "dscp",
+        "target-port",
+        "new-flow-table-length",
+        "slow-start",
+        "panic",
+        "threshold",
+        "mode",
+    ] {
+        assert!(PAGE.contains(&format!("`{key}`")), "{key}");
+    }
+}

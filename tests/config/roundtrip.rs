@@ -1,0 +1,275 @@
+//! A configuration written out as YAML reads back as itself, without warnings that were not there before.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use maglev::Name;
+use maglev::config::*;
+use maglev::lb::{Encap, Protocol, VipKey};
+use proptest::collection::{btree_map, btree_set, vec};
+use proptest::option;
+use proptest::prelude::*;
+
+fn read_back(config: &Config) -> Config {
+    let yaml = to_yaml(config);
+    match parse(&yaml) {
+        Ok(parsed) => parsed.config,
+        Err(errors) => panic!("{errors}\n{yaml}"),
+    }
+}
+
+#[test]
+fn the_default() {
+    assert_eq!(read_back(&Config::default()), Config::default());
+}
+
+#[test]
+fn the_file_in_the_style_of_the_daemon() {
+    let config = parse(include_str!("fixtures/daemon.yaml")).unwrap().config;
+    assert_eq!(read_back(&config), config);
+}
+
+#[test]
+fn every_default_is_written_out() {
+    let text = "\
+maglev:
+  vpp: {lb: {ipv4-src-address: 192.0.2.254}}
+  healthchecks: {h: {type: http, port: 80}, i: {type: icmp}, t: {type: tcp, port: 25}}
+  backends: {a: {address: 198.51.100.1, healthcheck: h}}
+  frontends: {f: {address: 192.0.2.1, protocol: tcp, port: 80, pools: [{name: p, backends: {a: }}]}}
+";
+    let expected = include_str!("fixtures/defaults.yaml");
+    assert_eq!(to_yaml(&parse(text).unwrap().config), expected);
+}
+
+fn name() -> impl Strategy<Value = Name> {
+    "[A-Za-z0-9][A-Za-z0-9._:-]{0,8}|true|null|1e3|0x1F|12:30:45|y".prop_map(Name::from)
+}
+
+/// Text as files have it: with what YAML finds special, and without what it forbids.
+fn text() -> impl Strategy<Value = String> {
+    let odd = [
+        "~",
+        "null",
+        "",
+        " ",
+        "- a",
+        "# b",
+        "a: b",
+        "'",
+        "\"",
+        "\\",
+        "yes",
+        "0x10",
+        "1_000",
+        "{",
+        "[",
+        "&a",
+        "*a",
+        "!t",
+        "|",
+        ">",
+        "%",
+        "@",
+        "é",
+        "日本",
+        "\u{1f600}",
+        "<<",
+        "2024-01-01",
+        "a\tb",
+        " lead",
+        "trail ",
+        "---",
+        "...",
+    ];
+    prop_oneof![proptest::sample::select(odd.to_vec()).prop_map(String::from), "\\PC{0,200}", "[ -~]{0,20}",]
+}
+
+/// Text with line breaks and control characters as well.
+fn bytes() -> impl Strategy<Value = String> {
+    prop_oneof![
+        text(),
+        "[\\x00-\\x7f\u{85}\u{2028}\u{2029}\u{feff}\u{a0}]{0,20}",
+        Just("QUIT\r\n".to_owned()),
+        any::<String>()
+    ]
+}
+
+fn duration(low: Duration, high: Duration) -> impl Strategy<Value = Duration> {
+    (low.as_nanos() as u64..=high.as_nanos() as u64, 0u32..10).prop_map(move |(n, cut)| {
+        let unit = 10u64.pow(cut);
+        Duration::from_nanos(n / unit * unit).max(low)
+    })
+}
+
+fn pattern() -> impl Strategy<Value = Pattern> {
+    text().prop_map(|t| regex::escape(&t)).prop_map(|source| {
+        let regex = regex::bytes::Regex::new(&source).unwrap();
+        Pattern { source, regex }
+    })
+}
+
+fn v4() -> impl Strategy<Value = Ipv4Addr> {
+    (1u8..224, any::<[u8; 3]>()).prop_map(|(a, [b, c, d])| Ipv4Addr::new(a, b, c, d))
+}
+
+fn v6() -> impl Strategy<Value = Ipv6Addr> {
+    (0x2000u16..0x4000, any::<[u16; 7]>())
+        .prop_map(|(a, [b, c, d, e, f, g, h])| Ipv6Addr::new(a, b, c, d, e, f, g, h))
+}
+
+fn kind() -> impl Strategy<Value = CheckKind> {
+    let tcp = (bytes(), option::of(pattern()))
+        .prop_map(|(send, expect)| CheckKind::Tcp(TcpCheck { send: send.into_bytes(), expect }));
+    let value = text().prop_map(|t| t.replace(|c: char| c.is_control(), ""));
+    let headers = btree_map("[a-z][a-z-]{0,8}x", value, 0..4).prop_map(|m| m.into_iter().collect::<Vec<_>>());
+    let codes = vec((100u16..600, 0u16..50), 1..4)
+        .prop_map(|v| v.into_iter().map(|(low, n)| (low, (low + n).min(599))).collect::<Vec<_>>());
+    let http =
+        ("/[!-~]{0,20}", "[A-Z]{1,7}", option::of("[!-~]{1,20}"), headers, codes, option::of(pattern()))
+            .prop_map(|(path, method, host, headers, codes, regexp)| {
+                CheckKind::Http(HttpCheck { path, method, host, headers, codes, regexp })
+            });
+    prop_oneof![tcp, http, Just(CheckKind::Icmp)]
+}
+
+fn healthcheck() -> impl Strategy<Value = Healthcheck> {
+    let day = Duration::from_secs(86_400);
+    let interval = || duration(Duration::from_millis(10), day);
+    let times = (interval(), interval(), interval(), duration(Duration::from_nanos(1), day));
+    let counts = (1u32..1000, 1u32..1000, any::<bool>(), 0.0f64..=50.0, any::<bool>());
+    (kind(), 1u16.., times, counts, option::of(v4()), option::of(v6())).prop_map(
+        |(kind, port, times, (rise, fall, haproxy, jitter, whole), probe_ipv4_src, probe_ipv6_src)| {
+            Healthcheck {
+                name: "".into(),
+                port: if kind == CheckKind::Icmp { 0 } else { port },
+                kind,
+                interval: times.0,
+                fast_interval: times.1,
+                down_interval: times.2,
+                timeout: times.3,
+                rise,
+                fall,
+                counter: if haproxy { CounterKind::Haproxy } else { CounterKind::Linear },
+                jitter_percent: if whole { jitter.floor() } else { jitter },
+                probe_ipv4_src,
+                probe_ipv6_src,
+            }
+        },
+    )
+}
+
+fn lb() -> impl Strategy<Value = LbConfig> {
+    let day = Duration::from_secs(86_400);
+    let delays = (duration(Duration::ZERO, day), duration(Duration::ZERO, day));
+    (v4(), v6(), duration(Duration::from_nanos(1), day), 0u32..=20, 1u64..=120, delays).prop_map(
+        |(four, six, sync_interval, buckets, timeout, (a, b))| LbConfig {
+            ipv4_src_address: Some(four),
+            ipv6_src_address: Some(six),
+            sync_interval,
+            sticky_buckets_per_core: 1 << buckets,
+            flow_timeout: Duration::from_secs(timeout),
+            startup_min_delay: a.min(b),
+            startup_max_delay: a.max(b),
+        },
+    )
+}
+
+/// Choices that make frontends out of whatever backends there are.
+type Choice =
+    (Name, (String, bool, bool), (u8, u8, u16), (u32, bool), Vec<(Name, Vec<(prop::sample::Index, u8)>)>);
+
+fn choice() -> impl Strategy<Value = Choice> {
+    let members = vec((any::<prop::sample::Index>(), 0u8..=100), 1..5);
+    let pools = vec((name(), members), 1..4);
+    (
+        name(),
+        (text(), any::<bool>(), any::<bool>()),
+        (0u8..3, 0u8..64, 1u16..),
+        (0u32..=16, any::<bool>()),
+        pools,
+    )
+}
+
+/// A valid configuration: what the choices would make invalid is left out.
+fn config() -> impl Strategy<Value = Config> {
+    let healthchecker = (1usize..100, option::of("[a-z0-9.@ -]{3,9}"), 1usize..9999)
+        .prop_map(|(h, netns, max)| Healthchecker { transition_history: h, netns, max_in_flight: max });
+    let checks = btree_map(name(), healthcheck(), 1..4);
+    let addresses = btree_set(prop_oneof![v4().prop_map(IpAddr::V4), v6().prop_map(IpAddr::V6)], 1..8);
+    let backends = (addresses, vec((name(), any::<prop::sample::Index>(), any::<bool>(), any::<bool>()), 8));
+    let vips = btree_set(prop_oneof![v4().prop_map(IpAddr::V4), v6().prop_map(IpAddr::V6)], 4);
+    (healthchecker, lb(), checks, backends, vips, vec(choice(), 0..4)).prop_map(
+        |(healthchecker, lb, checks, (addresses, picks), vips, choices)| {
+            let healthchecks: BTreeMap<Name, Arc<Healthcheck>> = checks
+                .into_iter()
+                .map(|(name, h)| (name.clone(), Arc::new(Healthcheck { name, ..h })))
+                .collect();
+            let all: Vec<Arc<Healthcheck>> = healthchecks.values().cloned().collect();
+            let backends: BTreeMap<Name, Arc<Backend>> = addresses
+                .into_iter()
+                .zip(picks)
+                .map(|(address, (name, pick, some, enabled))| {
+                    let healthcheck = some.then(|| pick.get(&all).clone());
+                    (name.clone(), Arc::new(Backend { name, address, healthcheck, enabled }))
+                })
+                .collect();
+            let mut frontends = BTreeMap::new();
+            for (address, choice) in vips.into_iter().zip(choices) {
+                if let Some(f) = frontend(address, choice, &backends) {
+                    frontends.insert(f.name.clone(), Arc::new(f));
+                }
+            }
+            Config { healthchecker, lb, healthchecks, backends, frontends }
+        },
+    )
+}
+
+fn frontend(address: IpAddr, choice: Choice, backends: &BTreeMap<Name, Arc<Backend>>) -> Option<Frontend> {
+    let (name, (description, src_ip_sticky, flush_on_down), (service, dscp, port), (bits, dsr), picks) =
+        choice;
+    let four = address.is_ipv4();
+    let mut left: Vec<&Arc<Backend>> = backends.values().filter(|b| b.address.is_ipv4() == four).collect();
+    let mut pools: Vec<Pool> = Vec::new();
+    for (name, members) in picks {
+        let mut backends = BTreeMap::new();
+        for (index, weight) in members {
+            if !left.is_empty() {
+                let b = left.remove(index.index(left.len()));
+                backends.insert(b.name.clone(), weight);
+            }
+        }
+        if !backends.is_empty() && pools.iter().all(|p| p.name != name) {
+            pools.push(Pool { name, backends });
+        }
+    }
+    let encap = match (four, dsr) {
+        (true, true) => Encap::L3dsr { dscp },
+        (true, false) => Encap::Gre4,
+        (false, _) => Encap::Gre6,
+    };
+    let service = match service {
+        0 => None,
+        1 => Some((Protocol::Tcp, port)),
+        _ => Some((Protocol::Udp, port)),
+    };
+    (!pools.is_empty()).then_some(Frontend {
+        name,
+        vip: VipKey { address, service },
+        description,
+        pools,
+        src_ip_sticky,
+        flush_on_down,
+        encap,
+        table_length: 1 << bits,
+    })
+}
+
+proptest! {
+    #[test]
+    fn any_configuration(config in config()) {
+        prop_assert_eq!(read_back(&config), config);
+    }
+}
