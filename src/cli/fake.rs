@@ -417,9 +417,10 @@ impl Operator for Fake {
         frontend: &str,
         source: IpAddr,
         port: u16,
-        _destination_port: Option<u16>,
+        destination_port: Option<u16>,
     ) -> Result<FlowView, VerbError> {
         self.check_frontend(frontend)?;
+        self.told.push(format!("flow to {destination_port:?}"));
         Ok(FlowView {
             frontend: frontend.into(),
             source: source.to_string(),

@@ -156,7 +156,9 @@ fn candidates(words: &[&str], op: &dyn Operator) -> Vec<String> {
         Some((Part::Opt(_), _)) => false,
         None => rest.len() == parts.len(),
     };
-    let group_begins = rest.is_empty() || rest.len() == parts.len();
+    // Where a group of optional words may begin, the line may also end.
+    let group_begins = rest.len() == parts.len()
+        || !rest.len().checked_sub(1).and_then(|i| parts.get(i)).is_some_and(|(_, o)| *o);
     if row.json && optional && group_begins && rest.last() != Some(&"json") {
         out.push("json".into());
     }

@@ -109,20 +109,21 @@ pub(super) fn show_flow(call: &Call<'_>, op: &mut dyn Operator) -> Answer {
     let Ok(source) = call.required(1).parse::<IpAddr>() else {
         return refused(format_args!("{} is not an IP address", quoted(call.required(1))));
     };
-    let port = |what: &str, word: &str| {
-        number(word).and_then(|n| u16::try_from(n).ok()).ok_or_else(|| {
-            refused(format_args!("{what} port {} is not a number from 0 to 65535", quoted(word)))
-        })
+    let Some(port) = port(call.required(2)) else { return not_a_port("source", call.required(2)) };
+    let destination = match call.value(3).map(|word| (word, self::port(word))) {
+        Some((word, None)) => return not_a_port("destination", word),
+        Some((_, Some(port))) => Some(port),
+        None => None,
     };
-    let source_port = match port("source", call.required(2)) {
-        Ok(p) => p,
-        Err(answer) => return answer,
-    };
-    let destination_port = match call.value(3).map(|w| port("destination", w)).transpose() {
-        Ok(p) => p,
-        Err(answer) => return answer,
-    };
-    call.show(op.flow(call.required(0), source, source_port, destination_port), text::flow)
+    call.show(op.flow(call.required(0), source, port, destination), text::flow)
+}
+
+fn port(word: &str) -> Option<u16> {
+    number(word).and_then(|n| u16::try_from(n).ok())
+}
+
+fn not_a_port(which: &str, word: &str) -> Answer {
+    refused(format_args!("{which} port {} is not a number from 0 to 65535", quoted(word)))
 }
 
 pub(super) fn set_backend(call: &Call<'_>, op: &mut dyn Operator) -> Answer {

@@ -72,7 +72,7 @@ impl Arg {
             Arg::Weight => "a weight, or `default`: the configured one again",
             Arg::Address => "an address of the frontend's family",
             Arg::Port => "0 to 65535",
-            Arg::DestinationPort => "0 to 65535; an all-port frontend needs it",
+            Arg::DestinationPort => "0 to 65535; for frontends that take all ports",
             Arg::Path => "a file; left out: the running configuration's",
         }
     }

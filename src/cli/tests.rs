@@ -44,7 +44,7 @@ fn example(a: Arg) -> &'static str {
         Arg::Weight => "50",
         Arg::Address => "198.51.100.7",
         Arg::Port => "1234",
-        Arg::DestinationPort => "443",
+        Arg::DestinationPort => "80",
         Arg::Path => "/etc/vpp/other.yaml",
     }
 }
@@ -293,6 +293,10 @@ fn weights_and_verbs() {
         told("set frontend web pool primary backend nginx0 weight def"),
         ["web primary nginx0 None false"]
     );
+    assert_eq!(told("show flow web 192.0.2.1 80"), ["flow to None"]);
+    assert_eq!(told("show flow web 192.0.2.1 80 443"), ["flow to Some(443)"]);
+    assert_eq!(told("show flow web 192.0.2.1 80 443 j"), ["flow to Some(443)"]);
+    assert_eq!(told("show flow web 192.0.2.1 80 j"), ["flow to None"]);
     for (verb, past) in [("enable", "enabled"), ("d", "disabled"), ("pause", "paused"), ("res", "resumed")] {
         assert_eq!(told(&format!("set backend nginx0 {verb}")), [format!("backend `nginx0` {past}")]);
     }
@@ -324,8 +328,8 @@ fn errors_say_what_was_meant() {
             "error: missing <source-address>; usage: show flow <frontend> <source-address> <source-port> [<destination-port>] [json]",
         ),
         ("show flow web 1.2.3 80", "error: `1.2.3` is not an IP address"),
-        ("show flow web 192.0.2.1 1 x", "error: destination port `x` is not a number from 0 to 65535"),
         ("show flow web 192.0.2.1 65536", "error: source port `65536` is not a number from 0 to 65535"),
+        ("show flow web 192.0.2.1 1 x", "error: destination port `x` is not a number from 0 to 65535"),
         ("show lb frontend", "error: missing <frontend>; usage: show lb [frontend <frontend>] [json]"),
         ("show lb web", "error: expected `frontend`, not `web`; usage: show lb [frontend <frontend>] [json]"),
         ("sync x", "error: expected `frontend`, not `x`; usage: sync [frontend <frontend>]"),
@@ -434,6 +438,7 @@ fn completion_offers_keywords_and_names() {
         ("show lb frontend ", vec!["dns", "web"]),
         ("set backend n", vec!["nginx0", "nginx1"]),
         ("set backend nginx0 ", vec!["disable", "enable", "pause", "resume"]),
+        ("show flow web ::1 80 ", vec!["json"]),
         ("set frontend web ", vec!["pool"]),
         ("set frontend web pool ", vec!["backup", "primary"]),
         ("set frontend web pool backup backend ", vec!["spare"]),

@@ -30,6 +30,9 @@ pub fn ctl(socket: &Path, timeout: Duration, command: &[String]) -> ExitCode {
     match ask(socket, clock::mono() + timeout, &line) {
         Ok(answer) if is_error(&answer) => {
             let _ = std::io::stderr().write_all(answer.as_bytes());
+            if answer.starts_with("unknown input `maglev") {
+                failed("this VPP has no maglev commands: is maglev_plugin.so loaded? (`show plugins` tells)");
+            }
             ExitCode::FAILURE
         }
         Ok(answer) => {

@@ -81,9 +81,13 @@ impl Editor {
         String::from_utf8_lossy(self.line.get(..self.cursor).unwrap_or_default()).into_owned()
     }
 
-    /// Shows the prompt and the line again, on a line of its own.
+    /// Shows the prompt, and the line so far, at the start of a line of the terminal.
     pub fn prompt(&mut self) {
-        self.redraw();
+        if self.line.is_empty() {
+            self.out.extend(self.prompt.as_bytes());
+        } else {
+            self.redraw();
+        }
     }
 
     /// Puts text in at the cursor.
@@ -175,7 +179,7 @@ impl Editor {
         self.line.clear();
         self.cursor = 0;
         self.recalled = None;
-        self.redraw();
+        self.prompt();
     }
 
     fn recall(&mut self, older: bool) {
@@ -253,13 +257,6 @@ impl Editor {
         self.out.push(b'\r');
         self.out.extend(self.prompt.as_bytes());
         self.out.extend(visible);
-        if from == 0 && blanks == room {
-            // Nothing to show: overwrite, and come back.
-            self.out.extend(std::iter::repeat_n(b' ', blanks));
-            self.out.push(b'\r');
-            self.out.extend(self.prompt.as_bytes());
-            return;
-        }
         self.out.extend(std::iter::repeat_n(b' ', blanks));
         self.out.push(b'\r');
         self.out.extend(self.prompt.as_bytes());

@@ -25,31 +25,39 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
-/// A health-checked Maglev load balancer, without VPP.
+/// A health-checked Maglev load balancer, without VPP
 ///
-/// The same control plane as the VPP plugin's, on an lb in memory: it probes, decides and programs, and answers what lb
-/// would do with a flow. It forwards no packets.
+/// The same control plane as the VPP plugin's, on an lb in memory: it probes,
+/// decides and programs, and tells what lb would do with a flow.
+/// It forwards no packets.
 #[derive(Debug, Parser)]
-#[command(name = "maglev", version, max_term_width = 80)]
+#[command(name = "maglev", version, verbatim_doc_comment)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
 }
 
+// Clap wraps nothing by itself: lines of at most 70 characters, so that they fit into 80 columns behind an indent.
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the control plane on an lb in memory
     ///
-    /// Probes the backends of the configuration, keeps their state and programs an lb in memory. Forwards no packets.
-    /// Log lines go to standard error. SIGTERM, SIGINT (Ctrl-C) and SIGHUP end it.
-    #[command(after_help = "Exit status: 0 ended by a signal, 1 could not start, 2 wrong usage.")]
+    /// Probes the backends of the configuration, keeps their state and
+    /// programs an lb in memory. Forwards no packets. Log lines go to standard
+    /// error. SIGTERM, SIGINT (Ctrl-C) and SIGHUP end it.
+    #[command(
+        verbatim_doc_comment,
+        after_help = "Exit status: 0 ended by a signal, 1 could not start, 2 wrong usage."
+    )]
     Run {
-        /// The configuration; a bad one is reported, and `maglev config reload` tries again
-        #[arg(long, value_name = "FILE")]
+        /// The configuration; a bad one is reported, and does not end it:
+        /// `maglev config reload` tries again
+        #[arg(long, value_name = "FILE", verbatim_doc_comment)]
         config: PathBuf,
-        /// Where to listen for commands, as VPP does: `vppctl -s SOCKET` works on it
-        /// [default: /run/maglev/cli.sock for root, else $XDG_RUNTIME_DIR/maglev-cli.sock]
-        #[arg(long, value_name = "SOCKET")]
+        /// Where to listen for commands, as VPP does: `vppctl -s SOCKET`
+        /// [default: /run/maglev/cli.sock for root,
+        /// else $XDG_RUNTIME_DIR/maglev-cli.sock]
+        #[arg(long, value_name = "SOCKET", verbatim_doc_comment)]
         cli_socket: Option<PathBuf>,
         /// The least important log lines to print
         #[arg(long, value_enum, default_value_t = log::Level::Info, value_name = "LEVEL")]
@@ -57,10 +65,12 @@ enum Command {
     },
     /// Send one command to VPP, or to `maglev run`
     ///
-    /// Commands of maglev need no `maglev` in front; anything else is sent as typed. The answer goes to standard
-    /// output, an answer that is an error to standard error.
+    /// Commands of maglev need no `maglev` in front; anything else is sent as
+    /// typed. The answer goes to standard output, an answer that is an error to
+    /// standard error.
     #[command(
-        after_help = "Exit status: 0 answered, 1 the answer is an error, 2 no connection or no answer."
+        verbatim_doc_comment,
+        after_help = "Exit status: 0 answered, 1 the answer is an error,\n2 no connection, no complete answer, or wrong usage."
     )]
     Ctl {
         /// The CLI socket of VPP, or of `maglev run`
@@ -75,9 +85,11 @@ enum Command {
     },
     /// Validate a configuration file
     ///
-    /// Errors and warnings go to standard error as FILE:LINE:COLUMN: MESSAGE, all of them at once.
+    /// Errors and warnings go to standard error as FILE:LINE:COLUMN: MESSAGE,
+    /// all of them at once.
     #[command(
-        after_help = "Exit status: 0 valid, 1 cannot be read or is not YAML, 2 not a valid configuration."
+        verbatim_doc_comment,
+        after_help = "Exit status: 0 valid, 1 cannot be read or is not YAML,\n2 not a valid configuration, or wrong usage."
     )]
     Check {
         /// The file
@@ -85,9 +97,14 @@ enum Command {
     },
     /// Watch it work on a few local web servers
     ///
-    /// Starts web servers on loopback addresses, balances over them, kills and revives one, fails over to a second pool and
-    /// back, and prints what happens. Needs no privileges, no VPP and no network; takes less than 30 seconds.
-    #[command(after_help = "Exit status: 0 all was seen to work, 1 something was not, 130 interrupted.")]
+    /// Starts web servers on loopback addresses, balances over them, kills and
+    /// revives one, fails over to a second pool and back, and prints what
+    /// happens. Needs no privileges, no VPP and no network; ends within
+    /// 30 seconds.
+    #[command(
+        verbatim_doc_comment,
+        after_help = "Exit status: 0 all was seen to work, 1 something was not, 2 wrong usage,\n130 interrupted."
+    )]
     Demo,
 }
 

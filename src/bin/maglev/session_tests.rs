@@ -77,7 +77,7 @@ fn a_terminal_gets_banner_prompt_and_echo() {
     assert!(echo.starts_with("show sx") && echo.ends_with("\r\n"), "{echo:?}");
     s.answer("one\ntwo\n", &Nobody);
     let out = text(&mut s);
-    assert!(out.starts_with("one\r\ntwo\r\n\rmaglev# ") && !out.contains('\0'), "{out:?}");
+    assert!(out.starts_with("one\r\ntwo\r\nmaglev# ") && !out.contains('\0'), "{out:?}");
 }
 
 #[test]

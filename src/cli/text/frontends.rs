@@ -75,7 +75,8 @@ pub(in super::super) fn frontend(f: &FrontendView) -> String {
 }
 
 /// The line that scripts match. It is one line wherever that fits into 80 columns, which is so for every name of up to
-/// 16 characters; else the name has a line of its own. The mark moves below the line before the line is broken.
+/// 16 characters as long as the counter has at most four digits; else the name has a line of its own. The mark moves
+/// below the line before the line is broken.
 fn member(m: &MemberView) -> String {
     let rest = format!(
         "weight {}  effective {}  state {}  buckets {}",

@@ -1,4 +1,0 @@
-use std::process::ExitCode;
-pub fn demo() -> ExitCode {
-    ExitCode::FAILURE
-}
