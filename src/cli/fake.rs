@@ -473,6 +473,9 @@ impl Operator for Fake {
     fn config_reload(&mut self) -> Result<Ticket, VerbError> {
         self.config("/etc/vpp/maglev.yaml", true)
     }
+    fn settled(&self) -> bool {
+        true
+    }
     fn take(&mut self, ticket: Ticket) -> Option<Finished> {
         if self.delay > 0 {
             self.delay -= 1;

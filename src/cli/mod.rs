@@ -69,9 +69,14 @@ pub enum Answer {
 
 /// An answer that is still to come.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pending {
-    ticket: Ticket,
-    what: What,
+pub struct Pending(Wait);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Wait {
+    /// For the answer behind a ticket.
+    Ticket(Ticket, What),
+    /// For `lb` to hold what the verb has set off, so that a `show` behind it shows it done.
+    Settle(Reply),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,8 +90,12 @@ enum What {
 impl Pending {
     /// The reply, once; none while there is none. Not to be polled again afterwards.
     pub fn poll(&self, op: &mut dyn Operator) -> Option<Reply> {
-        let finished = op.take(self.ticket)?;
-        Some(match (self.what, finished) {
+        let (ticket, what) = match &self.0 {
+            Wait::Ticket(ticket, what) => (*ticket, *what),
+            Wait::Settle(reply) => return op.settled().then(|| reply.clone()),
+        };
+        let finished = op.take(ticket)?;
+        Some(match (what, finished) {
             (What::Probe, Finished::Probe(v)) => probe_reply(&v),
             (What::Sync, Finished::Sync(v)) => sync_reply(&v),
             (What::Check, Finished::Config(v)) => config_reply(&v, false),
@@ -95,13 +104,22 @@ impl Pending {
         })
     }
 
+    /// What a caller that cannot wait can say now.
+    pub fn meanwhile(&self) -> Reply {
+        match &self.0 {
+            Wait::Ticket(..) => Reply::done("started"),
+            Wait::Settle(reply) => reply.clone(),
+        }
+    }
+
     /// The reply for a caller that gave up waiting, as after [`PENDING_LIMIT`].
     pub fn given_up(&self) -> Reply {
-        let what = match self.what {
-            What::Probe => "the probe",
-            What::Sync => "the sync",
-            What::Check => "the check of the configuration",
-            What::Reload => "the reload of the configuration",
+        let what = match &self.0 {
+            Wait::Ticket(_, What::Probe) => "the probe",
+            Wait::Ticket(_, What::Sync) => "the sync",
+            Wait::Ticket(_, What::Check) => "the check of the configuration",
+            Wait::Ticket(_, What::Reload) => "the reload of the configuration",
+            Wait::Settle(reply) => return reply.clone(),
         };
         Reply::error(format_args!("{what} has not answered in time; it may still be carried out"))
     }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::help::VERBS;
 use super::line::quoted;
 use super::matching::{Args, Keyword, keyword};
-use super::{Answer, Pending, Reply, What, text};
+use super::{Answer, Pending, Reply, Wait, What, text};
 use crate::control::{BackendVerb, Done, Operator, Ticket, VerbError};
 
 /// A matched command.
@@ -54,9 +54,19 @@ fn done(result: Result<Done, VerbError>) -> Answer {
     })
 }
 
+/// Like [`done`], but answers once `lb` has what the verb has set off.
+fn settled(result: Result<Done, VerbError>) -> Answer {
+    match result {
+        Ok(Done { changed: true, text }) => {
+            Answer::Later(Pending(Wait::Settle(Reply::done(super::layout::clean(&text)))))
+        }
+        other => done(other),
+    }
+}
+
 fn later(ticket: Result<Ticket, VerbError>, what: What) -> Answer {
     match ticket {
-        Ok(ticket) => Answer::Later(Pending { ticket, what }),
+        Ok(ticket) => Answer::Later(Pending(Wait::Ticket(ticket, what))),
         Err(e) => refused(e),
     }
 }
@@ -137,7 +147,7 @@ pub(super) fn set_backend(call: &Call<'_>, op: &mut dyn Operator) -> Answer {
         Keyword::None => None,
     };
     match verb {
-        Some(verb) => done(op.set_backend(call.required(0), verb)),
+        Some(verb) => settled(op.set_backend(call.required(0), verb)),
         None => refused(format_args!("unknown verb {} (one of: {})", quoted(word), names.join(", "))),
     }
 }
@@ -158,7 +168,7 @@ pub(super) fn set_frontend(call: &Call<'_>, op: &mut dyn Operator) -> Answer {
         }
     };
     let flush = call.args.keys.contains(&"flush");
-    done(op.set_weight(call.required(0), call.required(1), call.required(2), weight, flush))
+    settled(op.set_weight(call.required(0), call.required(1), call.required(2), weight, flush))
 }
 
 pub(super) fn probe(call: &Call<'_>, op: &mut dyn Operator) -> Answer {

@@ -253,6 +253,11 @@ impl Controller {
         self.programmer.sync_all();
     }
 
+    /// Whether nothing is under way in `lb` that a change has set off.
+    pub fn settled(&self) -> bool {
+        self.config.is_none() || self.frozen.is_some() || !self.lb_available || self.programmer.settled()
+    }
+
     /// Why frozen, if so.
     pub fn frozen(&self) -> Option<&str> {
         self.frozen.as_deref()

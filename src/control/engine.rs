@@ -438,6 +438,10 @@ impl Operator for Engine {
         self.controller.take(ticket)
     }
 
+    fn settled(&self) -> bool {
+        self.controller.settled()
+    }
+
     fn names(&self, kind: NameKind) -> Vec<String> {
         self.controller.names(kind)
     }

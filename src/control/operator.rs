@@ -175,6 +175,9 @@ pub trait Operator {
     /// The answer behind a ticket, once; none while it is not there. An answer that nobody takes is dropped after
     /// a minute.
     fn take(&mut self, ticket: Ticket) -> Option<Finished>;
+    /// Whether `lb` holds what the verbs so far have set off, or cannot be brought to (it refused, it is missing, all is
+    /// frozen).
+    fn settled(&self) -> bool;
     /// Names for completion and for "nearest".
     fn names(&self, kind: NameKind) -> Vec<String>;
 }

@@ -191,6 +191,11 @@ impl Programmer {
         self.ledger.applied(&Op::FlushVip { vip: *vip });
     }
 
+    /// Whether no urgent work is left; retries of what has failed do not count.
+    pub fn settled(&self) -> bool {
+        self.urgent.is_empty() && self.job.as_ref().is_none_or(|j| j.routine && !j.again)
+    }
+
     /// When there is something to ask next.
     pub fn deadline(&self) -> Time {
         if self.job.is_some() || self.full != Full::Idle || !self.urgent.is_empty() {

@@ -39,10 +39,10 @@ impl Controller {
                     BackendVerb::Disable => format!("backend `{name}` is disabled already"),
                     BackendVerb::Pause => format!("backend `{name}` is paused already"),
                     BackendVerb::Enable => {
-                        format!("backend `{name}` is not disabled ({}): nothing to do", before.as_str())
+                        format!("backend `{name}` is enabled already ({})", before.as_str())
                     }
                     BackendVerb::Resume => {
-                        format!("backend `{name}` is not paused ({}): nothing to do", before.as_str())
+                        format!("backend `{name}` is resumed already ({})", before.as_str())
                     }
                 };
                 Ok(Done { changed: false, text })

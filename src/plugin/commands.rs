@@ -59,8 +59,9 @@ pub(super) fn execute(main: MainThread, state: &mut State, line: &str) -> Told {
                 state.pending.pop_first();
             }
             state.last_ticket = state.last_ticket.wrapping_add(1);
+            let told = still_pending(state.last_ticket, &pending);
             state.pending.insert(state.last_ticket, pending);
-            still_pending(state.last_ticket)
+            told
         }
     }
 }
@@ -88,7 +89,7 @@ pub(super) fn poll(state: &mut State, ticket: u64) -> Told {
             state.pending.remove(&ticket);
             Told::Done(reply)
         }
-        None => still_pending(ticket),
+        None => still_pending(ticket, pending),
     }
 }
 
@@ -97,8 +98,8 @@ pub(super) fn abandon(state: &mut State, ticket: u64) {
     state.pending.remove(&ticket);
 }
 
-fn still_pending(ticket: u64) -> Told {
-    Told::Pending { ticket, text: "started\n".into() }
+fn still_pending(ticket: u64, pending: &cli::Pending) -> Told {
+    Told::Pending { ticket, text: pending.meanwhile().text }
 }
 
 /// `maglev test panic [turn|thread|barrier]`: a panic in this command, in the process node's next turn, in a thread of

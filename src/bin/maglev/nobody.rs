@@ -68,6 +68,9 @@ impl Operator for Nobody {
     fn config_reload(&mut self) -> Result<Ticket, VerbError> {
         no()
     }
+    fn settled(&self) -> bool {
+        true
+    }
     fn take(&mut self, _: Ticket) -> Option<Finished> {
         None
     }

@@ -15,11 +15,11 @@ fn what_changes_nothing_says_so_and_succeeds() {
     let mut lab = Lab::new(BASIC);
     lab.run(5000);
     let rows = [
-        (Enable, Ok((false, "backend `a` is not disabled (up): nothing to do".to_owned()))),
-        (Resume, Ok((false, "backend `a` is not paused (up): nothing to do".to_owned()))),
+        (Enable, Ok((false, "backend `a` is enabled already (up)".to_owned()))),
+        (Resume, Ok((false, "backend `a` is resumed already (up)".to_owned()))),
         (Pause, Ok((true, "backend `a` paused".to_owned()))),
         (Pause, Ok((false, "backend `a` is paused already".to_owned()))),
-        (Enable, Ok((false, "backend `a` is not disabled (paused): nothing to do".to_owned()))),
+        (Enable, Ok((false, "backend `a` is enabled already (paused)".to_owned()))),
         (Disable, Ok((true, "backend `a` disabled".to_owned()))),
         (Disable, Ok((false, "backend `a` is disabled already".to_owned()))),
         (Pause, Err("backend `a` is disabled (enable it first)".to_owned())),

@@ -8,7 +8,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use maglev::cli::{self, Answer};
+use maglev::cli::{self, Answer, Reply};
 use maglev::clock;
 use maglev::control::view::FrontendView;
 use maglev::control::{BackendVerb, LogLevel, Operator};
@@ -137,13 +137,18 @@ impl Stage {
         let line = format!("{words} {}", verb.as_str());
         print(self.began, &format!("  maglev# {line}"));
         match cli::execute(&line, &mut self.host.engine) {
-            Answer::Done(r) if r.ok => {
-                print(self.began, &format!("  {}", r.text.trim_end()));
-                Ok(())
-            }
-            Answer::Done(r) => Err(Stop::Failed(r.text.trim_end().to_owned())),
-            Answer::Later(_) => Err(Stop::Failed(format!("no answer to `{line}`"))),
+            // What the verb sets off in lb is waited for by what the demo looks at next.
+            Answer::Later(pending) => self.answer(&pending.meanwhile()),
+            Answer::Done(reply) => self.answer(&reply),
         }
+    }
+
+    fn answer(&self, reply: &Reply) -> Result<(), Stop> {
+        if !reply.ok {
+            return Err(Stop::Failed(reply.text.trim_end().to_owned()));
+        }
+        print(self.began, &format!("  {}", reply.text.trim_end()));
+        Ok(())
     }
 
     /// The demo's only frontend.
