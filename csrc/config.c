@@ -49,4 +49,5 @@ maglev_config (vlib_main_t *vm, unformat_input_t *input)
   return 0;
 }
 
-VLIB_CONFIG_FUNCTION (maglev_config, "maglev");
+/* Early: before VPP goes into the background, so that an error is seen, and VPP's exit status is not 0. */
+VLIB_EARLY_CONFIG_FUNCTION (maglev_config, "maglev");

@@ -200,8 +200,8 @@ impl LoadBalancer for VppLb {
         let mut not_made = Vec::new();
         ops.iter()
             .map(|op| {
-                if let (Some(vip), false) = (vip_of(op), matches!(op, Op::AddVip { .. }))
-                    && not_made.contains(vip)
+                if let (Some(vip), false) = (op.vip(), matches!(op, Op::AddVip { .. }))
+                    && not_made.contains(&vip)
                 {
                     return Err(LbError::NoSuchEntry);
                 }
@@ -215,18 +215,6 @@ impl LoadBalancer for VppLb {
                 done
             })
             .collect()
-    }
-}
-
-fn vip_of(op: &Op) -> Option<&VipKey> {
-    match op {
-        Op::SetSettings(_) => None,
-        Op::AddVip { vip, .. }
-        | Op::DelVip { vip }
-        | Op::AddServer { vip, .. }
-        | Op::DelServer { vip, .. }
-        | Op::SetWeight { vip, .. }
-        | Op::FlushVip { vip } => Some(vip),
     }
 }
 

@@ -37,8 +37,9 @@ pub(super) fn execute(main: MainThread, state: &mut State, line: &str) -> Told {
     if let Some(told) = test_command(main, state, line) {
         return told;
     }
-    if let Some(why) = &state.panicked {
-        return Told::error(&format!("frozen after a panic: {why}"));
+    let shows = is_show(line);
+    if let (Some(why), false) = (&state.panicked, shows) {
+        return frozen(why);
     }
     let engine = match &mut state.life {
         Life::Running(engine) => engine.as_mut(),
@@ -46,11 +47,14 @@ pub(super) fn execute(main: MainThread, state: &mut State, line: &str) -> Told {
         Life::Failed(why) => return Told::error(&format!("maglev could not be started: {why}")),
         Life::Stopped => return Told::error("VPP is about to exit"),
     };
-    match cli::execute(line, engine) {
+    let answer = cli::execute(line, engine);
+    if !shows {
+        // What was ordered is to begin at once, not at the next deadline.
+        threads::wake();
+    }
+    match answer {
         Answer::Done(reply) => Told::Done(reply),
         Answer::Later(pending) => {
-            // The engine is to begin at once, not at its next deadline.
-            threads::wake();
             while state.pending.len() >= MOST_PENDING {
                 state.pending.pop_first();
             }
@@ -61,10 +65,19 @@ pub(super) fn execute(main: MainThread, state: &mut State, line: &str) -> Told {
     }
 }
 
+/// What is shown changes nothing, and stays to be seen after a panic. VPP has made the first words whole.
+fn is_show(line: &str) -> bool {
+    line.starts_with("maglev show") || line.starts_with("show maglev")
+}
+
+fn frozen(why: &str) -> Told {
+    Told::error(&format!("frozen after {why}"))
+}
+
 /// Asks for an answer again.
 pub(super) fn poll(state: &mut State, ticket: u64) -> Told {
     if let Some(why) = &state.panicked {
-        return Told::error(&format!("frozen after a panic: {why}"));
+        return frozen(why);
     }
     let Life::Running(engine) = &mut state.life else { return Told::error("VPP is about to exit") };
     let Some(pending) = state.pending.get(&ticket) else {

@@ -29,22 +29,28 @@ pub(super) fn run_plain<T>(body: impl FnOnce() -> T, refused: impl FnOnce() -> T
     catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|_| refused())
 }
 
-/// After the first panic, in whatever thread of ours: said once, no more probes, `lb` stays as it is.
+/// After the first panic, in whatever thread of ours: said once, no more turns, `lb` stays as it is.
 pub(super) fn freeze(main: MainThread, why: &str) {
-    let frozen = catch_unwind(AssertUnwindSafe(|| {
-        let Some(mut state) = state::borrow(main) else { return };
+    let why = format!("a panic: {why}");
+    let said = catch_unwind(AssertUnwindSafe(|| {
+        let Some(mut state) = state::borrow(main) else { return false };
         if state.panicked.is_some() {
-            return;
+            return true;
         }
-        log::line(main, LogLevel::Error, &format!("panic: {why}; frozen, lb stays as it is"));
-        state.panicked = Some(why.to_owned());
+        state.panicked = Some(why.clone());
         state.pending.clear();
-        if let Life::Running(engine) = &mut state.life {
-            engine.freeze(&format!("a panic: {why}"));
+        match &mut state.life {
+            // It logs that it is frozen, unless it is so already.
+            Life::Running(engine) if engine.controller().frozen().is_none() => {
+                engine.freeze(&why);
+                true
+            }
+            Life::Running(_) | Life::Loaded | Life::Failed(_) | Life::Stopped => false,
         }
     }));
-    if frozen.is_err() {
-        // The state says that we are frozen; with that no turn is taken any more.
+    if !said.unwrap_or(false) {
+        // What the engine's own freezing may have left; the first one is what counts.
         panics::take();
+        log::line(main, LogLevel::Error, &format!("frozen: {why}; lb stays as it is"));
     }
 }

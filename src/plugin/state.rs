@@ -22,7 +22,7 @@ pub(super) enum Life {
 /// The one value of the plugin.
 pub(super) struct State {
     pub life: Life,
-    /// The panic that froze us.
+    /// `a panic: …`, the one that froze us.
     pub panicked: Option<String>,
     /// Answers that commands wait for, by ticket.
     pub pending: BTreeMap<u64, Pending>,
