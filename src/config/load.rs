@@ -122,7 +122,17 @@ fn document(ctx: &mut Context, node: &yaml::Node) -> Option<Config> {
         ctx.error(node.pos, "the file lacks the key `maglev`");
         return None;
     };
+    // A file that was cut short must not be taken for one that wants nothing.
+    if entry.value.is_null() {
+        ctx.error(entry.pos, "`maglev` is empty; write `{}` if that is meant");
+        return None;
+    }
     let map = ctx.map(entry)?;
+    for name in ["healthchecks", "backends", "frontends"] {
+        if let Some(section) = map.entries.iter().find(|e| &*e.key == name && e.value.is_null()) {
+            ctx.error(section.pos, format!("`{name}` is empty; write `{{}}` if that is meant"));
+        }
+    }
     ctx.keys(&map, &["healthchecker", "vpp", "healthchecks", "backends", "frontends"]);
 
     let none = Map { pos: map.pos, entries: &[] };

@@ -96,17 +96,40 @@ pub(super) fn read(text: &str, issues: &mut Issues) -> Result<Option<Rc<Node>>, 
         let message = format!("not YAML: the character U+{:04X}", u32::from(c));
         return Err(Issue::new(Pos::after(before), message));
     }
-    let mut parser = Parser::new_from_str(text.strip_prefix('\u{feff}').unwrap_or(text));
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let tabbed = tabbed_lines(text);
+    let mut parser = Parser::new_from_str(text);
     let mut builder =
         Builder { issues, open: Vec::new(), anchors: HashMap::new(), root: None, documents: 0, made: 0 };
     while let Some(next) = parser.next_event() {
         let (event, span) =
             next.map_err(|e| Issue::new(place(e.marker()), format!("not YAML: {}", clip(e.info()))))?;
-        if !builder.event(event, place(&span.start))? {
+        let pos = place(&span.start);
+        // The parser lets them pass, and reads another structure than the writer saw.
+        if tabbed.get(&pos.line).is_some_and(|indent| pos.column <= indent + 1) && starts(&event) {
+            return Err(Issue::new(pos, "not YAML: a tab in the indentation"));
+        }
+        if !builder.event(event, pos)? {
             break;
         }
     }
     Ok(builder.root)
+}
+
+/// The lines with a tab in their indentation, and how many characters that is.
+fn tabbed_lines(text: &str) -> HashMap<usize, usize> {
+    let indent = |line: &str| line.chars().take_while(|c| matches!(c, ' ' | '\t')).collect::<String>();
+    (1..)
+        .zip(text.lines())
+        .map(|(n, line)| (n, indent(line)))
+        .filter(|(_, indent)| indent.contains('\t'))
+        .map(|(n, indent)| (n, indent.chars().count()))
+        .collect()
+}
+
+/// Whether an event is the beginning of something written.
+fn starts(event: &Event<'_>) -> bool {
+    matches!(event, Event::Scalar(..) | Event::Alias(_) | Event::SequenceStart(..) | Event::MappingStart(..))
 }
 
 fn place(mark: &saphyr_parser::Marker) -> Pos {

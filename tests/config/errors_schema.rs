@@ -8,6 +8,12 @@ const NAME: &str = "must be 1 to 63 letters, digits and `._:-`, the first a lett
 fn the_whole_file() {
     let rows: &[(&str, &str, &[&str])] = &[
         ("empty", "▸", &["the file is empty: it must have `maglev:`"]),
+        ("cut short", "▸maglev:\n", &["`maglev` is empty; write `{}` if that is meant"]),
+        (
+            "cut short in a section",
+            "maglev:\n  healthchecks: {}\n  ▸frontends:\n",
+            &["`frontends` is empty; write `{}` if that is meant"],
+        ),
         ("comments only", "▸# nothing\n", &["the file is empty: it must have `maglev:`"]),
         ("null document", "▸---\n~\n", &["the file is empty: it must have `maglev:`"]),
         ("a list", "▸- maglev\n", &["the file must be a mapping with the key `maglev`"]),

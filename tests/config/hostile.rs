@@ -32,6 +32,8 @@ fn not_yaml() {
         ("maglev: *nowhere", "not YAML: "),
         ("maglev: {a: &x {b: *x}}", "1:20: an alias inside of what it stands for"),
         ("%YAML 3.0\n%bad\n", "not YAML: "),
+        ("\tmaglev:\n", "1:2: not YAML: a tab in the indentation"),
+        ("maglev:\n  \thealthchecks: {}\n", "2:4: not YAML: a tab in the indentation"),
         ("\tmaglev:\n\t- x: y\n\t z", "not YAML: "),
         ("maglev: {}\n# \u{0}\nrubbish: [", "2:3: not YAML: the character U+0000"),
         ("\u{feff}\u{1b}[2J", "1:1: not YAML: the character U+001B"),

@@ -16,8 +16,8 @@ fn one(body: &str) -> Healthcheck {
 
 #[test]
 fn defaults() {
-    assert_eq!(good("maglev:\n"), Config::default());
-    assert_eq!(good("\u{feff}maglev: {backends: , frontends: ~, vpp: {lb: }}\n"), Config::default());
+    assert_eq!(good("maglev: {}\n"), Config::default());
+    assert_eq!(good("\u{feff}maglev: {vpp: {lb: }, healthchecker: ~}\n"), Config::default());
     let config = Config::default();
     assert_eq!(
         config.healthchecker,

@@ -148,9 +148,11 @@ class TestMaglevOperator(MaglevTestCase):
         self.assertIn("HTTP 500", answer)
 
     def test_probe_of_an_unprobed_backend(self):
-        """`probe backend` of a disabled backend is an error"""
+        """`probe backend` of a disabled backend shows what would come, and changes nothing"""
         self.do("maglev set backend a1 disable")
-        self.error("maglev probe backend a1")
+        self.assertIn("L7OK", self.do("maglev probe backend a1"))
+        self.assertEqual(self.show("backends a1")["state"], "disabled")
+        self.assertEqual(self.lb_weights(*WEB)[A1], 0)
 
     def test_sync(self):
         """`sync` says what it wrote: nothing, when nothing has to be"""

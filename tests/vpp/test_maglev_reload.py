@@ -47,14 +47,22 @@ class TestMaglevReload(MaglevTestCase):
         self.write_config(self.config)
         return self.do("maglev config reload")
 
+    def everything(self):
+        """What a failed reload must leave alone; progress within a state moves by itself."""
+        frontends = self.show("frontends")
+        for frontend in frontends:
+            for pool in frontend["pools"]:
+                for backend in pool["backends"]:
+                    backend["state"] = backend["state"].split()[0]
+        return (frontends, self.lb_servers(), self.do("maglev show config"))
+
     def refuse(self, text):
         """A reload of `text` fails and changes nothing; its answer."""
-        before = (self.show("frontends"), self.lb_servers(), self.do("maglev show config"))
+        before = self.everything()
         since = {b["name"]: b["since_ms"] for b in self.show("backends")}
         self.write_config(text)
         answer = self.error("maglev config reload")
-        after = (self.show("frontends"), self.lb_servers(), self.do("maglev show config"))
-        self.assertEqual(after, before)
+        self.assertEqual(self.everything(), before)
         self.assertEqual({b["name"]: b["since_ms"] for b in self.show("backends")}, since)
         self.assertTrue(self.show("status")["config_errors"])
         return answer
