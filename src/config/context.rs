@@ -9,6 +9,7 @@ use regex::bytes::{Regex, RegexBuilder};
 use super::Pattern;
 use super::issue::{Issues, Pos, quote};
 use super::scalar;
+use super::tls::Trusts;
 use super::yaml::{Body, Entry, Node, Scalar};
 use crate::Name;
 use crate::nearest::suggestion;
@@ -82,6 +83,8 @@ pub(super) struct Context {
     pub(super) warnings: Issues,
     budget: u64,
     patterns: HashMap<String, Option<Regex>>,
+    /// Whom the checks trust.
+    pub(super) trusts: Trusts,
 }
 
 impl Context {
@@ -92,6 +95,7 @@ impl Context {
             warnings: Issues::default(),
             budget: HINT_BUDGET,
             patterns: HashMap::new(),
+            trusts: Trusts::default(),
         }
     }
 

@@ -5,7 +5,10 @@ use std::net::IpAddr;
 use serde_yaml::{Mapping, Value};
 
 use super::scalar::{format_codes, format_duration};
-use super::{Backend, CheckKind, Config, CounterKind, Frontend, Healthcheck, Healthchecker, LbConfig, Pool};
+use super::{
+    Backend, CheckKind, Config, CounterKind, DnsCheck, Frontend, Healthcheck, Healthchecker, LbConfig, Pool,
+    Tls, TrustFrom,
+};
 use crate::lb::Encap;
 
 /// The configuration as YAML, keys in the order of the documentation. What has no default and is not set is left out.
@@ -145,6 +148,22 @@ fn healthcheck(h: &Healthcheck) -> Mapping {
                 put(&mut params, "send", String::from_utf8_lossy(&tcp.send).into_owned());
             }
             put_some(&mut params, "expect", tcp.expect.as_ref().map(|p| &p.source));
+            if let Some(t) = &tcp.tls {
+                put(&mut params, "ssl", true);
+                tls(&mut params, t);
+            }
+        }
+        CheckKind::Udp(udp) => {
+            if !udp.send.is_empty() {
+                put(&mut params, "send", text_or_hex(&udp.send));
+            }
+            put_some(&mut params, "expect", udp.expect.as_ref().map(|p| &p.source));
+        }
+        CheckKind::Dns(dns) => {
+            put(&mut params, "name", dns.name.as_str());
+            put(&mut params, "qtype", dns.qtype_word());
+            put_some(&mut params, "rcode", DnsCheck::rcode_word(dns.rcode));
+            put_some(&mut params, "expect", dns.expect.as_ref().map(|p| &p.source));
         }
         CheckKind::Http(http) => {
             put(&mut params, "path", http.path.as_str());
@@ -159,12 +178,34 @@ fn healthcheck(h: &Healthcheck) -> Mapping {
             }
             put(&mut params, "response-code", format_codes(&http.codes));
             put_some(&mut params, "response-regexp", http.regexp.as_ref().map(|p| &p.source));
+            if let Some(t) = &http.tls {
+                tls(&mut params, t);
+            }
         }
     }
     if !params.is_empty() {
         put(&mut m, "params", params);
     }
     m
+}
+
+fn tls(params: &mut Mapping, tls: &Tls) {
+    put_some(params, "server-name", tls.server_name.as_ref().map(|n| n.to_str()));
+    put(params, "insecure-skip-verify", *tls.trust.from() == TrustFrom::Anyone);
+    if let TrustFrom::File(path) = tls.trust.from() {
+        put(params, "ca-file", path.as_str());
+    }
+}
+
+/// The bytes as the check `udp` reads them: as text where they are text that does not look hexadecimal.
+pub fn text_or_hex(bytes: &[u8]) -> String {
+    match std::str::from_utf8(bytes) {
+        Ok(text) if !text.starts_with("0x") => text.to_owned(),
+        Ok(_) | Err(_) => {
+            let digits: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+            format!("0x{digits}")
+        }
+    }
 }
 
 fn backend(b: &Backend) -> Mapping {

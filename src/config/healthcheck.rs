@@ -56,13 +56,7 @@ fn healthcheck(ctx: &mut Context, map: &Map<'_>, name: &Name) -> Option<Healthch
         ],
     );
     let kind = match map.get("type") {
-        Some(item) => {
-            let word = ctx.word(item, TYPES);
-            if let Some(word @ ("https" | "dns" | "udp")) = word {
-                ctx.unsupported(item.pos(), &format!("type {word}"));
-            }
-            word
-        }
+        Some(item) => ctx.word(item, TYPES),
         None => {
             ctx.error(map.pos, format!("healthcheck `{}` lacks `type`", super::issue::clip(name)));
             None

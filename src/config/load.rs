@@ -76,7 +76,7 @@ pub fn load(path: &Path) -> Result<Parsed, LoadError> {
 }
 
 /// The system's words without Rust's number behind them.
-fn in_words(e: &std::io::Error) -> String {
+pub(super) fn in_words(e: &std::io::Error) -> String {
     let text = e.to_string();
     text.split(" (os error").next().unwrap_or(&text).to_owned()
 }

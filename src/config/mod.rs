@@ -18,10 +18,12 @@ mod healthcheck;
 mod issue;
 mod load;
 mod params;
+mod tls;
 mod yaml;
 
-pub use emit::to_yaml;
+pub use emit::{text_or_hex, to_yaml};
 pub use issue::{Errors, Issue, Pos};
 pub use load::{LoadError, Parsed, load, parse};
 pub use model::*;
+pub use tls::{MAX_CA_FILE, Tls, Trust, TrustFrom, server_name};
 pub use yaml::{MAX_DEPTH, MAX_INPUT, MAX_NODES, MAX_TEXT};

@@ -6,6 +6,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use simple_dns::{RCODE, TYPE};
+
+use super::Tls;
 use crate::Name;
 use crate::lb::{Encap, VipKey};
 
@@ -115,16 +118,19 @@ pub struct Healthcheck {
     pub probe_ipv6_src: Option<Ipv6Addr>,
 }
 
-/// The probe types that can be run. Those that cannot yet (`https`, `dns`, `udp`, tcp with `ssl`) are validated
-/// and then refused, and so never get here.
+/// The probe types.
 #[derive(Clone, Debug, PartialEq)]
 pub enum CheckKind {
     /// Connect, and perhaps send and expect.
     Tcp(TcpCheck),
-    /// One HTTP/1.1 request.
+    /// One HTTP/1.1 request, over TLS or not.
     Http(HttpCheck),
     /// Echo request, IPv4 or IPv6.
     Icmp,
+    /// One datagram, and perhaps one expected.
+    Udp(UdpCheck),
+    /// One question over UDP.
+    Dns(DnsCheck),
 }
 
 impl CheckKind {
@@ -132,8 +138,11 @@ impl CheckKind {
     pub fn as_str(&self) -> &'static str {
         match self {
             CheckKind::Tcp(_) => "tcp",
-            CheckKind::Http(_) => "http",
+            CheckKind::Http(HttpCheck { tls: None, .. }) => "http",
+            CheckKind::Http(HttpCheck { tls: Some(_), .. }) => "https",
             CheckKind::Icmp => "icmp",
+            CheckKind::Udp(_) => "udp",
+            CheckKind::Dns(_) => "dns",
         }
     }
 }
@@ -145,16 +154,80 @@ pub struct TcpCheck {
     pub send: Vec<u8>,
     /// What the first 64 KiB of the answer must match.
     pub expect: Option<Pattern>,
+    /// `ssl: true`, and what belongs to it.
+    pub tls: Option<Tls>,
 }
 
-/// `params` of `http`.
+/// `params` of `udp`.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct UdpCheck {
+    /// The datagram, at most [`UdpCheck::MAX_SEND`] bytes; may be empty.
+    pub send: Vec<u8>,
+    /// What the first 16 KiB of the first datagram back must match. None: any datagram passes, and so does none.
+    pub expect: Option<Pattern>,
+}
+
+impl UdpCheck {
+    /// The most that a datagram over IPv4 holds, in bytes.
+    pub const MAX_SEND: usize = 65_507;
+}
+
+/// `params` of `dns`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DnsCheck {
+    /// A valid domain name, with or without the last dot.
+    pub name: String,
+    /// One of [`DnsCheck::QTYPES`]; default A.
+    pub qtype: TYPE,
+    /// One of [`DnsCheck::RCODES`]; default NOERROR.
+    pub rcode: RCODE,
+    /// What the text of a record of the answer must match.
+    pub expect: Option<Pattern>,
+}
+
+impl DnsCheck {
+    /// The types that can be asked for.
+    pub const QTYPES: [(&str, TYPE); 9] = [
+        ("A", TYPE::A),
+        ("AAAA", TYPE::AAAA),
+        ("CNAME", TYPE::CNAME),
+        ("MX", TYPE::MX),
+        ("NS", TYPE::NS),
+        ("PTR", TYPE::PTR),
+        ("SOA", TYPE::SOA),
+        ("SRV", TYPE::SRV),
+        ("TXT", TYPE::TXT),
+    ];
+
+    /// The results that can be wanted.
+    pub const RCODES: [(&str, RCODE); 6] = [
+        ("NOERROR", RCODE::NoError),
+        ("FORMERR", RCODE::FormatError),
+        ("SERVFAIL", RCODE::ServerFailure),
+        ("NXDOMAIN", RCODE::NameError),
+        ("NOTIMP", RCODE::NotImplemented),
+        ("REFUSED", RCODE::Refused),
+    ];
+
+    /// The word for the type.
+    pub fn qtype_word(&self) -> &'static str {
+        Self::QTYPES.iter().find(|(_, t)| *t == self.qtype).map_or("A", |(word, _)| word)
+    }
+
+    /// The word for a result, if it has one here.
+    pub fn rcode_word(rcode: RCODE) -> Option<&'static str> {
+        Self::RCODES.iter().find(|(_, r)| *r == rcode).map(|(word, _)| *word)
+    }
+}
+
+/// `params` of `http` and `https`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HttpCheck {
     /// Request target, begins with `/`; default `/`.
     pub path: String,
     /// Default `GET`.
     pub method: String,
-    /// `Host:`; default the backend's address, with the port where it is not 80, in brackets for IPv6.
+    /// `Host:`; default the backend's address, with the port where it is not 80 (443 with TLS), in brackets for IPv6.
     pub host: Option<String>,
     /// Further request headers, in the file's order.
     pub headers: Vec<(String, String)>,
@@ -162,6 +235,8 @@ pub struct HttpCheck {
     pub codes: Vec<(u16, u16)>,
     /// What the first 64 KiB of the decoded body must match.
     pub regexp: Option<Pattern>,
+    /// `https`: and whom it trusts.
+    pub tls: Option<Tls>,
 }
 
 impl Default for HttpCheck {
@@ -173,6 +248,7 @@ impl Default for HttpCheck {
             headers: Vec::new(),
             codes: vec![(200, 200)],
             regexp: None,
+            tls: None,
         }
     }
 }

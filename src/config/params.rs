@@ -4,7 +4,7 @@ use super::context::{Context, Item, Map};
 use super::issue::quote;
 use super::scalar::parse_codes;
 use super::yaml::Body;
-use super::{CheckKind, HttpCheck, Pattern, TcpCheck};
+use super::{CheckKind, DnsCheck, HttpCheck, Pattern, TcpCheck, Tls, TrustFrom, UdpCheck, server_name};
 
 const HTTP: &[&str] =
     &["path", "method", "host", "headers", "response-code", "response-regexp", "disable-on-404"];
@@ -12,8 +12,6 @@ const TLS: &[&str] = &["server-name", "insecure-skip-verify", "ca-file"];
 const TCP: &[&str] = &["ssl", "send", "expect"];
 const UDP: &[&str] = &["send", "expect"];
 const DNS: &[&str] = &["name", "qtype", "rcode", "expect"];
-const QTYPES: &[&str] = &["A", "AAAA", "CNAME", "MX", "NS", "PTR", "SOA", "SRV", "TXT"];
-const RCODES: &[&str] = &["NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED"];
 
 /// What the daemon `vpp-maglev` takes in the `params` of any type, and ignores where it means nothing.
 const DAEMON: &[&str] =
@@ -36,8 +34,9 @@ pub(super) fn params(ctx: &mut Context, check: &Map<'_>, kind: Option<&str>) -> 
         }
         "https" => {
             known(ctx, &map, "https", &[HTTP, TLS], &[]);
-            tls(ctx, &map);
-            http(ctx, &map).and(None)
+            let tls = tls(ctx, &map);
+            let http = http(ctx, &map);
+            http.zip(tls).map(|(http, tls)| CheckKind::Http(HttpCheck { tls: Some(tls), ..http }))
         }
         "tcp" => tcp(ctx, &map),
         "icmp" => {
@@ -46,13 +45,11 @@ pub(super) fn params(ctx: &mut Context, check: &Map<'_>, kind: Option<&str>) -> 
         }
         "udp" => {
             known(ctx, &map, "udp", &[UDP], &[]);
-            udp(ctx, &map);
-            None
+            udp(ctx, &map).map(CheckKind::Udp)
         }
         _ => {
             known(ctx, &map, "dns", &[DNS], &[]);
-            dns(ctx, check, &map);
-            None
+            dns(ctx, check, &map).map(CheckKind::Dns)
         }
     };
     made.filter(|_| ok)
@@ -107,6 +104,7 @@ fn http(ctx: &mut Context, map: &Map<'_>) -> Option<HttpCheck> {
         headers: headers?,
         codes: codes?,
         regexp: regexp.unwrap_or_default(),
+        tls: None,
     })
 }
 
@@ -175,89 +173,160 @@ fn is_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
 }
 
-/// Checks the keys of TLS, which nothing takes yet.
-fn tls(ctx: &mut Context, map: &Map<'_>) {
-    if let Some(item) = map.get("server-name") {
-        host_name(ctx, item);
+/// The keys of TLS. The certificates are read here and now.
+fn tls(ctx: &mut Context, map: &Map<'_>) -> Option<Tls> {
+    let name = map.get("server-name").map(|item| {
+        let text = ctx.text(item)?;
+        let name = server_name(text);
+        if name.is_none() {
+            let message = format!("`server-name` must be a domain name or an address, not {}", quote(text));
+            ctx.error(item.pos(), message);
+        }
+        name
+    });
+    let skip = map.get("insecure-skip-verify").map_or(Some(false), |i| ctx.bool(i));
+    let file = map.get("ca-file").map(|item| {
+        let path = ctx.line(item)?;
+        if !path.starts_with('/') {
+            ctx.error(item.pos(), format!("`ca-file` must be an absolute path, not {}", quote(path)));
+            return None;
+        }
+        Some((item, path))
+    });
+    let (from, at) = match (skip?, file) {
+        (true, file) => {
+            if let Some((item, _)) = file.flatten() {
+                ctx.warn(item.key_pos, "`ca-file` has no meaning with `insecure-skip-verify`");
+            }
+            (TrustFrom::Anyone, map.pos)
+        }
+        (false, None) => (TrustFrom::Host, map.pos),
+        (false, Some(file)) => {
+            let (item, path) = file?;
+            (TrustFrom::File(path.to_owned()), item.pos())
+        }
+    };
+    let trust = match ctx.trusts.get(from.clone()) {
+        Ok(trust) => trust,
+        Err(why) => {
+            let shown = if let TrustFrom::File(path) = &from { quote(path) } else { "TLS".into() };
+            ctx.error(at, format!("`ca-file`: {shown}: {why}"));
+            return None;
+        }
+    };
+    if from == TrustFrom::Host && trust.certificates() == 0 {
+        ctx.warn(at, "this host has no trusted certificates, so that every issuer is unknown: set `ca-file`");
     }
-    if let Some(item) = map.get("insecure-skip-verify") {
-        ctx.bool(item);
-    }
-    if let Some(item) = map.get("ca-file") {
-        ctx.line(item);
+    match name {
+        Some(None) => None,
+        name => Some(Tls { server_name: name.flatten(), trust }),
     }
 }
 
 fn tcp(ctx: &mut Context, map: &Map<'_>) -> Option<CheckKind> {
-    let ssl = map.get("ssl").and_then(|i| ctx.bool(i).map(|on| (i, on)));
-    if let Some((item, true)) = ssl {
+    let ssl = map.get("ssl").map_or(Some(false), |i| ctx.bool(i));
+    let tls = if ssl == Some(true) {
         known(ctx, map, "tcp", &[TCP, TLS], &[]);
-        tls(ctx, map);
-        ctx.unsupported(item.key_pos, "ssl: true");
+        Some(tls(ctx, map))
     } else {
         known(ctx, map, "tcp", &[TCP], &[TLS]);
-    }
+        None
+    };
     let send = map.get("send").map_or(Some(""), |i| ctx.text(i));
+    let expect = map.get("expect").map(|i| ctx.pattern(i));
+    if expect == Some(None) || tls == Some(None) || ssl.is_none() {
+        return None;
+    }
+    let send = send?.as_bytes().to_vec();
+    Some(CheckKind::Tcp(TcpCheck { send, expect: expect.flatten(), tls: tls.flatten() }))
+}
+
+/// The parameters of udp. Text that begins with `0x` is hexadecimal.
+fn udp(ctx: &mut Context, map: &Map<'_>) -> Option<UdpCheck> {
+    let send = map.get("send").map_or(Some(Vec::new()), |item| {
+        let text = ctx.text(item)?;
+        let bytes = match text.strip_prefix("0x") {
+            Some(digits) => hex(ctx, item, digits)?,
+            None => text.as_bytes().to_vec(),
+        };
+        if bytes.len() > UdpCheck::MAX_SEND {
+            ctx.error(item.pos(), format!("`send` is longer than {} bytes", UdpCheck::MAX_SEND));
+            return None;
+        }
+        Some(bytes)
+    });
+    let expect = map.get("expect").map(|item| {
+        let text = ctx.text(item)?;
+        let Some(digits) = text.strip_prefix("0x") else { return ctx.pattern(item) };
+        let bytes = hex(ctx, item, digits)?;
+        let literal: String = bytes.iter().map(|b| format!("\\x{b:02x}")).collect();
+        match regex::bytes::RegexBuilder::new(&literal).unicode(false).build() {
+            Ok(regex) => Some(Pattern { source: text.to_owned(), regex }),
+            Err(_) => {
+                ctx.error(item.pos(), "`expect` is too long");
+                None
+            }
+        }
+    });
+    if expect == Some(None) {
+        return None;
+    }
+    Some(UdpCheck { send: send?, expect: expect.flatten() })
+}
+
+fn hex(ctx: &mut Context, item: Item<'_>, digits: &str) -> Option<Vec<u8>> {
+    let nibble = |b: &u8| char::from(*b).to_digit(16).and_then(|n| u8::try_from(n).ok());
+    let bytes: Option<Vec<u8>> = digits
+        .as_bytes()
+        .chunks(2)
+        .map(|pair| match pair {
+            [high, low] => Some(nibble(high)? << 4 | nibble(low)?),
+            _ => None,
+        })
+        .collect();
+    let bytes = bytes.filter(|b| !b.is_empty());
+    if bytes.is_none() {
+        let key = quote(item.key);
+        ctx.error(item.pos(), format!("{key}: `0x` must be followed by pairs of hexadecimal digits"));
+    }
+    bytes
+}
+
+/// The parameters of dns.
+fn dns(ctx: &mut Context, check: &Map<'_>, map: &Map<'_>) -> Option<DnsCheck> {
+    let name = match map.get("name") {
+        Some(item) => host_name(ctx, item),
+        None => {
+            ctx.error(check.pos, "a healthcheck of type dns needs `name` in its `params`");
+            None
+        }
+    };
+    let qtype = map.get("qtype").map_or(Some("A"), |i| ctx.word(i, &DnsCheck::QTYPES.map(|(word, _)| word)));
+    let rcode =
+        map.get("rcode").map_or(Some("NOERROR"), |i| ctx.word(i, &DnsCheck::RCODES.map(|(word, _)| word)));
     let expect = map.get("expect").map(|i| ctx.pattern(i));
     if expect == Some(None) {
         return None;
     }
-    Some(CheckKind::Tcp(TcpCheck { send: send?.as_bytes().to_vec(), expect: expect.flatten() }))
+    let (qtype, rcode) = (qtype?, rcode?);
+    Some(DnsCheck {
+        name: name?,
+        qtype: DnsCheck::QTYPES.iter().find(|(word, _)| *word == qtype)?.1,
+        rcode: DnsCheck::RCODES.iter().find(|(word, _)| *word == rcode)?.1,
+        expect: expect.flatten(),
+    })
 }
 
-/// Checks the parameters of udp. Text that begins with `0x` is hex.
-fn udp(ctx: &mut Context, map: &Map<'_>) {
-    if let Some(item) = map.get("send")
-        && let Some(text) = ctx.text(item)
-        && let Some(digits) = text.strip_prefix("0x")
-    {
-        hex(ctx, item, digits);
-    }
-    if let Some(item) = map.get("expect")
-        && let Some(text) = ctx.text(item)
-    {
-        match text.strip_prefix("0x") {
-            Some(digits) => hex(ctx, item, digits),
-            None => {
-                let _: Option<Pattern> = ctx.pattern(item);
-            }
-        }
-    }
-}
-
-fn hex(ctx: &mut Context, item: Item<'_>, digits: &str) {
-    if digits.is_empty() || !digits.len().is_multiple_of(2) || !digits.bytes().all(|b| b.is_ascii_hexdigit())
-    {
-        let key = quote(item.key);
-        ctx.error(item.pos(), format!("{key}: `0x` must be followed by pairs of hexadecimal digits"));
-    }
-}
-
-/// Checks the parameters of dns.
-fn dns(ctx: &mut Context, check: &Map<'_>, map: &Map<'_>) {
-    match map.get("name") {
-        Some(item) => host_name(ctx, item),
-        None => ctx.error(check.pos, "a healthcheck of type dns needs `name` in its `params`"),
-    }
-    if let Some(item) = map.get("qtype") {
-        ctx.word(item, QTYPES);
-    }
-    if let Some(item) = map.get("rcode") {
-        ctx.word(item, RCODES);
-    }
-    if let Some(item) = map.get("expect") {
-        ctx.pattern(item);
-    }
-}
-
-/// A domain name: at most 253 bytes, labels of 1 to 63.
-fn host_name(ctx: &mut Context, item: Item<'_>) {
-    let Some(text) = ctx.text(item) else { return };
+/// A domain name: at most 253 bytes, labels of 1 to 63; or the root.
+fn host_name(ctx: &mut Context, item: Item<'_>) -> Option<String> {
+    let text = ctx.text(item)?;
     let name = text.strip_suffix('.').unwrap_or(text);
     let label = |l: &str| {
         (1..=63).contains(&l.len()) && l.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
     };
     if name.len() > 253 || !(name.split('.').all(label) || text == ".") {
         ctx.error(item.pos(), format!("{} must be a domain name, not {}", quote(item.key), quote(text)));
+        return None;
     }
+    Some(text.to_owned())
 }

@@ -13,7 +13,9 @@ use super::view::{
     BackendView, FlowView, FrontendView, HealthcheckView, LbServerView, LbVipView, MemberView,
     MembershipView, PoolView, ProberView, StatusView, TransitionView,
 };
-use crate::config::{CheckKind, CounterKind, Healthcheck, HttpCheck, TcpCheck};
+use crate::config::{
+    CheckKind, CounterKind, DnsCheck, Healthcheck, HttpCheck, TcpCheck, Tls, TrustFrom, UdpCheck, text_or_hex,
+};
 use crate::health::State;
 use crate::lb::maglev::Table;
 use crate::lb::{AsRecord, Encap, VipKey, VipRecord, flow};
@@ -357,7 +359,7 @@ fn params(kind: &CheckKind) -> Vec<(String, String)> {
     let own = |k: &str, v: String| (k.to_owned(), v);
     match kind {
         CheckKind::Icmp => Vec::new(),
-        CheckKind::Tcp(TcpCheck { send, expect }) => {
+        CheckKind::Tcp(TcpCheck { send, expect, tls }) => {
             let mut all = Vec::new();
             if !send.is_empty() {
                 all.push(own("send", String::from_utf8_lossy(send).escape_debug().to_string()));
@@ -365,9 +367,27 @@ fn params(kind: &CheckKind) -> Vec<(String, String)> {
             if let Some(e) = expect {
                 all.push(own("expect", e.source.clone()));
             }
+            if let Some(t) = tls {
+                all.push(own("ssl", "true".into()));
+                all.extend(tls_params(t));
+            }
             all
         }
-        CheckKind::Http(HttpCheck { path, method, host, headers, codes, regexp }) => {
+        CheckKind::Udp(UdpCheck { send, expect }) => {
+            let mut all = Vec::new();
+            if !send.is_empty() {
+                all.push(own("send", text_or_hex(send).escape_debug().to_string()));
+            }
+            all.extend(expect.iter().map(|e| own("expect", e.source.clone())));
+            all
+        }
+        CheckKind::Dns(dns) => {
+            let mut all = vec![own("name", dns.name.clone()), own("qtype", dns.qtype_word().into())];
+            all.extend(DnsCheck::rcode_word(dns.rcode).map(|word| own("rcode", word.into())));
+            all.extend(dns.expect.iter().map(|e| own("expect", e.source.clone())));
+            all
+        }
+        CheckKind::Http(HttpCheck { path, method, host, headers, codes, regexp, tls }) => {
             let mut all = vec![own("path", path.clone()), own("method", method.clone())];
             if let Some(h) = host {
                 all.push(own("host", h.clone()));
@@ -378,7 +398,21 @@ fn params(kind: &CheckKind) -> Vec<(String, String)> {
             if let Some(r) = regexp {
                 all.push(own("response-regexp", r.source.clone()));
             }
+            all.extend(tls.iter().flat_map(tls_params));
             all
         }
     }
+}
+
+/// What is verified, and against what.
+fn tls_params(tls: &Tls) -> Vec<(String, String)> {
+    let own = |k: &str, v: &str| (k.to_owned(), v.to_owned());
+    let mut all = Vec::new();
+    all.extend(tls.server_name.iter().map(|n| own("server-name", &n.to_str())));
+    match tls.trust.from() {
+        TrustFrom::Host => {}
+        TrustFrom::File(path) => all.push(own("ca-file", path)),
+        TrustFrom::Anyone => all.push(own("insecure-skip-verify", "true")),
+    }
+    all
 }

@@ -15,6 +15,8 @@ use rustix::event::Timespec;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::io::Errno;
 
+use super::datagram::Datagram;
+use super::entropy::Entropy;
 use super::icmp::{Handle, Ping, Sent, Sockets};
 use super::netns::Namespace;
 use super::prober::Doorbell;
@@ -49,6 +51,7 @@ enum Kind {
     Stream(Stream),
     Ping(Ping),
     SharedPing(Handle),
+    Datagram(Datagram),
 }
 
 /// One probe under way.
@@ -93,6 +96,7 @@ pub(super) struct Engine {
     next_beat: Time,
     namespace: Namespace,
     sockets: Sockets,
+    entropy: Entropy,
     buf: Vec<u8>,
     decided: Vec<(u64, Outcome)>,
 }
@@ -139,6 +143,7 @@ impl Engine {
             next_beat: Time::ZERO,
             namespace: Namespace::new(),
             sockets: Sockets::new(unprivileged_ping),
+            entropy: Entropy::new(),
             buf: vec![0; 16 * 1024],
             decided: Vec::new(),
         })
@@ -280,6 +285,12 @@ impl Engine {
                 epoll::add(epoll, stream.fd(), data, interest()).map_err(|e| our_fault("epoll", e))?;
                 Ok(Kind::Stream(stream))
             }
+            CheckKind::Udp(_) | CheckKind::Dns(_) => {
+                let id = self.entropy.number().map_err(|e| our_fault("getrandom", e))?;
+                let datagram = Datagram::start(&job.check, job.address, id)?;
+                epoll::add(epoll, datagram.fd(), data, EventFlags::IN).map_err(|e| our_fault("epoll", e))?;
+                Ok(Kind::Datagram(datagram))
+            }
             CheckKind::Icmp => {
                 let source = match job.address {
                     IpAddr::V4(_) => job.check.probe_ipv4_src.map(IpAddr::V4),
@@ -320,6 +331,7 @@ impl Engine {
         let outcome = match s.flight.as_mut().map(|f| &mut f.kind) {
             Some(Kind::Stream(stream)) => stream.on_event(flags, &mut self.buf),
             Some(Kind::Ping(ping)) => ping.on_event(&mut self.buf),
+            Some(Kind::Datagram(datagram)) => datagram.on_event(flags, &mut self.buf),
             Some(Kind::SharedPing(_)) | None => None,
         };
         if let Some(outcome) = outcome {
@@ -333,6 +345,7 @@ impl Engine {
             let Some(s) = self.slots.get_mut(slot as usize) else { continue };
             let outcome = match s.flight.as_mut().map(|f| &mut f.kind) {
                 Some(Kind::Stream(stream)) => stream.on_timeout(),
+                Some(Kind::Datagram(datagram)) => datagram.on_timeout(),
                 Some(Kind::Ping(_) | Kind::SharedPing(_)) => {
                     super::text::fixed(Code::L4Tout, "no echo reply in time")
                 }

@@ -7,10 +7,14 @@
 //! * `engine`: its loop: starts, readiness, deadlines, results
 //! * `stream`: the probes over TCP: connect, send, read
 //! * [`expect`]: what a `tcp` check reads, [`http`]: what an `http` check writes and reads (pure)
+//! * `tls`: what lies between the two where a check uses TLS (pure)
+//! * `datagram`: the probes over UDP; [`dns`]: what a `dns` check asks and is told (pure)
 //! * [`icmp`]: echo packets (pure), and the sockets they travel on
 //! * `netns`: the network namespace of the thread
 //! * [`text`]: words for errors, and what peers send made fit to print
 
+mod datagram;
+pub mod dns;
 mod engine;
 mod entropy;
 pub mod expect;
@@ -21,6 +25,7 @@ pub mod prober;
 mod stream;
 pub mod text;
 mod timers;
+mod tls;
 pub mod types;
 
 pub use prober::{Prober, ProberOptions};

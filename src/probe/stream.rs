@@ -1,10 +1,11 @@
-//! The probes over TCP: connect, then perhaps send, then perhaps read.
+//! The probes over TCP: connect, then perhaps TLS, then perhaps send, then perhaps read.
 //!
-//! | what happens | before the handshake is done | after it |
-//! |---|---|---|
-//! | the deadline | `L4TOUT` | `L7TOUT` |
-//! | an error from the network: refused, reset, unreachable | `L4CON`, the errno in words | `L7RSP`, the same |
-//! | an error of `socket`, `bind`, `connect`, `send` itself | `SOCKERR`, the call and the errno | `SOCKERR` |
+//! | what happens | before the handshake is done | before that of TLS is | after it |
+//! |---|---|---|---|
+//! | the deadline | `L4TOUT` | `L6TOUT` | `L7TOUT` |
+//! | an error from the network: refused, reset, unreachable | `L4CON`, the errno in words | `L6RSP`, the same | `L7RSP`, the same |
+//! | an error of `socket`, `bind`, `connect`, `send` itself | `SOCKERR`, the call and the errno | `SOCKERR` | `SOCKERR` |
+//! | an error of TLS | – | `L6RSP` in words | `L6RSP` |
 //!
 //! HAProxy has `SOCKERR` for a connection that breaks after the handshake. Here that code never counts against a
 //! backend, and a reset is the backend's doing; so it is `L7RSP`, as HAProxy has it for an answer that is cut short.
@@ -23,8 +24,9 @@ use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, 
 use super::expect::Expect;
 use super::http;
 use super::text::{errno, fixed, our_fault, printable};
+use super::tls::{Heard, Session};
 use super::types::{Code, Outcome};
-use crate::config::{CheckKind, Healthcheck};
+use crate::config::{CheckKind, Healthcheck, Tls};
 
 /// Where Linux takes source ports from by default. A probe of an own address there may meet itself (below).
 const FIRST_EPHEMERAL_PORT: u16 = 32768;
@@ -50,9 +52,11 @@ pub(super) struct Stream {
     check: Arc<Healthcheck>,
     peer: SocketAddr,
     connected: bool,
+    /// What goes out as it is: with TLS records, a few at a time, else all of the request.
     request: Vec<u8>,
     sent: usize,
     talk: Talk,
+    tls: Option<Box<Session>>,
     /// An error of the connection after the handshake: told when all that came before it is read.
     broken: Option<Errno>,
 }
@@ -74,7 +78,13 @@ impl Stream {
                 })?;
                 (Talk::Http(Box::default()), request)
             }
-            CheckKind::Icmp => return Err(our_fault("tcp", Errno::PROTOTYPE)),
+            CheckKind::Icmp | CheckKind::Udp(_) | CheckKind::Dns(_) => {
+                return Err(our_fault("tcp", Errno::PROTOTYPE));
+            }
+        };
+        let (tls, request) = match wants_tls(&check.kind) {
+            None => (None, request),
+            Some(tls) => (Some(Box::new(Session::new(tls, address, request)?)), Vec::new()),
         };
         let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
@@ -93,7 +103,7 @@ impl Stream {
         // The handshake's last ACK then rides on the request, or on the reset where nothing follows: one packet less,
         // as HAProxy does it. Not where the peer is to speak first, since it would wait for the ACK. Where the
         // option is not to be had the probe works all the same.
-        if matches!(talk, Talk::Connect) || !request.is_empty() {
+        if tls.is_some() || matches!(talk, Talk::Connect) || !request.is_empty() {
             let _ = sockopt::set_tcp_quickack(&fd, false);
         }
         let peer = SocketAddr::new(address, check.port);
@@ -103,7 +113,7 @@ impl Stream {
             Err(e) => return Err(our_fault("connect", e)),
         }
         let check = check.clone();
-        Ok(Stream { fd, check, peer, connected: false, request, sent: 0, talk, broken: None })
+        Ok(Stream { fd, check, peer, connected: false, request, sent: 0, talk, tls, broken: None })
     }
 
     /// What to watch.
@@ -134,10 +144,10 @@ impl Stream {
                 }
             }
         }
-        match (&self.talk, self.broken) {
-            (Talk::Connect, None) => return Some(fixed(Code::L4Ok, "")),
-            (Talk::Connect, Some(e)) => return Some(errno(Code::L4Con, e)),
-            (Talk::Send | Talk::Expect(_) | Talk::Http(_), _) => {}
+        match (&self.talk, &self.tls, self.broken) {
+            (Talk::Connect, None, None) => return Some(fixed(Code::L4Ok, "")),
+            (Talk::Connect, None, Some(e)) => return Some(errno(Code::L4Con, e)),
+            (Talk::Connect | Talk::Send | Talk::Expect(_) | Talk::Http(_), _, _) => {}
         }
         if self.broken.is_none()
             && let Some(outcome) = self.write()
@@ -155,14 +165,19 @@ impl Stream {
     pub(super) fn on_timeout(&mut self) -> Outcome {
         match &mut self.talk {
             _ if !self.connected => fixed(Code::L4Tout, "connection timed out"),
-            Talk::Connect => fixed(Code::L4Tout, "connection timed out"),
+            _ if self.tls.as_ref().is_some_and(|s| s.is_handshaking()) => {
+                fixed(Code::L6Tout, "TLS handshake not done in time")
+            }
+            Talk::Connect => fixed(Code::L6Tout, "TLS handshake not done in time"),
             Talk::Send => fixed(Code::L7Tout, "could not send in time"),
             Talk::Expect(expect) => match &self.check.kind {
                 CheckKind::Tcp(t) => match &t.expect {
                     Some(pattern) => expect.timeout(pattern),
                     None => fixed(Code::L7Tout, ""),
                 },
-                CheckKind::Http(_) | CheckKind::Icmp => fixed(Code::L7Tout, ""),
+                CheckKind::Http(_) | CheckKind::Icmp | CheckKind::Udp(_) | CheckKind::Dns(_) => {
+                    fixed(Code::L7Tout, "")
+                }
             },
             Talk::Http(_) => fixed(Code::L7Tout, "no complete response in time"),
         }
@@ -180,7 +195,17 @@ impl Stream {
 
     /// Sends what can be sent.
     fn write(&mut self) -> Option<Outcome> {
-        while let Some(rest) = self.request.get(self.sent..).filter(|rest| !rest.is_empty()) {
+        loop {
+            let Some(rest) = self.request.get(self.sent..).filter(|rest| !rest.is_empty()) else {
+                let Some(tls) = &mut self.tls else { break };
+                self.request.clear();
+                self.sent = 0;
+                tls.refill(&mut self.request);
+                if self.request.is_empty() {
+                    break;
+                }
+                continue;
+            };
             match rustix::net::send(&self.fd, rest, SendFlags::NOSIGNAL) {
                 Ok(n) => self.sent += n,
                 Err(Errno::INTR) => {}
@@ -195,7 +220,12 @@ impl Stream {
                 }
             }
         }
-        matches!(self.talk, Talk::Send).then(|| fixed(Code::L7Ok, ""))
+        match (&self.talk, &self.tls) {
+            (_, Some(tls)) if tls.is_handshaking() => None,
+            (Talk::Connect, Some(_)) => Some(fixed(Code::L6Ok, "")),
+            (Talk::Send, _) => Some(fixed(Code::L7Ok, "")),
+            (Talk::Connect | Talk::Expect(_) | Talk::Http(_), _) => None,
+        }
     }
 
     /// Reads what there is. Ends since each reader does, after less than 1 MiB.
@@ -205,12 +235,12 @@ impl Stream {
             match rustix::net::recv(&self.fd, &mut *buf, RecvFlags::empty()) {
                 Ok((0, _)) => {
                     return Some(match self.broken {
-                        Some(e) => errno(Code::L7Rsp, e),
+                        Some(e) => errno(self.bad(), e),
                         None => self.eof(),
                     });
                 }
                 Ok((n, _)) => {
-                    if let Some(outcome) = self.push(buf.get(..n).unwrap_or_default()) {
+                    if let Some(outcome) = self.hear(buf.get(..n).unwrap_or_default()) {
                         return Some(outcome);
                     }
                     // A short read has emptied the queue; an edge comes when there is more. Not when an end was
@@ -221,11 +251,36 @@ impl Stream {
                 }
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => {
-                    return self.broken.map(|e| errno(Code::L7Rsp, e));
+                    return self.broken.map(|e| errno(self.bad(), e));
                 }
-                Err(e) => return Some(errno(Code::L7Rsp, self.broken.unwrap_or(e))),
+                Err(e) => return Some(errno(self.bad(), self.broken.unwrap_or(e))),
             }
         }
+    }
+
+    /// The code for an answer that breaks off.
+    fn bad(&self) -> Code {
+        let handshaking = self.tls.as_ref().is_some_and(|s| s.is_handshaking());
+        if handshaking { Code::L6Rsp } else { Code::L7Rsp }
+    }
+
+    /// Takes bytes as they come from the socket.
+    fn hear(&mut self, data: &[u8]) -> Option<Outcome> {
+        let Some(mut tls) = self.tls.take() else { return self.push(data) };
+        let outcome = tls.feed(data, &mut |heard| match heard {
+            Heard::Data(data) => self.push(data),
+            Heard::End => Some(self.eof()),
+        });
+        self.tls = Some(tls);
+        if outcome.is_some() {
+            // What TLS has to say about it, an alert perhaps: the peer's log then tells why.
+            if self.broken.is_none() {
+                let _ = self.write();
+            }
+            return outcome;
+        }
+        // The handshake goes on, or is done and the request goes out.
+        if self.broken.is_none() { self.write() } else { None }
     }
 
     fn push(&mut self, data: &[u8]) -> Option<Outcome> {
@@ -238,6 +293,9 @@ impl Stream {
     }
 
     fn eof(&mut self) -> Outcome {
+        if self.tls.as_ref().is_some_and(|s| s.is_handshaking()) {
+            return fixed(Code::L6Rsp, super::tls::CLOSED);
+        }
         match (&mut self.talk, &self.check.kind) {
             (Talk::Http(reader), CheckKind::Http(h)) => reader.eof(h),
             (Talk::Expect(expect), CheckKind::Tcp(t)) if let Some(p) = &t.expect => expect.eof(p),
@@ -248,10 +306,28 @@ impl Stream {
     }
 }
 
+/// The TLS of a check, if it uses it.
+fn wants_tls(kind: &CheckKind) -> Option<&Tls> {
+    match kind {
+        CheckKind::Tcp(t) => t.tls.as_ref(),
+        CheckKind::Http(h) => h.tls.as_ref(),
+        CheckKind::Icmp | CheckKind::Udp(_) | CheckKind::Dns(_) => None,
+    }
+}
+
 impl Drop for Stream {
     /// Aborts what is open: no TIME_WAIT here, no half-closed connection there.
     fn drop(&mut self) {
         if self.connected && self.broken.is_none() {
+            // All was sent: a peer that speaks TLS is told that this is no error.
+            if let Some(tls) = &mut self.tls
+                && self.sent == self.request.len()
+                && !tls.is_handshaking()
+            {
+                self.request.clear();
+                tls.farewell(&mut self.request);
+                let _ = rustix::net::send(&self.fd, &self.request, SendFlags::NOSIGNAL);
+            }
             let _ = sockopt::set_socket_linger(&self.fd, Some(Duration::ZERO));
         }
     }

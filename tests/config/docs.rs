@@ -1,6 +1,6 @@
 //! Every example in docs/configuration.md is what the page says it is.
 
-use maglev::config::{parse, to_yaml};
+use maglev::config::{Issue, parse, to_yaml};
 
 const PAGE: &str = include_str!("../../docs/configuration.md");
 
@@ -27,7 +27,14 @@ fn yaml_examples_are_valid_or_as_said() {
         match said.as_str() {
             "" => {
                 let parsed = result.unwrap_or_else(|e| panic!("{e}\n{text}"));
-                assert_eq!(parsed.warnings, [], "{text}");
+                // A host without a trust store is told so; that is no fault of the page.
+                let of_the_page =
+                    |w: &&Issue| !w.message.starts_with("this host has no trusted certificates");
+                assert_eq!(
+                    parsed.warnings.iter().filter(of_the_page).collect::<Vec<_>>(),
+                    [] as [&Issue; 0],
+                    "{text}"
+                );
                 assert_eq!(parse(&to_yaml(&parsed.config)).unwrap().config, parsed.config);
             }
             "later" => {

@@ -120,19 +120,63 @@ fn v6() -> impl Strategy<Value = Ipv6Addr> {
         .prop_map(|(a, [b, c, d, e, f, g, h])| Ipv6Addr::new(a, b, c, d, e, f, g, h))
 }
 
+/// One file for all, which lives as long as the test.
+static CA: std::sync::LazyLock<(tempfile::TempDir, Vec<Trust>)> = std::sync::LazyLock::new(|| {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("ca.pem").to_str().unwrap().to_owned();
+    let key = rcgen::KeyPair::generate().unwrap();
+    let params = rcgen::CertificateParams::new(vec!["ca".to_owned()]).unwrap();
+    std::fs::write(&path, params.self_signed(&key).unwrap().pem()).unwrap();
+    // Not the host's, which takes long to read: docs.rs has one.
+    let all = [TrustFrom::Anyone, TrustFrom::File(path)];
+    (dir, all.into_iter().map(|from| Trust::load(from).unwrap()).collect())
+});
+
+fn tls() -> impl Strategy<Value = Tls> {
+    let name = "([a-z0-9]{1,9}\\.){0,3}[a-z]{1,9}|192\\.0\\.2\\.[1-9]|2001:db8::[1-9]";
+    (option::of(name), prop::sample::select(CA.1.clone()))
+        .prop_map(|(name, trust)| Tls { server_name: name.and_then(|n| server_name(&n)), trust })
+}
+
 fn kind() -> impl Strategy<Value = CheckKind> {
-    let tcp = (bytes(), option::of(pattern()))
-        .prop_map(|(send, expect)| CheckKind::Tcp(TcpCheck { send: send.into_bytes(), expect }));
+    let tcp = (bytes(), option::of(pattern()), option::of(tls()))
+        .prop_map(|(send, expect, tls)| CheckKind::Tcp(TcpCheck { send: send.into_bytes(), expect, tls }));
+    let udp = (vec(any::<u8>(), 0..20), any::<bool>(), option::of(pattern())).prop_map(
+        |(mut send, text, expect)| {
+            if text {
+                send = send.iter().map(|b| b & 0x7f).filter(|b| *b != 0).collect();
+            }
+            // A text that begins with `0x` would be hexadecimal, which has its own test.
+            let expect = expect.filter(|e| !e.source.starts_with("0x"));
+            CheckKind::Udp(UdpCheck { send, expect })
+        },
+    );
+    let dns = (
+        "([a-zA-Z0-9_-]{1,9}\\.){0,3}[a-z]{1,9}\\.?",
+        prop::sample::select(DnsCheck::QTYPES.to_vec()),
+        prop::sample::select(DnsCheck::RCODES.to_vec()),
+        option::of(pattern()),
+    )
+        .prop_map(|(name, (_, qtype), (_, rcode), expect)| {
+            CheckKind::Dns(DnsCheck { name, qtype, rcode, expect })
+        });
     let value = text().prop_map(|t| t.replace(|c: char| c.is_control(), ""));
     let headers = btree_map("[a-z][a-z-]{0,8}x", value, 0..4).prop_map(|m| m.into_iter().collect::<Vec<_>>());
     let codes = vec((100u16..600, 0u16..50), 1..4)
         .prop_map(|v| v.into_iter().map(|(low, n)| (low, (low + n).min(599))).collect::<Vec<_>>());
-    let http =
-        ("/[!-~]{0,20}", "[A-Z]{1,7}", option::of("[!-~]{1,20}"), headers, codes, option::of(pattern()))
-            .prop_map(|(path, method, host, headers, codes, regexp)| {
-                CheckKind::Http(HttpCheck { path, method, host, headers, codes, regexp })
-            });
-    prop_oneof![tcp, http, Just(CheckKind::Icmp)]
+    let http = (
+        "/[!-~]{0,20}",
+        "[A-Z]{1,7}",
+        option::of("[!-~]{1,20}"),
+        headers,
+        codes,
+        option::of(pattern()),
+        option::of(tls()),
+    )
+        .prop_map(|(path, method, host, headers, codes, regexp, tls)| {
+            CheckKind::Http(HttpCheck { path, method, host, headers, codes, regexp, tls })
+        });
+    prop_oneof![tcp, http, udp, dns, Just(CheckKind::Icmp)]
 }
 
 fn healthcheck() -> impl Strategy<Value = Healthcheck> {

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use maglev::config::scalar::{format_duration, parse_bool, parse_codes, parse_duration, parse_percent};
 use maglev::config::{
-    CheckKind, Config, CounterKind, Healthcheck, Healthchecker, HttpCheck, LbConfig, TcpCheck, parse,
+    CheckKind, Config, CounterKind, DnsCheck, Healthcheck, Healthchecker, HttpCheck, LbConfig, TcpCheck,
+    TrustFrom, UdpCheck, parse, server_name,
 };
 use maglev::lb::{Encap, Protocol, VipKey};
 
@@ -48,6 +49,7 @@ fn defaults() {
                 headers: vec![],
                 codes: vec![(200, 200)],
                 regexp: None,
+                tls: None,
             }),
             port: 80,
             interval: seconds(2),
@@ -62,7 +64,10 @@ fn defaults() {
             probe_ipv6_src: None,
         }
     );
-    assert_eq!(one("type: tcp, port: 1").kind, CheckKind::Tcp(TcpCheck { send: vec![], expect: None }));
+    assert_eq!(
+        one("type: tcp, port: 1").kind,
+        CheckKind::Tcp(TcpCheck { send: vec![], expect: None, tls: None })
+    );
     assert_eq!(one("type: icmp").port, 0);
 
     let config = good(&frontends(&[("f", &format!("address: 192.0.2.1, {POOLS}"))]));
@@ -249,6 +254,54 @@ fn params_are_read() {
     let CheckKind::Tcp(tcp) = &h.kind else { panic!("{h:?}") };
     assert_eq!(tcp.send, b"QUIT\r\n");
     assert!(tcp.expect.as_ref().unwrap().regex.is_match(b"220 mail\xff"));
+}
+
+#[test]
+fn params_of_tls_are_read() {
+    let h = one(
+        "type: https, port: 443, params: {server-name: www.example.net., insecure-skip-verify: yes, host: a}",
+    );
+    assert_eq!(h.kind.as_str(), "https");
+    let CheckKind::Http(http) = &h.kind else { panic!("{h:?}") };
+    let tls = http.tls.as_ref().unwrap();
+    assert_eq!(tls.server_name, server_name("www.example.net"));
+    assert_eq!(*tls.trust.from(), TrustFrom::Anyone);
+
+    let h = one("type: tcp, port: 993, params: {ssl: true, insecure-skip-verify: true}");
+    assert_eq!(h.kind.as_str(), "tcp");
+    let CheckKind::Tcp(tcp) = &h.kind else { panic!("{h:?}") };
+    assert_eq!(tcp.tls.as_ref().unwrap().server_name, None);
+    let CheckKind::Tcp(tcp) = one("type: tcp, port: 993, params: {ssl: no}").kind else { panic!() };
+    assert_eq!(tcp.tls, None);
+}
+
+#[test]
+fn params_of_dns_are_read() {
+    let h = one("type: dns, params: {name: example.net., qtype: AAAA, rcode: NXDOMAIN, expect: '^2001'}");
+    assert_eq!(h.port, 53);
+    let CheckKind::Dns(dns) = &h.kind else { panic!("{h:?}") };
+    assert_eq!((dns.name.as_str(), dns.qtype_word()), ("example.net.", "AAAA"));
+    assert_eq!(DnsCheck::rcode_word(dns.rcode), Some("NXDOMAIN"));
+    assert_eq!(dns.expect.as_ref().unwrap().source, "^2001");
+    let CheckKind::Dns(dns) = one("type: dns, port: 5353, params: {name: .}").kind else { panic!() };
+    assert_eq!((dns.name.as_str(), dns.qtype_word()), (".", "A"));
+    assert_eq!((DnsCheck::rcode_word(dns.rcode), dns.expect), (Some("NOERROR"), None));
+}
+
+#[test]
+fn params_of_udp_are_read() {
+    let udp = |params: &str| match one(&format!("type: udp, port: 9, params: {{{params}}}")).kind {
+        CheckKind::Udp(udp) => udp,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(udp(""), UdpCheck::default());
+    assert_eq!(udp("send: 0xC0ffee").send, [0xc0, 0xff, 0xee]);
+    assert_eq!(udp("send: hello").send, b"hello");
+    let hex = udp("expect: '0xff2E'").expect.unwrap();
+    assert_eq!(hex.source, "0xff2E");
+    assert!(hex.regex.is_match(b"\x00\xff.\x00") && !hex.regex.is_match(b"\xffx"));
+    assert!(udp("expect: '^a.c$'").expect.unwrap().regex.is_match(b"abc"));
+    assert_eq!(udp(&format!("send: {}", "x".repeat(65_507))).send.len(), 65_507);
 }
 
 #[test]

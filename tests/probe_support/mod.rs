@@ -145,7 +145,7 @@ pub fn tcp(port: u16, timeout_ms: u64) -> Arc<Healthcheck> {
 
 pub fn expect(port: u16, timeout_ms: u64, send: &str, expect: &str) -> Arc<Healthcheck> {
     let expect = (!expect.is_empty()).then(|| pattern(expect));
-    Arc::new(check(CheckKind::Tcp(TcpCheck { send: send.into(), expect }), port, timeout_ms))
+    Arc::new(check(CheckKind::Tcp(TcpCheck { send: send.into(), expect, tls: None }), port, timeout_ms))
 }
 
 pub fn http(port: u16, timeout_ms: u64) -> Arc<Healthcheck> {

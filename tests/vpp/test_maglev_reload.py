@@ -130,7 +130,7 @@ class TestMaglevReload(MaglevTestCase):
 
     def test_not_supported_yet(self):
         """What this version cannot do yet is refused with these words"""
-        self.config["healthchecks"]["name"] = {"type": "dns", "params": {"name": "example.org"}}
+        next(iter(self.config["backends"].values()))["agent"] = {"port": 8080}
         self.write_config(self.config)
         self.assertIn("not supported yet", self.error("maglev config reload"))
 

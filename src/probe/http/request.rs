@@ -25,7 +25,7 @@ pub enum RequestError {
 /// The bytes of the request to `address`:`port`.
 ///
 /// `Host` is the check's `host`, else a header of that name, else the address (in brackets for IPv6) with the port
-/// where it is not 80. `User-Agent: maglev` and `Connection: close` give way to headers of the same name. A method
+/// where it is not 80 (443 with TLS). `User-Agent: maglev` and `Connection: close` give way to headers of the same name. A method
 /// that usually carries a body (POST, PUT, PATCH) announces an empty one.
 ///
 /// # Errors
@@ -47,7 +47,9 @@ pub fn build(check: &HttpCheck, address: IpAddr, port: u16) -> Result<Vec<u8>, R
         Some(host) if host.bytes().any(is_control) => return Err(RequestError::Host),
         Some(host) => header(&mut out, "Host", host),
         None if given("host") => {}
-        None => header(&mut out, "Host", &authority(address, port)),
+        None => {
+            header(&mut out, "Host", &authority(address, port, if check.tls.is_some() { 443 } else { 80 }))
+        }
     }
     if !given("user-agent") {
         header(&mut out, "User-Agent", "maglev");
@@ -77,11 +79,11 @@ fn header(out: &mut Vec<u8>, name: &str, value: &str) {
     }
 }
 
-fn authority(address: IpAddr, port: u16) -> String {
+fn authority(address: IpAddr, port: u16, usual: u16) -> String {
     match (address, port) {
-        (IpAddr::V4(a), 80) => a.to_string(),
+        (IpAddr::V4(a), p) if p == usual => a.to_string(),
         (IpAddr::V4(a), p) => format!("{a}:{p}"),
-        (IpAddr::V6(a), 80) => format!("[{a}]"),
+        (IpAddr::V6(a), p) if p == usual => format!("[{a}]"),
         (IpAddr::V6(a), p) => format!("[{a}]:{p}"),
     }
 }
