@@ -11,6 +11,7 @@ use std::time::Duration;
 use maglev::config::{CheckKind, DnsCheck, Healthcheck, UdpCheck};
 use maglev::probe::dns::{judge, query};
 use probe_support::*;
+use proptest::option;
 use proptest::prelude::*;
 use simple_dns::rdata::{A, AAAA, CNAME, MX, NS, PTR, RData, SOA, SRV, TXT};
 use simple_dns::{CLASS, Name, Packet, PacketFlag, QCLASS, QTYPE, RCODE, ResourceRecord, TYPE};
@@ -347,6 +348,8 @@ fn truncated_and_odd_answers() {
     let mut bytes = answer(&query(&plain, 7).unwrap(), |_| {});
     bytes[7] = 9;
     assert_eq!(judge(&plain, 7, &bytes).map(|o| said(&o)).as_deref(), Some("L7RSP malformed answer"));
+    bytes.resize(4097, 0);
+    assert_eq!(judge(&plain, 7, &bytes).map(|o| said(&o)).as_deref(), Some("L7RSP answer too long"));
     // A result that has no name here.
     let mut bytes = answer(&query(&plain, 7).unwrap(), |_| {});
     bytes[3] = bytes[3] & 0xf0 | 9;
@@ -366,6 +369,25 @@ proptest! {
         }
         let outcome = judge(&check, 7, &data);
         prop_assert!(outcome.is_none_or(|o| o.code.as_str() != "L7OK"));
+    }
+
+    /// The same for a record of any type with anything in it.
+    #[test]
+    fn any_record(
+        kind in prop_oneof![0u16..300, any::<u16>()],
+        data in proptest::collection::vec(any::<u8>(), 0..80),
+        length in option::of(any::<u16>()),
+    ) {
+        let check = dns_check(|d| d.expect = Some(pattern("never so")));
+        let mut bytes = answer(&query(&check, 7).unwrap(), |_| {});
+        bytes[7] = 1;
+        bytes.extend_from_slice(&[0xc0, 12]);
+        bytes.extend_from_slice(&kind.to_be_bytes());
+        bytes.extend_from_slice(&[0, 1, 0, 0, 0, 60]);
+        bytes.extend_from_slice(&length.unwrap_or(data.len() as u16).to_be_bytes());
+        bytes.extend_from_slice(&data);
+        let outcome = judge(&check, 7, &bytes);
+        prop_assert!(outcome.is_some_and(|o| o.code.as_str() == "L7RSP"));
     }
 
     /// The same for answers that are almost right: where parsers break.

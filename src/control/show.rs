@@ -416,3 +416,37 @@ fn tls_params(tls: &Tls) -> Vec<(String, String)> {
     }
     all
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn params_are_shown_as_they_would_be_written() {
+        for (check, shown) in [
+            ("type: icmp", ""),
+            ("type: tcp, port: 1, params: {expect: a}", "expect=a"),
+            (
+                "type: tcp, port: 1, params: {ssl: true, insecure-skip-verify: true}",
+                "ssl=true insecure-skip-verify=true",
+            ),
+            (
+                "type: https, port: 1, params: {server-name: a.example, insecure-skip-verify: true}",
+                "path=/ method=GET response-code=200 server-name=a.example insecure-skip-verify=true",
+            ),
+            ("type: udp, port: 1", ""),
+            ("type: udp, port: 1, params: {send: 0x00ff, expect: '0x01'}", "send=0x00ff expect=0x01"),
+            ("type: dns, params: {name: a.example}", "name=a.example qtype=A rcode=NOERROR"),
+            (
+                "type: dns, params: {name: ., qtype: MX, rcode: REFUSED, expect: b}",
+                "name=. qtype=MX rcode=REFUSED expect=b",
+            ),
+        ] {
+            let text = format!("maglev: {{healthchecks: {{h: {{{check}}}}}}}");
+            let config = crate::config::parse(&text).unwrap().config;
+            let all = params(&config.healthchecks["h"].kind);
+            let all: Vec<String> = all.iter().map(|(k, v)| format!("{k}={v}")).collect();
+            assert_eq!(all.join(" "), shown, "{check}");
+        }
+    }
+}

@@ -13,6 +13,9 @@ use crate::config::DnsCheck;
 const HEADER: usize = 12;
 const RESPONSE: u8 = 0x80;
 
+/// The longest answer that is read, in bytes. Without EDNS, which is not asked for, 512 would do.
+const ANSWER_MAX: usize = 4096;
+
 /// The bytes of the question, with recursion desired; none when the name is not one, which a valid configuration rules
 /// out.
 pub fn query(check: &DnsCheck, id: u16) -> Option<Vec<u8>> {
@@ -37,6 +40,9 @@ pub fn judge(check: &DnsCheck, id: u16, datagram: &[u8]) -> Option<Outcome> {
         return None;
     }
     let malformed = || Some(fixed(Code::L7Rsp, "malformed answer"));
+    if datagram.len() > ANSWER_MAX {
+        return Some(fixed(Code::L7Rsp, "answer too long"));
+    }
     let Ok(packet) = Packet::parse(datagram) else { return malformed() };
     let rcode = packet.rcode();
     match packet.questions.as_slice() {

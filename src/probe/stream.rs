@@ -228,7 +228,7 @@ impl Stream {
         }
     }
 
-    /// Reads what there is. Ends since each reader does, after less than 1 MiB.
+    /// Reads what there is. Ends since each reader does, after less than 1 MiB, and TLS after 4.
     fn read(&mut self, flags: EventFlags, buf: &mut [u8]) -> Option<Outcome> {
         let closing = EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR;
         loop {

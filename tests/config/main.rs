@@ -4,6 +4,7 @@
 mod docs;
 mod errors_backends;
 mod errors_cross;
+mod errors_params;
 mod errors_schema;
 mod hostile;
 mod load;
