@@ -197,6 +197,10 @@ impl Controller {
             }
         }
         self.answers.retain(|_, (at, _)| now.mono.since(*at) < TICKET_LIFE);
+        if !self.lb_available {
+            // Nothing of them is in an lb that is not there; otherwise lb's answers are the moment to look.
+            self.forget_removed();
+        }
     }
 
     /// Something the prober told.
@@ -392,11 +396,20 @@ impl Controller {
         }
     }
 
-    /// Removed backends are forgotten when no server of them is left in `lb`.
+    /// Removed backends are forgotten when no server of theirs is left in `lb`. Where another backend of that address
+    /// has taken the seat, the server is that one's.
     fn forget_removed(&mut self) {
-        let Controller { removed, backends, programmer, .. } = self;
+        let Controller { removed, backends, frontends, by_vip, programmer, .. } = self;
         removed.retain(|slot| {
-            let stays = backends.get(*slot).is_some_and(|b| programmer.has_server(b.config.address));
+            let stays = backends.get(*slot).is_some_and(|gone| {
+                let address = gone.config.address;
+                let sits = |f: &super::frontends::Entry| {
+                    let seat = |s: Slot| backends.get(s).is_some_and(|b| b.config.address == address);
+                    f.seats.iter().any(|s| seat(s.slot))
+                };
+                let heir = |vip| by_vip.get(vip).and_then(|name| frontends.get(name)).is_some_and(sits);
+                programmer.vips_with(address).any(|vip| !heir(vip))
+            });
             if !stays {
                 backends.forget(*slot);
             }

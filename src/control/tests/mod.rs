@@ -5,6 +5,7 @@ mod lab;
 mod programming;
 mod random;
 mod reload;
+mod reload_prop;
 mod schedule;
 mod verbs;
 
