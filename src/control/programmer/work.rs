@@ -13,8 +13,8 @@ use crate::time::Time;
 
 impl Programmer {
     pub(super) fn begin(&mut self, now: Time, intent: &Intentions<'_>) -> Option<()> {
+        // Until the VIPs were listed nothing is known; the full sync sees to that, with its own patience.
         if !self.listed {
-            self.full_due = self.full_due.min(now);
             return None;
         }
         let due: Vec<IpAddr> = self.retries.iter().filter(|(_, r)| r.at <= now).map(|(a, _)| *a).collect();
@@ -170,6 +170,9 @@ impl Programmer {
                     | Op::AddServer { vip, address, flush: true, .. } = op
                     {
                         self.flushed.push((vip, address));
+                    }
+                    if let Op::AddVip { vip, .. } = op {
+                        self.made.push(vip);
                     }
                     mirror(&mut self.vips, &op);
                     events.push_back(Event::LbSync { text: op.to_string(), failed: false });

@@ -6,6 +6,7 @@ mod programming;
 mod random;
 mod reload;
 mod reload_prop;
+mod review;
 mod schedule;
 mod verbs;
 

@@ -216,7 +216,7 @@ fn fresh_with_states(of: &Lab, yaml: &str) -> Lab {
         let due = if e.in_flight.is_some() { Some(lab.now) } else { of.c.schedule.due(from) };
         let (health, history) = (e.health, e.history.clone());
         let slot = lab.c.backends.slot(&name).unwrap();
-        lab.c.stop_probing(slot);
+        lab.c.stop_probing(now, slot);
         let entry = lab.c.backends.get_mut(slot).unwrap();
         (entry.health, entry.history) = (health, history);
         if let Some(at) = due {
