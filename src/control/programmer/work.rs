@@ -13,7 +13,7 @@ use crate::time::Time;
 
 impl Programmer {
     pub(super) fn begin(&mut self, now: Time, intent: &Intentions<'_>) -> Option<()> {
-        // Until the VIPs were listed nothing is known; the full sync sees to that, with its own patience.
+        // Nothing is planned before the VIPs were listed once; the full sync is due until then.
         if !self.listed {
             return None;
         }
