@@ -24,6 +24,9 @@ const CHECKS: [&str; 4] = [
 /// A backend as it is configured: which name, which address, which healthcheck (none: static), enabled.
 type Member = (usize, usize, Option<usize>, bool);
 
+/// Backends of a pool with their weights (none: the default).
+type Seats = Vec<(usize, Option<u8>)>;
+
 /// A random file; `like` is the one before it, of which most is usually kept.
 fn file(rng: &mut fastrand::Rng, like: Option<&Draft>) -> Draft {
     let mut d = like.cloned().unwrap_or_default();
@@ -93,7 +96,7 @@ struct Front {
     name: usize,
     flush: bool,
     table: bool,
-    pools: Vec<(usize, Vec<(usize, Option<u8>)>)>,
+    pools: Vec<(usize, Seats)>,
 }
 
 impl Draft {
