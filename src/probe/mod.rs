@@ -28,5 +28,5 @@ mod timers;
 mod tls;
 pub mod types;
 
-pub use prober::{Prober, ProberOptions};
+pub use prober::{Abandoned, Prober, ProberOptions};
 pub use types::*;

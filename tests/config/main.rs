@@ -9,5 +9,6 @@ mod errors_schema;
 mod hostile;
 mod load;
 mod mark;
+mod moving_over;
 mod roundtrip;
 mod values;
