@@ -12,6 +12,7 @@ use super::intent::Intentions;
 use super::operator::{Finished, Ticket};
 use super::programmer::{LbAnswer, LbRequest, Programmer};
 use super::schedule::{Schedule, Slot};
+use super::state::{Keeper, Snapshot};
 use crate::Name;
 use crate::config::Config;
 use crate::health::{self, Change, Limits, State, Transition};
@@ -72,6 +73,10 @@ pub struct Controller {
     pub(super) timers: BTreeSet<(Time, Name)>,
     /// Removed backends that `lb` may still have servers of.
     pub(super) removed: BTreeSet<Slot>,
+    /// When the state file is written.
+    pub(super) keeper: Keeper,
+    /// What it said at the start, until the first configuration.
+    pub(super) remembered: Option<Snapshot>,
     /// False: `lb` is missing, and nothing is ever asked of it.
     lb_available: bool,
     /// Backends with a probe under way.
@@ -100,6 +105,8 @@ impl Controller {
             rng: fastrand::Rng::with_seed(seed),
             timers: BTreeSet::new(),
             removed: BTreeSet::new(),
+            keeper: Keeper::default(),
+            remembered: None,
             lb_available: true,
             flying: 0,
             orders: VecDeque::new(),
@@ -178,7 +185,7 @@ impl Controller {
         if let Some(t) = self.stall_deadline() {
             at = at.min(t);
         }
-        at
+        at.min(self.save_deadline())
     }
 
     /// Does what is due by `now`.
@@ -196,6 +203,7 @@ impl Controller {
                 self.probe_due(now, slot, due);
             }
         }
+        self.keeper.poll(now.mono);
         self.answers.retain(|_, (at, _)| now.mono.since(*at) < TICKET_LIFE);
     }
 
@@ -285,6 +293,17 @@ impl Controller {
     }
 
     pub(super) fn event(&mut self, event: Event) {
+        match &event {
+            // All that the state file keeps is told when it changes; an operator's word is saved at once.
+            Event::Operator { .. } => self.keeper.urge(),
+            Event::Backend { .. } | Event::ConfigReload { ok: true, .. } => self.keeper.touch(),
+            Event::ConfigReload { ok: false, .. }
+            | Event::Frontend { .. }
+            | Event::Failover { .. }
+            | Event::LbSync { .. }
+            | Event::ProbeFault { .. }
+            | Event::Engine { .. } => {}
+        }
         self.events.push_back(event);
     }
 
@@ -321,6 +340,7 @@ impl Controller {
         let Some(b) = self.backends.get_mut(slot) else { return Ok(Change::None) };
         let change = b.health.transition(event)?;
         let Change::To { from, to } = change else { return Ok(change) };
+        b.guess = 0;
         self.record(now, slot, Some(from), to, code, detail);
         if !to.probed() {
             self.stop_probing(slot);

@@ -14,6 +14,7 @@ pub mod queue;
 pub mod reload;
 pub mod schedule;
 pub mod show;
+pub mod state;
 pub mod verbs;
 pub mod view;
 

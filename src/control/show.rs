@@ -67,6 +67,7 @@ impl Controller {
             },
             backends: count(backends),
             frontends: count(frontends),
+            state_file: self.state_file(),
             ..StatusView::default()
         }
     }

@@ -6,6 +6,7 @@ mod programming;
 mod random;
 mod reload;
 mod schedule;
+mod state;
 mod verbs;
 
 use lab::{Lab, Net};
