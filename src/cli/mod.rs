@@ -127,16 +127,29 @@ impl Pending {
     }
 }
 
-/// What was done is done, saved or not.
+/// The verb was taken; whether `lb` took what follows from it is said too, and whether the word is saved.
 fn settled(op: &dyn Operator, reply: &Reply, saving: Option<Saving>) -> Option<Reply> {
     let saved = saving.map_or(Some(Ok(())), |s| op.saved(s));
-    match saved.filter(|_| op.settled())? {
-        Ok(()) => Some(reply.clone()),
-        Err(why) => {
-            let more = format!("done, not saved: {}", layout::clean(&why));
-            Some(Reply { ok: reply.ok, text: ended(format!("{}{more}", reply.text)) })
-        }
+    let saved = saved.filter(|_| op.settled())?;
+    let mut reply = with_failures(reply, op);
+    if let Err(why) = saved {
+        reply.text.push_str(&format!("done, not saved: {}\n", layout::clean(&why)));
     }
+    Some(reply)
+}
+
+/// The verb was taken; whether `lb` took what follows from it is said too.
+fn with_failures(reply: &Reply, op: &dyn Operator) -> Reply {
+    let failing = op.status().lb.failing;
+    let mut reply = reply.clone();
+    if !failing.is_empty() {
+        let names = failing.join(", ");
+        reply.text.push_str(&format!(
+            "warning: lb refused calls for {}, which will be tried again\n",
+            layout::clean(&names)
+        ));
+    }
+    reply
 }
 
 fn probe_reply(v: &ProbeView) -> Reply {
