@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import stat
 import subprocess
 import time
@@ -20,7 +21,7 @@ from vpp_process import VppProcess
 
 FIRST = ["b%d" % n for n in range(12)]
 SECOND = ["b%d" % n for n in range(12, 20)]
-VALUE = {n: "10.77.0.%d" % (i + 1) for i, n in enumerate(FIRST + SECOND)}
+ADDRESS = {n: "10.77.0.%d" % (i + 1) for i, n in enumerate(FIRST + SECOND)}
 
 
 class FlowReader(FlowMixin):
@@ -65,7 +66,7 @@ class TestMaglevWarm(CPUInterface, unittest.TestCase):
         self.state = state or process.path("state.json")
         self.config = base_config(
             self.network,
-            backends={n: {"address": a, "healthcheck": "web"} for n, a in VALUE.items()},
+            backends={n: {"address": a, "healthcheck": "web"} for n, a in ADDRESS.items()},
             frontends={
                 "web": frontend(
                     WEB,
@@ -104,7 +105,7 @@ class TestMaglevWarm(CPUInterface, unittest.TestCase):
             vapi.disconnect()
 
     def wait_up(self, down=()):
-        wanted = {n: "down" if n in down else "up" for n in VALUE}
+        wanted = {n: "down" if n in down else "up" for n in ADDRESS}
         wait_until(
             lambda: {b["name"]: b["state"] for b in self.show("backends")} == wanted
             and self.show("frontends web")["programmed"],
@@ -133,14 +134,31 @@ class TestMaglevWarm(CPUInterface, unittest.TestCase):
             time.sleep(0.002)
         return seen
 
+    def writes(self):
+        """Every write to the VIP's servers since VPP's start, as it was logged: (server, weight), None for deleted."""
+        found = re.findall(
+            r"lb-sync vip=\S+ (?:add-server|set-weight|delete-server) server=([^\s]+)(?: weight=(\d+))?",
+            self.process.cli("show logging"),
+        )
+        return [(server, int(weight) if weight else None) for server, weight in found]
+
+    def check_writes(self, before, well):
+        """The first programming was `before`, and nothing was ever taken from who is well."""
+        first = {}
+        for server, weight in self.writes():
+            first.setdefault(server, weight)
+            if server in well:
+                self.assertEqual(weight, before[server], server)
+        self.assertEqual(first, before)
+
     def test_killed_and_started_again(self):
         """After SIGKILL lb's first programming is the old one but for what died meanwhile; words stand"""
         self.make().start()
         self.wait_up()
         self.words()
         before = self.weights()
-        wanted = {VALUE[n]: 50 for n in FIRST} | {VALUE[n]: 0 for n in SECOND}
-        wanted.update({VALUE["b3"]: 0, VALUE["b5"]: 7})
+        wanted = {ADDRESS[n]: 50 for n in FIRST} | {ADDRESS[n]: 0 for n in SECOND}
+        wanted.update({ADDRESS["b3"]: 0, ADDRESS["b5"]: 7})
         self.assertEqual(before, wanted)
         history = self.show("backends b3")["transitions"]
 
@@ -149,11 +167,12 @@ class TestMaglevWarm(CPUInterface, unittest.TestCase):
             for name in died:
                 self.network[name].kill()
             self.process.start()
-            after = dict(wanted) | {VALUE[n]: 0 for n in died}
+            after = dict(wanted) | {ADDRESS[n]: 0 for n in died}
             seen = self.watch(12, lambda seen: bool(died) and seen[-1:] == [after])
             self.assertIn(seen[0], (before, after), "the first programming")
             self.assertEqual(seen[-1], after)
-            well = {a for n, a in VALUE.items() if n in FIRST and n not in died and n != "b3"}
+            well = {a for n, a in ADDRESS.items() if n in FIRST and n not in died and n != "b3"}
+            self.check_writes(before, well)
             for weights in seen:
                 self.assertFalse([a for a in well if weights[a] != wanted[a]], "a healthy one lost weight")
             self.assertEqual(self.show("backends b3")["state"], "disabled")
@@ -167,20 +186,21 @@ class TestMaglevWarm(CPUInterface, unittest.TestCase):
         for name in FIRST:
             self.network[name].kill()
         self.wait_up(down=FIRST)
-        before = {VALUE[n]: 0 for n in FIRST} | {VALUE[n]: 100 for n in SECOND}
+        before = {ADDRESS[n]: 0 for n in FIRST} | {ADDRESS[n]: 100 for n in SECOND}
         wait_until(lambda: self.weights() == before, lambda: str(self.weights()))
         time.sleep(1.2)
         self.process.kill()
         self.network["b12"].kill()
         self.process.start()
-        after = before | {VALUE["b12"]: 0}
+        after = before | {ADDRESS["b12"]: 0}
         seen = self.watch(12, lambda seen: seen[-1:] == [after])
         self.assertIn(seen[0], (before, after))
         self.assertEqual(seen[-1], after)
         for weights in seen:
-            self.assertEqual({weights[VALUE[n]] for n in SECOND if n != "b12"}, {100})
+            self.assertEqual({weights[ADDRESS[n]] for n in SECOND if n != "b12"}, {100})
+        self.check_writes(before, {ADDRESS[n] for n in SECOND if n != "b12"})
         self.network["b0"].start()
-        wait_until(lambda: self.weights()[VALUE["b0"]] == 50, "b0 came back, and stays at 0")
+        wait_until(lambda: self.weights()[ADDRESS["b0"]] == 50, "b0 came back, and stays at 0")
 
     def test_bad_files(self):
         """A truncated, damaged, foreign or other version's file is set aside, logged, and start goes on"""
@@ -251,7 +271,7 @@ class TestMaglevWarm(CPUInterface, unittest.TestCase):
         stop_it(folder)
         self.process.start()
         self.wait_up()
-        self.assertEqual(self.weights()[VALUE["b5"]], 7, "what is there is read")
+        self.assertEqual(self.weights()[ADDRESS["b5"]], 7, "what is there is read")
         self.said_once(word)
         with open(state, encoding="utf-8") as f:
             self.assertEqual(f.read(), good, "nothing is lost that was good")
