@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -52,6 +52,10 @@ pub struct Lab {
     pub saves: Vec<Time>,
     /// Why it cannot be written.
     pub disk: Option<String>,
+    /// Called after each answer of `lb`.
+    pub watch: Option<fn(&mut Lab)>,
+    /// Servers that are not to lose their weight; for `watch`.
+    pub watched: BTreeSet<(VipKey, IpAddr)>,
 }
 
 pub const START: Time = Time::from_millis(1000);
@@ -82,6 +86,8 @@ impl Lab {
             file: None,
             saves: Vec::new(),
             disk: None,
+            watch: None,
+            watched: BTreeSet::new(),
         }
     }
 
@@ -189,6 +195,9 @@ impl Lab {
             }
         };
         self.c.lb_answer(now, answer);
+        if let Some(watch) = self.watch {
+            watch(self);
+        }
         true
     }
 
