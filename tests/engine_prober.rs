@@ -55,6 +55,7 @@ fn rig(name: &str, first: fn(&AtomicBool)) -> Rig {
     let (log_in, gate_in, births_in) = (log.clone(), gate.clone(), births.clone());
     let options = EngineOptions {
         config_path: path.clone(),
+        state_path: None,
         probe_cpus: None,
         thread_init: Some(Arc::new(move || {
             if is_prober() && births_in.fetch_add(1, Ordering::SeqCst) == 0 {

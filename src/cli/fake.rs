@@ -5,8 +5,8 @@ use std::net::IpAddr;
 
 use crate::control::view::{
     BackendView, ConfigView, FlowView, FrontendView, HealthcheckView, LbServerView, LbStatusView, LbView,
-    LbVipView, MemberView, MembershipView, PoolView, ProbeView, ProberView, StatusView, SyncView,
-    TransitionView, VersionView,
+    LbVipView, MemberView, MembershipView, PoolView, ProbeView, ProberView, StateFileView, StatusView,
+    SyncView, TransitionView, VersionView,
 };
 use crate::control::{BackendVerb, Done, Finished, NameKind, Operator, Ticket, VerbError};
 use crate::lb::Protocol;
@@ -212,6 +212,12 @@ impl Fake {
             },
             backends: vec![("up".into(), 3), ("disabled".into(), 1)],
             frontends: vec![("up".into(), 2)],
+            state_file: StateFileView {
+                path: Some("/var/lib/vpp/maglev-state.json".into()),
+                saved_ms: Some(NOW - 60_000),
+                error: None,
+                problem: None,
+            },
         };
         Fake {
             frontends: vec![

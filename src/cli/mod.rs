@@ -21,6 +21,7 @@ mod tests;
 
 use std::time::Duration;
 
+use crate::control::state::Saving;
 use crate::control::view::{ConfigView, ProbeView, SyncView};
 use crate::control::{Finished, Operator, Ticket};
 
@@ -75,8 +76,9 @@ pub struct Pending(Wait);
 enum Wait {
     /// For the answer behind a ticket.
     Ticket(Ticket, What),
-    /// For `lb` to hold what the verb has set off, so that a `show` behind it shows it done.
-    Settle(Reply),
+    /// For `lb` to hold what the verb has set off, so that a `show` behind it shows it done, and for the word to be
+    /// in the state file.
+    Settle(Reply, Option<Saving>),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,7 +94,7 @@ impl Pending {
     pub fn poll(&self, op: &mut dyn Operator) -> Option<Reply> {
         let (ticket, what) = match &self.0 {
             Wait::Ticket(ticket, what) => (*ticket, *what),
-            Wait::Settle(reply) => return op.settled().then(|| with_failures(reply, op)),
+            Wait::Settle(reply, saving) => return settled(op, reply, *saving),
         };
         let finished = op.take(ticket)?;
         Some(match (what, finished) {
@@ -108,7 +110,7 @@ impl Pending {
     pub fn meanwhile(&self) -> Reply {
         match &self.0 {
             Wait::Ticket(..) => Reply::done("started"),
-            Wait::Settle(reply) => reply.clone(),
+            Wait::Settle(reply, _) => reply.clone(),
         }
     }
 
@@ -119,10 +121,21 @@ impl Pending {
             Wait::Ticket(_, What::Sync) => "the sync",
             Wait::Ticket(_, What::Check) => "the check of the configuration",
             Wait::Ticket(_, What::Reload) => "the reload of the configuration",
-            Wait::Settle(reply) => return reply.clone(),
+            Wait::Settle(reply, _) => return reply.clone(),
         };
         Reply::error(format_args!("{what} has not answered in time; it may still be carried out"))
     }
+}
+
+/// The verb was taken; whether `lb` took what follows from it is said too, and whether the word is saved.
+fn settled(op: &dyn Operator, reply: &Reply, saving: Option<Saving>) -> Option<Reply> {
+    let saved = saving.map_or(Some(Ok(())), |s| op.saved(s));
+    let saved = saved.filter(|_| op.settled())?;
+    let mut reply = with_failures(reply, op);
+    if let Err(why) = saved {
+        reply.text.push_str(&format!("done, not saved: {}\n", layout::clean(&why)));
+    }
+    Some(reply)
 }
 
 /// The verb was taken; whether `lb` took what follows from it is said too.
@@ -179,7 +192,13 @@ pub fn execute_at(line: &str, op: &mut dyn Operator, wall_ms: u64) -> Answer {
         return Answer::Done(help::reply(&topic));
     }
     match matching::find(&words) {
-        Ok((row, args)) => (row.run)(&run::Call { args, wall_ms }, op),
+        Ok((row, args)) => match (row.run)(&run::Call { args, wall_ms }, op) {
+            // Asked for right behind the verb: what it waits for is its own word and those before it, none after it.
+            Answer::Later(Pending(Wait::Settle(reply, None))) => {
+                Answer::Later(Pending(Wait::Settle(reply, op.saving())))
+            }
+            answer => answer,
+        },
         Err(e) => Answer::Done(Reply::error(e)),
     }
 }

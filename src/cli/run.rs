@@ -54,11 +54,11 @@ fn done(result: Result<Done, VerbError>) -> Answer {
     })
 }
 
-/// Like [`done`], but answers once `lb` has what the verb has set off.
+/// Like [`done`], but answers once `lb` has what the verb has set off and its word is saved.
 fn settled(result: Result<Done, VerbError>) -> Answer {
     match result {
         Ok(Done { changed: true, text }) => {
-            Answer::Later(Pending(Wait::Settle(Reply::done(super::layout::clean(&text)))))
+            Answer::Later(Pending(Wait::Settle(Reply::done(super::layout::clean(&text)), None)))
         }
         other => done(other),
     }

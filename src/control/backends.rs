@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::operator::Ticket;
 use super::schedule::Slot;
 use crate::Name;
-use crate::config::Backend;
+use crate::config::{Backend, Healthcheck};
 use crate::health::{Health, History, State};
 use crate::probe::{Code, ProbeId};
 use crate::time::Time;
@@ -29,6 +29,8 @@ pub struct Entry {
     pub in_flight: Option<Flight>,
     /// Who waits for the result of that probe.
     pub waiting: Vec<Ticket>,
+    /// Its state is a guess from the state file: so many results, unless one changes it, until it counts as seen.
+    pub guess: u32,
     /// Its probe was put off once after a stall of the main thread.
     pub put_off: bool,
     /// The last result.
@@ -78,6 +80,11 @@ impl Entry {
     /// Its state.
     pub fn state(&self) -> State {
         self.health.state()
+    }
+
+    /// From the start of a probe by `check` to the start of the next, before jitter.
+    pub fn interval(&self, check: &Healthcheck) -> Duration {
+        if self.guess > 0 { check.fast_interval } else { self.health.interval(check) }
     }
 
     /// No healthcheck: up without being probed.

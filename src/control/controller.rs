@@ -13,6 +13,7 @@ use super::operator::{Finished, Ticket};
 use super::probing::STALLED;
 use super::programmer::{LbAnswer, LbRequest, Programmer};
 use super::schedule::{Schedule, Slot};
+use super::state::{Keeper, Snapshot};
 use crate::Name;
 use crate::config::Config;
 use crate::health::{self, Change, Limits, State, Transition};
@@ -73,6 +74,10 @@ pub struct Controller {
     pub(super) timers: BTreeSet<(Time, Name)>,
     /// Removed backends that `lb` may still have servers of.
     pub(super) removed: BTreeSet<Slot>,
+    /// When the state file is written.
+    pub(super) keeper: Keeper,
+    /// What it said at the start, until the first configuration.
+    pub(super) remembered: Option<Snapshot>,
     /// False: `lb` is missing, and nothing is ever asked of it.
     lb_available: bool,
     /// Backends with a probe under way.
@@ -103,6 +108,8 @@ impl Controller {
             rng: fastrand::Rng::with_seed(seed),
             timers: BTreeSet::new(),
             removed: BTreeSet::new(),
+            keeper: Keeper::default(),
+            remembered: None,
             lb_available: true,
             flying: 0,
             orders: VecDeque::new(),
@@ -188,7 +195,7 @@ impl Controller {
         if let Some(t) = self.stall_deadline() {
             at = at.min(t);
         }
-        at
+        at.min(self.save_deadline())
     }
 
     /// Does what is due by `now`.
@@ -206,6 +213,7 @@ impl Controller {
                 self.probe_due(now, slot, due);
             }
         }
+        self.keeper.poll(now.mono);
         self.answers.retain(|_, (at, _)| now.mono.since(*at) < TICKET_LIFE);
         if !self.lb_available {
             // Nothing of them is in an lb that is not there; otherwise lb's answers are the moment to look.
@@ -303,6 +311,17 @@ impl Controller {
     }
 
     pub(super) fn event(&mut self, event: Event) {
+        match &event {
+            // All that the state file keeps is told when it changes; an operator's word is saved at once.
+            Event::Operator { .. } => self.keeper.urge(),
+            Event::Backend { .. } | Event::ConfigReload { ok: true, .. } => self.keeper.touch(),
+            Event::ConfigReload { ok: false, .. }
+            | Event::Frontend { .. }
+            | Event::Failover { .. }
+            | Event::LbSync { .. }
+            | Event::ProbeFault { .. }
+            | Event::Engine { .. } => {}
+        }
         self.events.push_back(event);
     }
 
@@ -339,6 +358,7 @@ impl Controller {
         let Some(b) = self.backends.get_mut(slot) else { return Ok(Change::None) };
         let change = b.health.transition(event)?;
         let Change::To { from, to } = change else { return Ok(change) };
+        b.guess = 0;
         self.record(now, slot, Some(from), to, code, detail);
         if !to.probed() {
             self.stop_probing(now, slot);

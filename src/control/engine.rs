@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use super::controller::Controller;
 use super::event::{Event, LogLevel};
-use super::loader::{Hook, Loaded, Loader, Purpose};
+use super::loader::{Hook, Loaded, Loader, Purpose, Reply};
 use super::operator::{BackendVerb, Done, Finished, NameKind, Operator, Ticket, VerbError};
 use super::programmer::{LbAnswer, LbRequest};
 use super::revive::Replacement;
 use super::show::{micros, millis};
+use super::state::{Found, Saving};
 use super::view::{
     BackendView, ConfigView, FlowView, FrontendView, HealthcheckView, LbView, StatusView, VersionView,
 };
@@ -31,6 +32,8 @@ pub type Log = Box<dyn FnMut(LogLevel, &str)>;
 pub struct EngineOptions {
     /// The YAML file.
     pub config_path: PathBuf,
+    /// Where the operator's words and the backends' states survive a restart; none: nowhere.
+    pub state_path: Option<PathBuf>,
     /// CPUs for our threads; none: those the process may use.
     pub probe_cpus: Option<Vec<usize>>,
     /// Run first in each of our threads.
@@ -70,6 +73,8 @@ pub struct Engine {
     /// A check or reload is under way.
     loading: bool,
     pub(super) options: EngineOptions,
+    /// What was wrong with the state file at the start.
+    state_problem: Option<String>,
     started: Time,
     calls: Calls,
 }
@@ -83,8 +88,13 @@ impl Engine {
         let now = clock::now();
         let loader = Loader::spawn(options.thread_init.clone(), options.wake.clone())?;
         let prober = Some(spawn_prober(&options)?);
-        loader.request(options.config_path.clone(), Purpose::Start);
         let mut controller = Controller::new(now, now.wall_ms ^ now.mono.0);
+        // The loader answers in this order: the first configuration finds what is remembered.
+        if let Some(path) = &options.state_path {
+            loader.restore(path.clone());
+            controller.keep_state();
+        }
+        loader.request(options.config_path.clone(), Purpose::Start);
         controller.programmer.set_threads(lb.threads());
         let mut engine = Engine {
             controller,
@@ -94,6 +104,7 @@ impl Engine {
             loader,
             loading: true,
             options,
+            state_problem: None,
             started: now.mono,
             calls: Calls::default(),
         };
@@ -110,11 +121,16 @@ impl Engine {
         while let Some(told) = self.prober.as_ref().and_then(Prober::try_recv) {
             self.controller.told(now, told);
         }
-        while let Some(loaded) = self.loader.try_recv() {
-            self.loaded(now, loaded);
+        while let Some(reply) = self.loader.try_recv() {
+            match reply {
+                Reply::Loaded(loaded) => self.loaded(now, loaded),
+                Reply::Restored(found) => self.restored(found),
+                Reply::Saved(generation, result) => self.controller.state_saved(now, generation, result),
+            }
         }
         self.controller.poll(now);
         self.revive(now);
+        self.save();
         self.flush_out();
         let asked = self.ask_lb(now);
         self.flush_out();
@@ -137,6 +153,9 @@ impl Engine {
 
     /// Ends the threads, within a second; `lb` stays as it is. False when one did not end in time.
     pub fn stop(mut self) -> bool {
+        if let Some((generation, snapshot)) = self.controller.save_last() {
+            self.loader.save(generation, snapshot);
+        }
         let prober = self.prober.take().is_none_or(|p| p.stop(STOP));
         self.loader.stop(STOP) && prober
     }
@@ -210,6 +229,24 @@ impl Engine {
         }
     }
 
+    /// Has the state file written, if that is due.
+    fn save(&mut self) {
+        if let Some((generation, snapshot)) = self.controller.save_due(clock::now()) {
+            self.loader.save(generation, snapshot);
+        }
+    }
+
+    fn restored(&mut self, found: Found) {
+        if let Some(snapshot) = found.snapshot {
+            self.controller.remember(snapshot);
+        }
+        if let Some(problem) = &found.problem {
+            let text = format!("state-file not read, start goes on without it: {problem}");
+            self.controller.engine_event(LogLevel::Error, text);
+        }
+        self.state_problem = found.problem;
+    }
+
     fn flush_out(&mut self) {
         while let Some(order) = self.controller.next_order() {
             if let Some(p) = &self.prober {
@@ -251,6 +288,8 @@ impl Operator for Engine {
         let mut s = self.controller.status(now);
         s.uptime_ms = millis(now.mono.since(self.started));
         s.config_path = self.options.config_path.display().to_string();
+        s.state_file.path = self.options.state_path.as_ref().map(|p| p.display().to_string());
+        s.state_file.problem.clone_from(&self.state_problem);
         s.lb.kind = self.lb.kind().to_owned();
         s.lb.unavailable = self.lb.unavailable();
         s.lb.calls = self.calls.count;
@@ -354,6 +393,7 @@ impl Operator for Engine {
 
     fn set_backend(&mut self, name: &str, verb: BackendVerb) -> Result<Done, VerbError> {
         let done = self.controller.set_backend(clock::now(), name, verb);
+        self.save();
         self.flush_out();
         done
     }
@@ -367,6 +407,7 @@ impl Operator for Engine {
         flush: bool,
     ) -> Result<Done, VerbError> {
         let done = self.controller.set_weight(clock::now(), frontend, pool, backend, weight, flush);
+        self.save();
         self.flush_out();
         done
     }
@@ -418,6 +459,14 @@ impl Operator for Engine {
 
     fn settled(&self) -> bool {
         self.controller.settled()
+    }
+
+    fn saving(&mut self) -> Option<Saving> {
+        self.controller.saving(clock::now())
+    }
+
+    fn saved(&self, saving: Saving) -> Option<Result<(), String>> {
+        self.controller.saved(clock::now(), saving)
     }
 
     fn names(&self, kind: NameKind) -> Vec<String> {

@@ -1,4 +1,4 @@
-//! Reads, parses and validates configuration files on a thread of its own: never on VPP's main thread, whose
+//! Reads, parses and validates configuration files, and reads and writes the state file, on a thread of its own: never on VPP's main thread, whose
 //! coroutine stacks are small and whose time is the routers'.
 
 use std::io;
@@ -9,6 +9,7 @@ use std::thread::JoinHandle;
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use super::operator::Ticket;
+use super::state::{Found, Snapshot, Store};
 use crate::config::{Config, Issue, LoadError};
 
 /// What is to be done with a file once it is read.
@@ -22,11 +23,26 @@ pub enum Purpose {
     Reload(Ticket),
 }
 
-/// A file to be read.
+/// What the thread is to do.
 #[derive(Debug)]
-struct Request {
-    path: PathBuf,
-    purpose: Purpose,
+enum Request {
+    /// A configuration is to be read.
+    Load { path: PathBuf, purpose: Purpose },
+    /// The state file is there; it is to be read.
+    Restore(PathBuf),
+    /// It is to be written.
+    Save(u64, Snapshot),
+}
+
+/// What the thread has done, in the order in which it was asked.
+#[derive(Debug)]
+pub enum Reply {
+    /// A configuration was read.
+    Loaded(Loaded),
+    /// So was the state file.
+    Restored(Found),
+    /// It was written: the number that came with the request, and why not, if so.
+    Saved(u64, Result<(), String>),
 }
 
 /// A file that was read.
@@ -44,7 +60,7 @@ pub struct Loaded {
 #[derive(Debug)]
 pub struct Loader {
     requests: Option<Sender<Request>>,
-    results: Receiver<Loaded>,
+    results: Receiver<Reply>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -63,12 +79,9 @@ impl Loader {
             if let Some(init) = init {
                 init();
             }
-            for Request { path, purpose } in inbox {
-                // A parser that panics must not leave whoever asked without an answer.
-                let read = std::panic::AssertUnwindSafe(|| read(&path));
-                let result = std::panic::catch_unwind(read)
-                    .unwrap_or_else(|_| Err(vec![format!("{}: the parser failed (a bug)", path.display())]));
-                if outbox.send(Loaded { path, purpose, result }).is_err() {
+            let mut store = None;
+            for request in inbox {
+                if outbox.send(carry_out(request, &mut store)).is_err() {
                     break;
                 }
                 wake();
@@ -80,16 +93,30 @@ impl Loader {
     /// Asks for a file.
     pub fn request(&self, path: PathBuf, purpose: Purpose) {
         if let Some(r) = &self.requests {
-            let _ = r.send(Request { path, purpose });
+            let _ = r.send(Request::Load { path, purpose });
         }
     }
 
-    /// The next file that was read.
-    pub fn try_recv(&self) -> Option<Loaded> {
+    /// Asks for what the state file says; that is where [`Loader::save`] writes from then on.
+    pub fn restore(&self, path: PathBuf) {
+        if let Some(r) = &self.requests {
+            let _ = r.send(Request::Restore(path));
+        }
+    }
+
+    /// Has the state file written.
+    pub fn save(&self, generation: u64, snapshot: Snapshot) {
+        if let Some(r) = &self.requests {
+            let _ = r.send(Request::Save(generation, snapshot));
+        }
+    }
+
+    /// The next thing that was done.
+    pub fn try_recv(&self) -> Option<Reply> {
         self.results.try_recv().ok()
     }
 
-    /// Ends the thread once it has read what it is at; answers whether it did within `patience`.
+    /// Ends the thread once it has done what it was asked for; answers whether it did within `patience`.
     pub fn stop(&mut self, patience: std::time::Duration) -> bool {
         self.requests = None;
         let Some(thread) = self.thread.take() else { return true };
@@ -98,6 +125,23 @@ impl Loader {
             std::thread::sleep(std::time::Duration::from_millis(1));
         }
         thread.is_finished() && thread.join().is_ok()
+    }
+}
+
+fn carry_out(request: Request, store: &mut Option<Store>) -> Reply {
+    match request {
+        Request::Load { path, purpose } => {
+            // A parser that panics must not leave whoever asked without an answer.
+            let read = std::panic::AssertUnwindSafe(|| read(&path));
+            let result = std::panic::catch_unwind(read)
+                .unwrap_or_else(|_| Err(vec![format!("{}: the parser failed (a bug)", path.display())]));
+            Reply::Loaded(Loaded { path, purpose, result })
+        }
+        Request::Restore(path) => Reply::Restored(store.insert(Store::new(path)).read()),
+        Request::Save(generation, snapshot) => {
+            let written = store.as_mut().map_or(Ok(()), |s| s.write(&snapshot));
+            Reply::Saved(generation, written)
+        }
     }
 }
 

@@ -15,6 +15,7 @@ pub mod reload;
 mod revive;
 pub mod schedule;
 pub mod show;
+pub mod state;
 pub mod verbs;
 pub mod view;
 

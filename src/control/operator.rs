@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use super::state::Saving;
 use super::view::{
     BackendView, ConfigView, FlowView, FrontendView, HealthcheckView, LbView, ProbeView, StatusView,
     SyncView, VersionView,
@@ -178,6 +179,14 @@ pub trait Operator {
     /// Whether `lb` holds what the verbs so far have set off, or cannot be brought to (it refused, it is missing, all is
     /// frozen).
     fn settled(&self) -> bool;
+    /// What a verb that was just carried out has to wait for until its word is in the state file; none: nothing.
+    fn saving(&mut self) -> Option<Saving> {
+        None
+    }
+    /// Whether that has come about, or why not; none: not yet. It takes a second at most.
+    fn saved(&self, _: Saving) -> Option<Result<(), String>> {
+        Some(Ok(()))
+    }
     /// Names for completion and for "nearest".
     fn names(&self, kind: NameKind) -> Vec<String>;
 }

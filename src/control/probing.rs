@@ -137,6 +137,7 @@ impl Controller {
         };
         match event {
             Some(event) => {
+                b.guess = b.guess.saturating_sub(1);
                 let _ = self.transition(now, slot, event, code.as_str(), detail);
             }
             None => self.fault(now, slot, detail),
@@ -152,7 +153,7 @@ impl Controller {
         if !b.state().probed() || b.in_flight.is_some() {
             return;
         }
-        let at = started + jittered(b.health.interval(&check), check.jitter_percent, &mut self.rng);
+        let at = started + jittered(b.interval(&check), check.jitter_percent, &mut self.rng);
         self.schedule.set(slot, at.max(finished));
     }
 

@@ -79,6 +79,7 @@ impl Controller {
         }
         self.config_status.warnings = warnings;
         self.configure_prober();
+        let newborn = self.restore(now, newborn);
         self.settle(now, &newborn);
         self.event(Event::ConfigReload { text: format!("path={path} {summary}"), ok: true });
         self.programmer.configure(new.lb.sync_interval);
@@ -319,6 +320,7 @@ fn first_seen(b: Arc<Backend>, cap: usize) -> BackendEntry {
         frontends: Vec::new(),
         in_flight: None,
         waiting: Vec::new(),
+        guess: 0,
         put_off: false,
         last: None,
         tally: Tally::default(),

@@ -69,6 +69,7 @@ impl Controller {
             },
             backends: count(backends),
             frontends: count(frontends),
+            state_file: self.state_file(),
             ..StatusView::default()
         }
     }

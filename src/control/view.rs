@@ -26,6 +26,19 @@ pub struct StatusView {
     pub backends: Vec<(String, usize)>,
     /// Frontends by state.
     pub frontends: Vec<(String, usize)>,
+    pub state_file: StateFileView,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Default)]
+pub struct StateFileView {
+    /// None: nothing is kept.
+    pub path: Option<String>,
+    /// When it was last written.
+    pub saved_ms: Option<u64>,
+    /// Why it could not be written the last time.
+    pub error: Option<String>,
+    /// What was wrong with it at the start.
+    pub problem: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Default)]

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::Counter;
 use crate::config::Healthcheck;
 
 /// What a backend is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
     /// Not probed yet, or not since an operator's `enable` or `resume`.
@@ -112,6 +112,13 @@ impl Health {
     /// First seen: `unknown`, one pass short of up.
     pub fn new(counter: Counter) -> Health {
         Health { state: State::Unknown, counter }
+    }
+
+    /// As an earlier life has left it: up at the maximum, down at 0.
+    pub fn restored(state: State, check: Limits) -> Health {
+        let mut health = Health { state, counter: check.counter() };
+        health.relimit(check);
+        health
     }
 
     /// The state.

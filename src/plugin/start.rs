@@ -87,6 +87,7 @@ fn engine(main: MainThread, from: Start) -> Result<Engine, String> {
     let cpus = Cpus::choose(&from.probe_cpus, from.main_cpu, &from.worker_cpus);
     let options = EngineOptions {
         config_path: from.config_path,
+        state_path: Some(from.state_path),
         probe_cpus: (!from.probe_cpus.is_empty()).then_some(from.probe_cpus),
         thread_init: Some(threads::thread_init(cpus)),
         wake: Arc::new(threads::wake),

@@ -1,6 +1,7 @@
 //! What the tests of the tool share: the binary, a scratch folder, processes that end with their test.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -66,12 +67,21 @@ pub struct Running {
 
 impl Running {
     pub fn start(scratch: &Scratch, config: &Path) -> Running {
+        Running::start_with(scratch, config, &[])
+    }
+
+    pub fn start_with_state(scratch: &Scratch, config: &Path, state: &Path) -> Running {
+        Running::start_with(scratch, config, &["--state-file".as_ref(), state.as_os_str()])
+    }
+
+    fn start_with(scratch: &Scratch, config: &Path, more: &[&OsStr]) -> Running {
         let socket = scratch.path("cli.sock");
         let mut child = maglev()
             .args(["run", "--config"])
             .arg(config)
             .arg("--cli-socket")
             .arg(&socket)
+            .args(more)
             .stdin(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()

@@ -61,12 +61,13 @@ pub struct Host {
 }
 
 impl Host {
-    pub fn start(config: &Path, log: Log) -> io::Result<Host> {
+    pub fn start(config: &Path, state: Option<&Path>, log: Log) -> io::Result<Host> {
         let wake = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
         let bell = Arc::clone(&wake);
         let lb = Twin(Rc::new(RefCell::new(Embedded::new())));
         let options = EngineOptions {
             config_path: config.to_owned(),
+            state_path: state.map(Path::to_owned),
             probe_cpus: None,
             thread_init: None,
             // A full counter means that the bell is ringing anyway.

@@ -54,6 +54,10 @@ enum Command {
         /// `maglev config reload` tries again
         #[arg(long, value_name = "FILE", verbatim_doc_comment)]
         config: PathBuf,
+        /// Where disabled and paused backends, overridden weights and the
+        /// backends' states survive a restart [default: nowhere]
+        #[arg(long, value_name = "FILE", verbatim_doc_comment)]
+        state_file: Option<PathBuf>,
         /// Where to listen for commands, as VPP does: `vppctl -s SOCKET`
         /// [default: /run/maglev/cli.sock for root,
         /// else $XDG_RUNTIME_DIR/maglev-cli.sock]
@@ -110,8 +114,8 @@ enum Command {
 
 fn main() -> ExitCode {
     match Cli::parse().command {
-        Command::Run { config, cli_socket, log_level } => {
-            run::run(&run::Options { config, cli_socket, log_level })
+        Command::Run { config, state_file, cli_socket, log_level } => {
+            run::run(&run::Options { config, state_file, cli_socket, log_level })
         }
         Command::Ctl { socket, timeout, command } => {
             ctl::ctl(&socket, Duration::from_secs(timeout), &command)

@@ -18,6 +18,7 @@ use crate::socket::{self, Socket, words};
 
 pub struct Options {
     pub config: PathBuf,
+    pub state_file: Option<PathBuf>,
     pub cli_socket: Option<PathBuf>,
     pub log_level: Level,
 }
@@ -47,6 +48,7 @@ fn start(options: &Options) -> Result<(), String> {
     log::line(Level::Info, &format!("commands at {}: vppctl -s {0} maglev show status", path.display()));
     let mut host = Host::start(
         &options.config,
+        options.state_file.as_deref(),
         Box::new(move |l, text| {
             if Level::from(l) >= level {
                 log::line(Level::from(l), text);

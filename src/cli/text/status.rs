@@ -3,7 +3,7 @@
 use super::super::layout::{field, wrap};
 use super::super::when;
 use super::{list, or_dash};
-use crate::control::view::{LbStatusView, ProberView, StatusView, VersionView};
+use crate::control::view::{LbStatusView, ProberView, StateFileView, StatusView, VersionView};
 
 /// What needs an operator's hand comes first.
 pub(in super::super) fn status(v: &StatusView, now: u64) -> String {
@@ -22,6 +22,9 @@ pub(in super::super) fn status(v: &StatusView, now: u64) -> String {
     if !v.prober.running {
         field(o, "prober", "not running");
     }
+    if let Some(e) = &v.state_file.error {
+        field(o, "state not saved", e);
+    }
     field(o, "frontends", by_state(&v.frontends));
     field(o, "backends", by_state(&v.backends));
     field(o, "uptime", when::span(v.uptime_ms));
@@ -33,9 +36,20 @@ pub(in super::super) fn status(v: &StatusView, now: u64) -> String {
     for w in &v.config_warnings {
         field(o, "config warning", w);
     }
+    state_file(o, &v.state_file, now);
     lb(o, &v.lb, now);
     prober(o, &v.prober);
     out
+}
+
+fn state_file(o: &mut String, s: &StateFileView, now: u64) {
+    field(o, "state file", or_dash(s.path.as_deref()));
+    if s.path.is_some() {
+        field(o, "state saved", s.saved_ms.map_or_else(|| "never".into(), |t| when::at(t, now)));
+    }
+    if let Some(p) = &s.problem {
+        field(o, "state not read", p);
+    }
 }
 
 fn lb(o: &mut String, lb: &LbStatusView, now: u64) {

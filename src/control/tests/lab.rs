@@ -47,6 +47,11 @@ pub struct Lab {
     pub writes: Vec<(Time, Op)>,
     /// Requests of any kind.
     pub asked: usize,
+    /// The state file, and when it was written.
+    pub file: Option<Vec<u8>>,
+    pub saves: Vec<Time>,
+    /// Why it cannot be written.
+    pub disk: Option<String>,
     /// Called after each answer of `lb`.
     pub watch: Option<fn(&mut Lab)>,
     /// Servers that are not to lose their weight; for `watch`.
@@ -78,9 +83,24 @@ impl Lab {
             beats: true,
             writes: Vec::new(),
             asked: 0,
+            file: None,
+            saves: Vec::new(),
+            disk: None,
             watch: None,
             watched: BTreeSet::new(),
         }
+    }
+
+    /// Another life: nothing is left but the state file and the network. Idle; `lb` is empty.
+    pub fn reborn(&self) -> Lab {
+        let mut lab = Lab::idle();
+        lab.c.keep_state();
+        if let Some(bytes) = &self.file {
+            lab.c.remember(crate::control::state::Snapshot::decode(bytes).unwrap());
+        }
+        lab.file.clone_from(&self.file);
+        lab.net.clone_from(&self.net);
+        lab
     }
 
     pub fn wall(&self) -> Now {
@@ -133,6 +153,7 @@ impl Lab {
         }
         let now = self.wall();
         self.c.poll(now);
+        self.save();
         self.drain();
         self.lb.set_now(self.now);
         let mut asked = 0;
@@ -140,6 +161,22 @@ impl Lab {
             asked += 1;
             assert!(asked < 100_000, "lb is asked without end");
             self.drain();
+        }
+    }
+
+    /// The state file, if it is due; the disk takes no time.
+    pub fn save(&mut self) {
+        let now = self.wall();
+        while let Some((generation, snapshot)) = self.c.save_due(now) {
+            let result = match &self.disk {
+                None => {
+                    self.file = Some(snapshot.encode().unwrap());
+                    self.saves.push(self.now);
+                    Ok(())
+                }
+                Some(why) => Err(why.clone()),
+            };
+            self.c.state_saved(now, generation, result);
         }
     }
 

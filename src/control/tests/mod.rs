@@ -8,6 +8,7 @@ mod reload;
 mod reload_prop;
 mod review;
 mod schedule;
+mod state;
 mod verbs;
 
 use lab::{Lab, Net};

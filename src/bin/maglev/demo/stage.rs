@@ -77,7 +77,7 @@ impl Stage {
                 print(began, &format!("  {text}"));
             }
         };
-        let host = Host::start(&config, Box::new(log)).map_err(words_of("the engine"))?;
+        let host = Host::start(&config, None, Box::new(log)).map_err(words_of("the engine"))?;
         let servers = webs.iter().map(|w| (w.name.clone(), w.address.ip())).collect();
         Ok(Stage { host, signals, began, servers, _folder: folder })
     }

@@ -1,0 +1,235 @@
+//! From the controller to the state file's content, and back at the first configuration.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::keeper::Saving;
+use super::snapshot::{HISTORY_MAX, SavedBackend, SavedTransition, SavedWeight, Snapshot};
+use crate::control::controller::Controller;
+use crate::control::event::LogLevel;
+use crate::control::schedule::Slot;
+use crate::control::view::StateFileView;
+use crate::health::{self, Health, State, Transition};
+use crate::probe::Code;
+use crate::time::{Now, Time};
+
+/// Codes of transitions that no probe made.
+const WORDS: [&str; 7] = ["start", "static", "enabled", "disabled", "paused", "resumed", "removed"];
+/// First probes of restored backends are spread over so much for each of them, a fast interval at most.
+const SPREAD: Duration = Duration::from_millis(1);
+
+impl Controller {
+    /// From now on changes are to be saved.
+    pub fn keep_state(&mut self) {
+        self.keeper.switch_on();
+    }
+
+    /// What an earlier life has left, for the first configuration; nothing is saved before that.
+    pub fn remember(&mut self, snapshot: Snapshot) {
+        self.remembered = Some(snapshot);
+    }
+
+    /// If the state is to be saved now: what, and its number for [`Controller::state_saved`].
+    pub fn save_due(&mut self, now: Now) -> Option<(u64, Snapshot)> {
+        // Before the first configuration nothing is known, and an empty state would be written over a good one.
+        self.config.as_ref()?;
+        let generation = self.keeper.take_due(now.mono)?;
+        Some((generation, self.snapshot()))
+    }
+
+    /// As [`Controller::save_due`], at the end: whatever is not saved yet.
+    pub fn save_last(&mut self) -> Option<(u64, Snapshot)> {
+        self.config.as_ref()?;
+        let generation = self.keeper.take_last()?;
+        Some((generation, self.snapshot()))
+    }
+
+    /// What became of a save.
+    pub fn state_saved(&mut self, now: Now, generation: u64, result: Result<(), String>) {
+        if let Some(event) = self.keeper.wrote(now, generation, result) {
+            self.event(event);
+        }
+    }
+
+    /// What an operator's verb has to wait for before its word is on the disk, if for anything.
+    pub fn saving(&mut self, now: Now) -> Option<Saving> {
+        self.config.as_ref()?;
+        self.keeper.saving(now.mono)
+    }
+
+    /// Whether that has come about; none: not yet.
+    pub fn saved(&self, now: Now, saving: Saving) -> Option<Result<(), String>> {
+        self.keeper.verdict(now.mono, saving)
+    }
+
+    pub(in crate::control) fn save_deadline(&self) -> Time {
+        if self.config.is_some() { self.keeper.deadline() } else { Time::MAX }
+    }
+
+    /// All but the path and what was wrong with the file at the start.
+    pub fn state_file(&self) -> StateFileView {
+        StateFileView {
+            path: None,
+            saved_ms: self.keeper.saved_ms(),
+            error: self.keeper.error().map(str::to_owned),
+            problem: None,
+        }
+    }
+
+    /// What is kept of the present state.
+    pub fn snapshot(&self) -> Snapshot {
+        let backends = self
+            .backends
+            .names()
+            .filter_map(|n| self.backends.get(self.backends.slot(n)?))
+            .map(|b| SavedBackend {
+                name: b.config.name.to_string(),
+                address: b.config.address,
+                enabled: b.config.enabled,
+                state: b.state(),
+                history: b.history.iter().take(HISTORY_MAX).map(save).collect(),
+            })
+            .collect();
+        let mut weights = Vec::new();
+        for (name, f) in &self.frontends {
+            for seat in &f.seats {
+                if let (Some(weight), Some(b)) = (seat.overridden, self.backends.get(seat.slot)) {
+                    weights.push(SavedWeight {
+                        frontend: name.to_string(),
+                        pool: f.pool_name(seat.pool).to_string(),
+                        backend: b.config.name.to_string(),
+                        address: b.config.address,
+                        configured: seat.configured,
+                        weight,
+                    });
+                }
+            }
+        }
+        Snapshot { backends, weights }
+    }
+
+    /// Gives new backends what is remembered of them, and frontends their weights. Answers the backends of which
+    /// nothing is.
+    pub(in crate::control) fn restore(&mut self, now: Now, newborn: Vec<Slot>) -> Vec<Slot> {
+        let Some(Snapshot { backends, weights }) = self.remembered.take() else { return newborn };
+        let mut by_name: BTreeMap<String, SavedBackend> =
+            backends.into_iter().map(|b| (b.name.clone(), b)).collect();
+        let (mut known, mut fresh) = (Vec::new(), Vec::new());
+        for slot in newborn {
+            let saved = self
+                .backends
+                .get(slot)
+                .and_then(|b| by_name.remove(&*b.config.name).filter(|s| s.address == b.config.address));
+            match saved {
+                Some(saved) => known.push((slot, self.revive(slot, saved))),
+                None => fresh.push(slot),
+            }
+        }
+        let weights = weights.into_iter().filter(|w| self.reweight(w)).count();
+        self.tell_restored(&known, weights);
+        // All are in their states before any of them moves: a frontend would be judged on half of its backends.
+        for &(slot, enabled) in &known {
+            self.reconsider(now, slot, enabled);
+        }
+        self.probe_restored(now, &known);
+        fresh
+    }
+
+    /// Puts a backend into its last state: up at the counter's maximum, down at 0. Answers `enabled` as it was.
+    fn revive(&mut self, slot: Slot, saved: SavedBackend) -> bool {
+        if let Some(b) = self.backends.get_mut(slot) {
+            b.health = Health::restored(saved.state, Self::limits(&b.config));
+            let counter = *b.health.counter();
+            b.guess = match saved.state {
+                State::Up => counter.rise(),
+                State::Down => counter.fall(),
+                State::Unknown | State::Paused | State::Disabled | State::Removed => 0,
+            };
+            for t in saved.history.into_iter().rev() {
+                b.history.push(load(t));
+            }
+        }
+        saved.enabled
+    }
+
+    /// An operator's weight stands while the configured weight is the one it overrode.
+    fn reweight(&mut self, w: &SavedWeight) -> bool {
+        let Some(slot) = self.backends.slot(&w.backend) else { return false };
+        if self.backends.get(slot).is_none_or(|b| b.config.address != w.address) {
+            return false;
+        }
+        let Some(f) = self.frontends.get_mut(w.frontend.as_str()) else { return false };
+        let Some(pool) = f.config.pools.iter().position(|p| *p.name == *w.pool) else { return false };
+        let seat =
+            f.seats.iter_mut().find(|s| s.pool == pool && s.slot == slot && s.configured == w.configured);
+        match seat {
+            Some(seat) => {
+                seat.overridden = Some(w.weight);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Where the configuration says another thing than when the state was saved.
+    fn reconsider(&mut self, now: Now, slot: Slot, was_enabled: bool) {
+        let Some(b) = self.backends.get(slot) else { return };
+        let (is_static, state) = (b.is_static(), b.state());
+        let why = "by the configuration".into();
+        match (was_enabled, b.config.enabled) {
+            (true, false) => {
+                let _ = self.transition(now, slot, health::Event::Disable, "disabled", why);
+            }
+            (false, true) => {
+                let _ = self.transition(now, slot, health::Event::Enable, "enabled", why);
+            }
+            (true, true) | (false, false) => {}
+        }
+        if is_static && state == State::Down {
+            let _ = self.transition(now, slot, health::Event::Pass, "static", "".into());
+        }
+        self.settle_static(now, slot);
+    }
+
+    /// At once, but not all in the same moment.
+    fn probe_restored(&mut self, now: Now, known: &[(Slot, bool)]) {
+        let n = u32::try_from(known.len()).unwrap_or(u32::MAX);
+        for &(slot, _) in known {
+            let Some(b) = self.backends.get(slot).filter(|b| b.state().probed()) else { continue };
+            let Some(check) = &b.config.healthcheck else { continue };
+            let spread = check.fast_interval.min(SPREAD.saturating_mul(n));
+            let at = now.mono + spread.mul_f64(self.rng.f64());
+            self.schedule.set(slot, at);
+        }
+    }
+
+    fn tell_restored(&mut self, known: &[(Slot, bool)], weights: usize) {
+        let mut states: BTreeMap<&str, usize> = BTreeMap::new();
+        for (slot, _) in known {
+            if let Some(b) = self.backends.get(*slot) {
+                *states.entry(b.state().as_str()).or_default() += 1;
+            }
+        }
+        let states: Vec<String> = states.iter().map(|(s, n)| format!("{s}={n}")).collect();
+        let text =
+            format!("state-file restored backends={} {} weights={weights}", known.len(), states.join(" "));
+        self.engine_event(LogLevel::Notice, text);
+    }
+}
+
+fn save(t: &Transition) -> SavedTransition {
+    SavedTransition {
+        from: t.from,
+        to: t.to,
+        at_ms: t.at_ms,
+        code: t.code.to_owned(),
+        detail: t.detail.to_string(),
+    }
+}
+
+fn load(t: SavedTransition) -> Transition {
+    let codes = Code::ALL.iter().map(|c| c.as_str()).chain(WORDS);
+    // A code of a later version of ours: what it was is not known here, when and whence it came is.
+    let code = codes.into_iter().find(|c| *c == t.code).unwrap_or("-");
+    Transition { from: t.from, to: t.to, at_ms: t.at_ms, code, detail: t.detail.into() }
+}
