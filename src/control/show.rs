@@ -134,7 +134,7 @@ impl Controller {
             programmed: self.programmer.is_programmed(&c.vip),
             error: self.programmer.error(&c.vip),
             pools,
-            leaving: self.programmer.servers(&c.vip).filter(|a| !seated(a)).map(|a| a.to_string()).collect(),
+            leaving: self.programmer.leaving(&c.vip).filter(|a| !seated(a)).map(|a| a.to_string()).collect(),
         }
     }
 
@@ -263,10 +263,12 @@ impl Controller {
             Some(k) => k.to_string(),
             None => format!("{}/{} proto {} port {}", r.address, r.prefix_len, r.protocol, r.port),
         };
+        let parks = key.as_ref().is_some_and(|k| self.programmer.parks(k));
         LbVipView {
             vip,
             frontend: frontend.filter(|_| ours).map(ToString::to_string),
             foreign: !ours,
+            parked: parks && frontend.is_none(),
             encap: r.encap.map_or("other", Encap::as_str).to_owned(),
             table_length: r.table_length,
             servers: servers
@@ -276,6 +278,7 @@ impl Controller {
                     backend: frontend
                         .and_then(|f| self.backends.name_of(f, s.address))
                         .map(ToString::to_string),
+                    parked: parks && frontend.is_none_or(|f| self.backends.name_of(f, s.address).is_none()),
                     weight: s.weight,
                     buckets: s.buckets,
                 })
