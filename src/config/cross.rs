@@ -167,6 +167,16 @@ fn encap(ctx: &mut Context, f: &Draft, lb: &LbConfig, family: Option<(Family, Na
     if resolved.is_nat() && matches!(f.service, Some(None | Some((Protocol::Tcp, _)))) {
         ctx.error(pos, format!("encap {} needs protocol udp and a port", word.as_str()));
     }
+    if let (true, Some(Some((Protocol::Udp, port))), Some(target)) =
+        (resolved.is_nat(), f.service, f.target_port)
+        && port != target
+    {
+        let name = &f.name;
+        ctx.warn(
+            pos,
+            format!("frontend `{name}`: `lb` rewrites port {port} to {target}, but not in the UDP checksum: servers that check it drop the packets"),
+        );
+    }
     Some(resolved)
 }
 

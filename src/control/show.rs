@@ -317,8 +317,11 @@ impl Controller {
             }
         };
         let weights: Vec<(IpAddr, u8)> = servers.iter().map(|s| (s.address, s.weight)).collect();
-        let bucket = flow::bucket(&c.vip, c.src_ip_sticky, c.table_length, source, port, any_port);
-        let (Some(bucket), Ok(table)) = (bucket, Table::build(c.table_length, &weights)) else {
+        // A NAT VIP stays as it was made, whatever the configuration says since.
+        let (table_length, sticky) =
+            self.programmer.shape(&c.vip).unwrap_or((c.table_length, c.src_ip_sticky));
+        let bucket = flow::bucket(&c.vip, sticky, table_length, source, port, any_port);
+        let (Some(bucket), Ok(table)) = (bucket, Table::build(table_length, &weights)) else {
             return Err(VerbError::Refused(format!(
                 "source {source} is of the wrong family for {}",
                 c.vip.address
@@ -332,7 +335,7 @@ impl Controller {
             server: server.map(|a| a.to_string()),
             backend: server.and_then(|a| self.backends.name_of(frontend, a)).map(ToString::to_string),
             bucket,
-            table_length: f.config.table_length,
+            table_length,
         })
     }
 

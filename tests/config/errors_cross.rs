@@ -362,6 +362,10 @@ fn between_frontends() {
             "with NAT, 198.51.100.1 and target port 5353 may be used once, and frontend `f` in line 10 has them",
         ],
     );
+    let warning = "frontend `f`: `lb` rewrites port 53 to 5353, but not in the UDP checksum: servers that check it drop the packets";
+    let other =
+        format!("address: 192.0.2.1, protocol: udp, port: 53, encap: ▸nat4, target-port: 5353, {POOLS}");
+    assert_warnings("NAT to another port", &frontends(&[("f", &other)]), &[warning]);
     assert_warnings(
         "NAT server on two ports",
         &frontends(&[("f", &nat(53, "", POOLS)), ("g", &nat(54, "", POOLS))]),

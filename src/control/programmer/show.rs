@@ -28,6 +28,11 @@ impl Programmer {
         self.ledger.made_as(vip).is_some_and(Encap::is_nat)
     }
 
+    /// Table length and sticky flag of a VIP of ours, as it is in `lb`.
+    pub fn shape(&self, vip: &VipKey) -> Option<(u32, bool)> {
+        Some((self.ours(vip)?.record.table_length, self.ledger.src_ip_sticky(vip)?))
+    }
+
     fn ours(&self, vip: &VipKey) -> Option<&Vip> {
         self.vips.get(vip).filter(|_| self.ledger.ours(vip))
     }
