@@ -188,7 +188,7 @@ fn reach(driver: &mut Driver, goal: &Goal) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn no_nat_server_or_vip_is_deleted_and_no_key_comes_twice(
