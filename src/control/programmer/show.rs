@@ -37,18 +37,19 @@ impl Programmer {
         self.vips.get(vip).filter(|_| self.ledger.ours(vip))
     }
 
-    /// Whether any VIP of ours has this server in use: with NAT one without weight may stay for ever.
-    pub fn has_server(&self, address: IpAddr) -> bool {
-        let in_use = |v: &Vip| {
+    /// The VIPs of ours that have this server in use: with NAT one without weight may stay for ever.
+    pub fn vips_with(&self, address: IpAddr) -> impl Iterator<Item = &VipKey> {
+        let in_use = move |v: &Vip| {
             let nat = v.record.encap.is_some_and(Encap::is_nat);
             v.servers.get(&address).is_some_and(|w| *w > 0 || !nat)
         };
-        self.ledger.all_ours().filter_map(|k| self.vips.get(k)).any(in_use)
+        let has = move |k: &&VipKey| self.vips.get(*k).is_some_and(in_use);
+        self.ledger.all_ours().filter(has)
     }
 
     /// The servers of a VIP of ours that the configuration has no more and that are to leave it.
     pub fn leaving(&self, vip: &VipKey) -> impl Iterator<Item = IpAddr> {
-        let nat = self.ledger.made_as(vip).is_some_and(Encap::is_nat);
+        let nat = self.parks(vip);
         let gone = move |(a, w): (&IpAddr, &u8)| (*w > 0 || !nat).then_some(*a);
         self.ours(vip).into_iter().flat_map(move |v| v.servers.iter().filter_map(gone))
     }
