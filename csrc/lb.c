@@ -86,6 +86,8 @@ _ (flush_vip)
 STATIC_ASSERT (MAGLEV_ENCAP_GRE4 == (int) LB_API_ENCAP_TYPE_GRE4, "encap");
 STATIC_ASSERT (MAGLEV_ENCAP_GRE6 == (int) LB_API_ENCAP_TYPE_GRE6, "encap");
 STATIC_ASSERT (MAGLEV_ENCAP_L3DSR == (int) LB_API_ENCAP_TYPE_L3DSR, "encap");
+STATIC_ASSERT (MAGLEV_ENCAP_NAT4 == (int) LB_API_ENCAP_TYPE_NAT4, "encap");
+STATIC_ASSERT (MAGLEV_ENCAP_NAT6 == (int) LB_API_ENCAP_TYPE_NAT6, "encap");
 
 #define _(e) STATIC_ASSERT (MAGLEV_##e == (int) VNET_API_ERROR_##e, "error number: " #e);
 _ (NO_SUCH_ENTRY)
@@ -314,6 +316,9 @@ maglev_shim_lb_add_vip (const maglev_vip_t *vip, const maglev_vip_args_t *args, 
   MAGLEV_LB_ENCODE_VIP (vip, mp);
   mp->encap = clib_host_to_net_u32 (args->encap);
   mp->dscp = args->dscp;
+  /* A node port would take over that UDP port of VPP itself. */
+  mp->type = LB_API_SRV_TYPE_CLUSTERIP;
+  mp->target_port = clib_host_to_net_u16 (args->target_port);
   mp->src_ip_sticky = args->src_ip_sticky != 0;
   mp->new_flows_table_length = clib_host_to_net_u32 (args->table_length);
   return maglev_lb_finish (lm, mp, sizeof (*mp), MAGLEV_LB_ADD_DEL_VIP_V2_REPLY, retval);
@@ -418,8 +423,9 @@ maglev_shim_lb_next_vip (maglev_vip_record_t *out)
     {
       maglev_lb_decode_vip (&mp->vip, &out->vip);
       encap = clib_net_to_host_u32 (mp->encap);
-      out->encap = encap <= MAGLEV_ENCAP_L3DSR ? (maglev_encap_t) encap : MAGLEV_ENCAP_OTHER;
+      out->encap = encap <= MAGLEV_ENCAP_NAT6 ? (maglev_encap_t) encap : MAGLEV_ENCAP_OTHER;
       out->dscp = mp->dscp;
+      out->target_port = clib_net_to_host_u16 (mp->target_port);
       out->table_length = clib_net_to_host_u16 (mp->flow_table_length);
       rv = 1;
     }

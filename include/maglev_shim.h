@@ -149,6 +149,8 @@ typedef enum
   MAGLEV_ENCAP_GRE4 = 0,
   MAGLEV_ENCAP_GRE6 = 1,
   MAGLEV_ENCAP_L3DSR = 2,
+  MAGLEV_ENCAP_NAT4 = 3,
+  MAGLEV_ENCAP_NAT6 = 4,
   MAGLEV_ENCAP_OTHER = 255,
 } maglev_encap_t;
 
@@ -157,6 +159,7 @@ typedef struct
   maglev_encap_t encap;
   uint8_t dscp;
   uint8_t src_ip_sticky;
+  uint16_t target_port; /* of the two NATs */
   uint32_t table_length; /* never 0: it kills VPP */
 } maglev_vip_args_t;
 
@@ -174,6 +177,7 @@ typedef struct
   maglev_vip_t vip;
   maglev_encap_t encap;
   uint8_t dscp;
+  uint16_t target_port;	 /* in network byte order, unlike the rest: so lb tells it */
   uint16_t table_length; /* 0 where it is 65536 */
 } maglev_vip_record_t;
 

@@ -62,6 +62,7 @@ fn address_goal(address: &'static str) -> impl Strategy<Value = Goal> {
     let encap = encap.prop_map(move |e| match e {
         Encap::L3dsr { .. } if address.contains(':') => Encap::Gre4,
         Encap::L3dsr { .. } | Encap::Gre4 | Encap::Gre6 => e,
+        Encap::Nat4 { .. } | Encap::Nat6 { .. } => unreachable!("see lb_nat_prop.rs"),
     });
     let ports = prop_oneof![
         1 => Just(vec![]),

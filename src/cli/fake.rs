@@ -160,11 +160,13 @@ impl Fake {
                     vip: "192.0.2.10:443/tcp".into(),
                     frontend: Some("web".into()),
                     foreign: false,
+                    parked: false,
                     encap: "gre4".into(),
                     table_length: 1024,
                     servers: vec![LbServerView {
                         address: "10.0.0.1".into(),
                         backend: Some("nginx0".into()),
+                        parked: false,
                         weight: 100,
                         buckets: 512,
                     }],
@@ -173,6 +175,7 @@ impl Fake {
                     vip: "198.51.100.0/24".into(),
                     frontend: None,
                     foreign: true,
+                    parked: false,
                     encap: "nat4".into(),
                     table_length: 4,
                     servers: vec![],
@@ -321,8 +324,13 @@ impl Fake {
         f.lb.ip6_src = address.into();
         f.lb.vips[0].vip = format!("[{address}]:65535/tcp");
         f.lb.vips[0].frontend = Some(name('f'));
-        f.lb.vips[0].servers[0] =
-            LbServerView { address: address.into(), backend: Some(name('b')), weight: 100, buckets: 65536 };
+        f.lb.vips[0].servers[0] = LbServerView {
+            address: address.into(),
+            backend: Some(name('b')),
+            parked: false,
+            weight: 100,
+            buckets: 65536,
+        };
         f.status.reason = Some("r".repeat(300));
         f.status.config_path = format!("/{}", "long/".repeat(50));
         f.status.config_errors = vec!["c ".repeat(200); 3];

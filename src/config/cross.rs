@@ -113,9 +113,6 @@ fn members(
 /// The encap with `gre` resolved and all its conditions checked; none when that cannot be.
 fn encap(ctx: &mut Context, f: &Draft, lb: &LbConfig, family: Option<(Family, Name)>) -> Option<EncapWord> {
     let At { pos, value: word } = f.encap?;
-    if word.is_nat() {
-        ctx.unsupported(pos, &format!("encap {}", word.as_str()));
-    }
     // The first of the two that is of the wrong family.
     let want = |ctx: &mut Context, vip: Option<Family>, servers: Option<Family>| {
         let w = word.as_str();
@@ -170,6 +167,16 @@ fn encap(ctx: &mut Context, f: &Draft, lb: &LbConfig, family: Option<(Family, Na
     if resolved.is_nat() && matches!(f.service, Some(None | Some((Protocol::Tcp, _)))) {
         ctx.error(pos, format!("encap {} needs protocol udp and a port", word.as_str()));
     }
+    if let (true, Some(Some((Protocol::Udp, port))), Some(target)) =
+        (resolved.is_nat(), f.service, f.target_port)
+        && port != target
+    {
+        let name = &f.name;
+        ctx.warn(
+            pos,
+            format!("frontend `{name}`: `lb` rewrites port {port} to {target}, but not in the UDP checksum: servers that check it drop the packets"),
+        );
+    }
     Some(resolved)
 }
 
@@ -200,7 +207,9 @@ fn build(f: &Draft, encap: Option<EncapWord>, length: Option<u32>) -> Option<Fro
         EncapWord::Gre4 => Encap::Gre4,
         EncapWord::Gre6 => Encap::Gre6,
         EncapWord::L3dsr => Encap::L3dsr { dscp: f.dscp? },
-        EncapWord::Gre | EncapWord::Nat4 | EncapWord::Nat6 => return None,
+        EncapWord::Nat4 => Encap::Nat4 { target_port: f.target_port? },
+        EncapWord::Nat6 => Encap::Nat6 { target_port: f.target_port? },
+        EncapWord::Gre => return None,
     };
     let mut pools = Vec::new();
     for p in f.pools.as_ref()? {

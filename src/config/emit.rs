@@ -233,6 +233,9 @@ fn frontend(f: &Frontend) -> Mapping {
     if let Encap::L3dsr { dscp } = f.encap {
         put(&mut m, "dscp", dscp);
     }
+    if let Some(port) = f.encap.target_port() {
+        put(&mut m, "target-port", port);
+    }
     put(&mut m, "new-flow-table-length", f.table_length);
     put(&mut m, "pools", f.pools.iter().map(pool).collect::<Vec<Value>>());
     m

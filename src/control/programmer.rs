@@ -127,6 +127,8 @@ pub struct Programmer {
     retries: BTreeMap<IpAddr, Retry>,
     settings_retry: Option<Retry>,
     errors: BTreeMap<VipKey, String>,
+    /// What a plan had to say the first time, though there may be nothing to write.
+    unsaid: Vec<String>,
     waiters: Vec<Waiter>,
     finished: Vec<(Ticket, SyncView)>,
     flushed: Vec<(VipKey, IpAddr)>,
@@ -261,6 +263,9 @@ impl Programmer {
         answer: LbAnswer,
         events: &mut VecDeque<Event>,
     ) {
+        for text in self.unsaid.drain(..) {
+            events.push_back(Event::LbSync { text, failed: true });
+        }
         match answer {
             LbAnswer::Settings(r) => self.settings_read(now, intent, r, events),
             LbAnswer::Vips(r) => self.vips_listed(now, intent, r, events),

@@ -137,7 +137,7 @@ impl Controller {
             programmed: self.programmer.is_programmed(&c.vip),
             error: self.programmer.error(&c.vip),
             pools,
-            leaving: self.programmer.servers(&c.vip).filter(|a| !seated(a)).map(|a| a.to_string()).collect(),
+            leaving: self.programmer.leaving(&c.vip).filter(|a| !seated(a)).map(|a| a.to_string()).collect(),
         }
     }
 
@@ -266,10 +266,12 @@ impl Controller {
             Some(k) => k.to_string(),
             None => format!("{}/{} proto {} port {}", r.address, r.prefix_len, r.protocol, r.port),
         };
+        let parks = key.as_ref().is_some_and(|k| self.programmer.parks(k));
         LbVipView {
             vip,
             frontend: frontend.filter(|_| ours).map(ToString::to_string),
             foreign: !ours,
+            parked: parks && frontend.is_none(),
             encap: r.encap.map_or("other", Encap::as_str).to_owned(),
             table_length: r.table_length,
             servers: servers
@@ -279,6 +281,7 @@ impl Controller {
                     backend: frontend
                         .and_then(|f| self.backends.name_of(f, s.address))
                         .map(ToString::to_string),
+                    parked: parks && frontend.is_none_or(|f| self.backends.name_of(f, s.address).is_none()),
                     weight: s.weight,
                     buckets: s.buckets,
                 })
@@ -317,8 +320,11 @@ impl Controller {
             }
         };
         let weights: Vec<(IpAddr, u8)> = servers.iter().map(|s| (s.address, s.weight)).collect();
-        let bucket = flow::bucket(&c.vip, c.src_ip_sticky, c.table_length, source, port, any_port);
-        let (Some(bucket), Ok(table)) = (bucket, Table::build(c.table_length, &weights)) else {
+        // A NAT VIP stays as it was made, whatever the configuration says since.
+        let (table_length, sticky) =
+            self.programmer.shape(&c.vip).unwrap_or((c.table_length, c.src_ip_sticky));
+        let bucket = flow::bucket(&c.vip, sticky, table_length, source, port, any_port);
+        let (Some(bucket), Ok(table)) = (bucket, Table::build(table_length, &weights)) else {
             return Err(VerbError::Refused(format!(
                 "source {source} is of the wrong family for {}",
                 c.vip.address
@@ -332,7 +338,7 @@ impl Controller {
             server: server.map(|a| a.to_string()),
             backend: server.and_then(|a| self.backends.name_of(frontend, a)).map(ToString::to_string),
             bucket,
-            table_length: f.config.table_length,
+            table_length,
         })
     }
 

@@ -226,6 +226,8 @@ pub struct LbVipView {
     /// The frontend; none: foreign.
     pub frontend: Option<String>,
     pub foreign: bool,
+    /// A NAT VIP of ours that is not configured any more: it stays, without weight, while VPP runs.
+    pub parked: bool,
     pub encap: String,
     pub table_length: u32,
     pub servers: Vec<LbServerView>,
@@ -235,6 +237,8 @@ pub struct LbVipView {
 pub struct LbServerView {
     pub address: String,
     pub backend: Option<String>,
+    /// Of a NAT VIP and not configured any more: it stays, without weight, while VPP runs.
+    pub parked: bool,
     pub weight: u8,
     pub buckets: u32,
 }

@@ -113,6 +113,17 @@ impl Embedded {
         self.state.stray_flushes()
     }
 
+    /// Times that a NAT server was added whose (address, target port) `lb` had in its SNAT map already, for another VIP or a
+    /// deleted one. Replies of the two get mixed up, and VPP aborts when both have been deleted and are collected.
+    pub fn snat_clashes(&self) -> u64 {
+        self.state.snat_clashes()
+    }
+
+    /// Times that VPP would have aborted: a deleted NAT server was collected whose key was not in the SNAT map any more.
+    pub fn snat_aborts(&self) -> u64 {
+        self.state.snat_aborts()
+    }
+
     /// Does `op` as somebody else would: it is not logged and no fault that was asked for strikes it.
     ///
     /// # Errors
@@ -121,12 +132,12 @@ impl Embedded {
         self.state.apply(op)
     }
 
-    /// Adds a VIP as somebody else would, of any kind: a prefix, any IP protocol, and with `encap` none a NAT one.
+    /// Adds a VIP as somebody else would, of any kind: a prefix, any IP protocol, and with `encap` none one of another kind.
     ///
     /// # Errors
     /// As `lb` has it.
     pub fn meddle_vip(&mut self, vip: &VipRecord) -> Result<(), LbError> {
-        let kind = vip.encap.map_or(Kind::Nat, Kind::of);
+        let kind = vip.encap.map_or(Kind::Other, Kind::of);
         self.state.add_vip(Id::of_record(vip), kind, vip.table_length, false)
     }
 

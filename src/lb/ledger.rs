@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use super::reconcile::{Actual, Plan};
-use super::types::{LbError, Op, VipKey};
+use super::types::{Encap, LbError, Op, VipKey};
 
 /// The memory of one life of the plugin. It starts empty: what is found in `lb` then was not made by us.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,10 +18,15 @@ pub struct Ledger {
     vips: BTreeMap<VipKey, Memory>,
     /// VIPs that are to be filled in steps once they are made, and flushed then.
     filling: BTreeSet<VipKey>,
+    /// Every (server, target port) that was ever in a NAT VIP of ours, and in which; none: in one that is gone.
+    nat_keys: BTreeMap<(IpAddr, u16), Option<VipKey>>,
+    /// Target ports of NAT VIPs that are not ours.
+    foreign_nat: BTreeSet<u16>,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Memory {
+    encap: Encap,
     src_ip_sticky: bool,
     owes_flush: bool,
     servers: BTreeMap<IpAddr, Seen>,
@@ -55,6 +60,49 @@ impl Ledger {
         self.vips.get(vip).map(|m| m.src_ip_sticky)
     }
 
+    /// The encapsulation with which we made this VIP; none where we did not.
+    pub fn made_as(&self, vip: &VipKey) -> Option<Encap> {
+        self.vips.get(vip).map(|m| m.encap)
+    }
+
+    /// Whether `server` may be added to `vip`, a NAT VIP with `target_port`. `lb` keeps one entry a (server, target port)
+    /// however many VIPs have it, and VPP aborts when the second is collected; so each belongs to one VIP for good. In
+    /// that VIP it may come again, since `lb` then finds the entry it had.
+    ///
+    /// # Errors
+    /// Who has it, in words.
+    pub fn nat_free(&self, vip: &VipKey, server: IpAddr, target_port: u16) -> Result<(), String> {
+        match self.nat_keys.get(&(server, target_port)) {
+            Some(Some(owner)) if owner == vip => Ok(()),
+            Some(Some(owner)) => Err(format!("{owner} has it")),
+            Some(None) => Err("a VIP that was deleted had it".to_owned()),
+            None if self.foreign_nat.contains(&target_port) => {
+                Err("a NAT VIP made by somebody else has the target port".to_owned())
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Notes the target ports of all NAT VIPs that are not ours.
+    pub fn foreign_nat(&mut self, target_ports: BTreeSet<u16>) {
+        self.foreign_nat = target_ports;
+    }
+
+    /// The VIP is gone: what it had can never be used again.
+    fn forget(&mut self, vip: &VipKey) {
+        self.vips.remove(vip);
+        for owner in self.nat_keys.values_mut().filter(|o| o.as_ref() == Some(vip)) {
+            *owner = None;
+        }
+    }
+
+    /// The server is or was in the VIP.
+    fn claim(&mut self, vip: &VipKey, server: IpAddr) {
+        if let Some(port) = self.made_as(vip).and_then(Encap::target_port) {
+            self.nat_keys.entry((server, port)).or_insert(Some(*vip));
+        }
+    }
+
     /// Whether a server may hold flows, going by what was done and seen before: none for a server that was never heard
     /// of in this VIP.
     pub fn dirty(&self, vip: &VipKey, server: IpAddr) -> Option<bool> {
@@ -70,9 +118,10 @@ impl Ledger {
     pub fn observed(&mut self, vip: &VipKey, actual: Option<&Actual>) {
         let Some(actual) = actual else {
             // `lb` gives a VIP that is made again a new index, and flows belong to indices: it begins clean.
-            self.vips.remove(vip);
+            self.forget(vip);
             return;
         };
+        actual.servers.keys().for_each(|server| self.claim(vip, *server));
         let Some(memory) = self.vips.get_mut(vip) else { return };
         for seen in memory.servers.values_mut() {
             // Gone behind our back or not: `lb` lets the flows of a deleted server live on, so dirty it stays.
@@ -122,14 +171,15 @@ impl Ledger {
     pub fn applied(&mut self, op: &Op) {
         match *op {
             Op::SetSettings(_) => {}
-            Op::AddVip { vip, src_ip_sticky, .. } => {
+            Op::AddVip { vip, encap, src_ip_sticky, .. } => {
                 let owes_flush = self.filling.remove(&vip);
-                self.vips.insert(vip, Memory { src_ip_sticky, owes_flush, servers: BTreeMap::new() });
+                self.vips.insert(vip, Memory { encap, src_ip_sticky, owes_flush, servers: BTreeMap::new() });
             }
-            Op::DelVip { vip } => {
-                self.vips.remove(&vip);
+            Op::DelVip { vip } => self.forget(&vip),
+            Op::AddServer { vip, address, weight, flush } => {
+                self.claim(&vip, address);
+                self.weighs(vip, address, weight, flush, false);
             }
-            Op::AddServer { vip, address, weight, flush } => self.weighs(vip, address, weight, flush, false),
             Op::SetWeight { vip, address, weight, flush } => self.weighs(vip, address, weight, flush, true),
             Op::DelServer { vip, address, flush } => {
                 if let Some(memory) = self.vips.get_mut(&vip) {
@@ -165,6 +215,7 @@ impl Ledger {
             // If it is there at the next dump, it is ours; if not, that dump removes it from here.
             Op::AddVip { .. } => self.applied(op),
             Op::AddServer { vip, address, weight, .. } | Op::SetWeight { vip, address, weight, .. } => {
+                self.claim(&vip, address);
                 if weight > 0 {
                     self.weighs(vip, address, weight, false, true);
                 }
@@ -263,6 +314,47 @@ mod tests {
         let mut ledger = made();
         ledger.applied(&Op::DelVip { vip: vip() });
         assert!(!ledger.ours(&vip()));
+    }
+
+    #[test]
+    fn a_nat_key_belongs_to_one_vip_for_good() {
+        let nat = |port| VipKey { address: ip("192.0.2.1"), service: Some((Protocol::Udp, port)) };
+        let made = |ledger: &mut Ledger, vip| {
+            let encap = Encap::Nat4 { target_port: 53 };
+            ledger.applied(&Op::AddVip { vip, encap, table_length: 16, src_ip_sticky: false });
+        };
+        let add = |vip, n| Op::AddServer { vip, address: ip(n), weight: 0, flush: false };
+        let (a, b) = (nat(1), nat(2));
+        let mut ledger = Ledger::default();
+        made(&mut ledger, a);
+        made(&mut ledger, b);
+        assert_eq!(
+            (ledger.made_as(&a), ledger.made_as(&vip())),
+            (Some(Encap::Nat4 { target_port: 53 }), None)
+        );
+        let free = |ledger: &Ledger, vip: &VipKey, n| ledger.nat_free(vip, ip(n), 53).is_ok();
+        assert!(free(&ledger, &a, "10.0.0.1") && free(&ledger, &b, "10.0.0.1"));
+        ledger.answered(&add(a, "10.0.0.1"), &Err(LbError::InvalidAddressFamily));
+        assert!(free(&ledger, &b, "10.0.0.1"), "refused, so it has no key");
+        ledger.answered(&add(a, "10.0.0.1"), &Err(LbError::NoAnswer("test")));
+        assert!(free(&ledger, &a, "10.0.0.1") && !free(&ledger, &b, "10.0.0.1"), "perhaps it has");
+        assert!(ledger.nat_free(&b, ip("10.0.0.1"), 54).is_ok(), "another target port is another key");
+        ledger.applied(&add(b, "10.0.0.2"));
+        assert!(!free(&ledger, &a, "10.0.0.2"));
+        // Somebody else's hand in our VIP counts too; so does the deletion of all of it.
+        let seen = Actual { encap: Some(Encap::Nat4 { target_port: 53 }), ..actual(&[("10.0.0.3", 1)]) };
+        ledger.observed(&a, Some(&seen));
+        assert!(free(&ledger, &a, "10.0.0.3") && !free(&ledger, &b, "10.0.0.3"));
+        ledger.observed(&a, None);
+        made(&mut ledger, a);
+        assert!(
+            !free(&ledger, &a, "10.0.0.1")
+                && !free(&ledger, &b, "10.0.0.1")
+                && !free(&ledger, &a, "10.0.0.3")
+        );
+        assert!(free(&ledger, &a, "10.0.0.4"));
+        ledger.foreign_nat([53].into());
+        assert!(!free(&ledger, &a, "10.0.0.4") && free(&ledger, &b, "10.0.0.2"));
     }
 
     #[test]

@@ -10,6 +10,7 @@
 //! the last one ended.
 
 mod estimate;
+mod nat;
 mod planner;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -52,7 +53,7 @@ pub struct WantedServer {
 /// What a VIP is, by `lb`'s dumps.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Actual {
-    /// None: one that we cannot make, such as NAT.
+    /// None: one that we cannot make.
     pub encap: Option<Encap>,
     /// Length of the new-flow table.
     pub table_length: u32,
@@ -139,6 +140,23 @@ pub enum Note {
         /// In words.
         reason: String,
     },
+    /// Not all that is wanted of the VIP can be had in this life of VPP, because of NAT.
+    Refused {
+        /// Which.
+        vip: VipKey,
+        /// In words.
+        reason: String,
+    },
+}
+
+impl Note {
+    /// The VIP that is not as it is wanted, if this note says so.
+    pub fn unmet(&self) -> Option<&VipKey> {
+        match self {
+            Note::Foreign { vip, .. } | Note::Refused { vip, .. } => Some(vip),
+            Note::Recreate { .. } | Note::InSteps { .. } => None,
+        }
+    }
 }
 
 impl fmt::Display for Note {
@@ -149,6 +167,9 @@ impl fmt::Display for Note {
                 write!(f, "{vip} in steps: {} ms under one barrier would be too long", estimate.as_millis())
             }
             Note::Foreign { vip, reason } => write!(f, "{vip} left alone: {reason}"),
+            Note::Refused { vip, reason } => {
+                write!(f, "{vip} cannot be as configured before VPP is restarted: {reason}")
+            }
         }
     }
 }
@@ -181,7 +202,9 @@ impl Plan {
     pub fn recreate_reason(&self, key: &VipKey) -> Option<&str> {
         self.notes.iter().find_map(|note| match note {
             Note::Recreate { vip, reason } if vip == key => Some(reason.as_str()),
-            Note::Recreate { .. } | Note::InSteps { .. } | Note::Foreign { .. } => None,
+            Note::Recreate { .. } | Note::InSteps { .. } | Note::Foreign { .. } | Note::Refused { .. } => {
+                None
+            }
         })
     }
 

@@ -66,15 +66,67 @@ pub enum Encap {
         /// 0–63
         dscp: u8,
     },
+    /// Destination address and port rewritten; all IPv4, UDP only.
+    Nat4 {
+        /// The servers' port, 1–65535.
+        target_port: u16,
+    },
+    /// Destination address and port rewritten; all IPv6, UDP only.
+    Nat6 {
+        /// The servers' port, 1–65535.
+        target_port: u16,
+    },
 }
 
 impl Encap {
-    /// `gre4`, `gre6`, `l3dsr`.
+    /// `gre4`, `gre6`, `l3dsr`, `nat4`, `nat6`.
     pub fn as_str(self) -> &'static str {
         match self {
             Encap::Gre4 => "gre4",
             Encap::Gre6 => "gre6",
             Encap::L3dsr { .. } => "l3dsr",
+            Encap::Nat4 { .. } => "nat4",
+            Encap::Nat6 { .. } => "nat6",
+        }
+    }
+
+    /// The servers' port where it is one of the two NATs.
+    pub fn target_port(self) -> Option<u16> {
+        match self {
+            Encap::Nat4 { target_port } | Encap::Nat6 { target_port } => Some(target_port),
+            Encap::Gre4 | Encap::Gre6 | Encap::L3dsr { .. } => None,
+        }
+    }
+
+    /// Whether it is one of the two NATs, whose servers and VIPs are never deleted (docs/behaviour.md).
+    pub fn is_nat(self) -> bool {
+        self.target_port().is_some()
+    }
+
+    /// Whether a server of this address can be in a VIP of this kind.
+    pub fn takes(self, server: IpAddr) -> bool {
+        let wants_ipv6 = match self {
+            Encap::Gre6 | Encap::Nat6 { .. } => true,
+            Encap::Gre4 | Encap::L3dsr { .. } | Encap::Nat4 { .. } => false,
+        };
+        server.is_ipv6() == wants_ipv6
+    }
+
+    /// `lb` wants one type for all VIPs of an address; DSCP and target port may differ.
+    pub fn same_type(self, other: Encap) -> bool {
+        std::mem::discriminant(&self) == std::mem::discriminant(&other)
+    }
+}
+
+/// With what the two NATs and DSCP are told apart: `nat4 (target-port 53)`.
+impl fmt::Display for Encap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Encap::Gre4 | Encap::Gre6 => f.write_str(self.as_str()),
+            Encap::L3dsr { dscp } => write!(f, "l3dsr (dscp {dscp})"),
+            Encap::Nat4 { target_port } | Encap::Nat6 { target_port } => {
+                write!(f, "{} (target-port {target_port})", self.as_str())
+            }
         }
     }
 }
@@ -103,7 +155,7 @@ pub struct VipRecord {
     pub protocol: u8,
     /// 0 for all-port VIPs.
     pub port: u16,
-    /// None: one that this project has no name for (nat4, nat6).
+    /// None: one that this project has no name for.
     pub encap: Option<Encap>,
     /// Length of the new-flow table (65,536 where the dump's 16 bits read 0).
     pub table_length: u32,

@@ -86,10 +86,11 @@ impl VppLb {
                 unsafe { shim::maglev_shim_lb_set_settings(&s, &mut retval) }
             }
             Op::AddVip { vip, encap, table_length, src_ip_sticky } => {
-                let (encap, dscp) = encode_encap(*encap);
+                let (kind, dscp) = encode_encap(*encap);
                 let args = maglev_vip_args_t {
-                    encap,
+                    encap: kind,
                     dscp,
+                    target_port: encap.target_port().unwrap_or(0),
                     src_ip_sticky: (*src_ip_sticky).into(),
                     table_length: *table_length,
                 };
@@ -259,6 +260,8 @@ fn encode_encap(e: Encap) -> (encap::Type, u8) {
         Encap::Gre4 => (encap::MAGLEV_ENCAP_GRE4, 0),
         Encap::Gre6 => (encap::MAGLEV_ENCAP_GRE6, 0),
         Encap::L3dsr { dscp } => (encap::MAGLEV_ENCAP_L3DSR, dscp),
+        Encap::Nat4 { .. } => (encap::MAGLEV_ENCAP_NAT4, 0),
+        Encap::Nat6 { .. } => (encap::MAGLEV_ENCAP_NAT6, 0),
     }
 }
 
@@ -302,9 +305,12 @@ fn decode_vip_record(r: &maglev_vip_record_t) -> RawVipRecord {
             encap::MAGLEV_ENCAP_GRE4 => Some(RawEncap::Gre4),
             encap::MAGLEV_ENCAP_GRE6 => Some(RawEncap::Gre6),
             encap::MAGLEV_ENCAP_L3DSR => Some(RawEncap::L3dsr),
+            encap::MAGLEV_ENCAP_NAT4 => Some(RawEncap::Nat4),
+            encap::MAGLEV_ENCAP_NAT6 => Some(RawEncap::Nat6),
             _ => None,
         },
         dscp: r.dscp,
+        target_port: r.target_port,
         table_length: r.table_length,
     }
 }

@@ -52,10 +52,12 @@ impl From<&VipKey> for RawVip {
 pub struct RawVipRecord {
     /// Which.
     pub vip: RawVip,
-    /// None: not one of ours (nat4, nat6).
+    /// None: one that we do not know.
     pub encap: Option<RawEncap>,
     /// Stale where the encap has none.
     pub dscp: u8,
+    /// Without meaning where the encap is no NAT; its bytes are the wrong way round (`lb` swaps them once too often).
+    pub target_port: u16,
     /// 0 where it is 65,536.
     pub table_length: u16,
 }
@@ -67,6 +69,8 @@ pub enum RawEncap {
     Gre4,
     Gre6,
     L3dsr,
+    Nat4,
+    Nat6,
 }
 
 /// `lb_as_v2_details`
@@ -100,6 +104,8 @@ pub fn vip_record(raw: &RawVipRecord) -> VipRecord {
             RawEncap::Gre4 => Encap::Gre4,
             RawEncap::Gre6 => Encap::Gre6,
             RawEncap::L3dsr => Encap::L3dsr { dscp: raw.dscp },
+            RawEncap::Nat4 => Encap::Nat4 { target_port: u16::from_be(raw.target_port) },
+            RawEncap::Nat6 => Encap::Nat6 { target_port: u16::from_be(raw.target_port) },
         }),
         table_length: match raw.table_length {
             0 => LONGEST_TABLE,
@@ -137,7 +143,8 @@ pub fn verdict(retval: i32) -> Result<(), LbError> {
 }
 
 /// Refuses, before it is sent, what `lb` does not survive or takes for something else: a table or bucket count of 0 kills
-/// VPP, a protocol with port 0 means all ports, L3DSR on an IPv6 VIP becomes GRE, weights are not checked.
+/// VPP, a protocol with port 0 means all ports, L3DSR and NAT4 on an IPv6 VIP become GRE, NAT
+/// without a port is a crash and with TCP a drop, weights are not checked.
 ///
 /// # Errors
 /// What `lb` should have answered.
@@ -155,6 +162,13 @@ pub fn check(op: &Op) -> Result<(), LbError> {
             match encap {
                 Encap::L3dsr { dscp } if *dscp > 63 => return Err(LbError::InvalidArgument),
                 Encap::L3dsr { .. } if vip.address.is_ipv6() => return Err(LbError::InvalidAddressFamily),
+                Encap::Nat4 { .. } if vip.address.is_ipv6() => return Err(LbError::InvalidAddressFamily),
+                Encap::Nat6 { .. } if vip.address.is_ipv4() => return Err(LbError::InvalidAddressFamily),
+                Encap::Nat4 { target_port } | Encap::Nat6 { target_port } => {
+                    if *target_port == 0 || !matches!(vip.service, Some((Protocol::Udp, _))) {
+                        return Err(LbError::InvalidArgument);
+                    }
+                }
                 Encap::L3dsr { .. } | Encap::Gre4 | Encap::Gre6 => {}
             }
             if table_length.is_power_of_two() && *table_length <= LONGEST_TABLE {
@@ -200,6 +214,7 @@ mod tests {
             vip: RawVip::from(&web()),
             encap: Some(RawEncap::Gre4),
             dscp: 0,
+            target_port: 0,
             table_length: n,
         };
         assert_eq!(vip_record(&raw(0)).table_length, 65_536);
@@ -208,8 +223,17 @@ mod tests {
     }
 
     #[test]
-    fn dscp_counts_with_l3dsr_only() {
-        let raw = |encap| RawVipRecord { vip: RawVip::from(&web()), encap, dscp: 9, table_length: 1024 };
+    fn dscp_counts_with_l3dsr_only_and_the_target_port_with_nat_swapped() {
+        let raw = |encap| RawVipRecord {
+            vip: RawVip::from(&web()),
+            encap,
+            dscp: 9,
+            target_port: 53u16.to_be(),
+            table_length: 1024,
+        };
+        let nat = |e: Option<RawEncap>| vip_record(&raw(e)).encap;
+        assert_eq!(nat(Some(RawEncap::Nat4)), Some(Encap::Nat4 { target_port: 53 }));
+        assert_eq!(nat(Some(RawEncap::Nat6)), Some(Encap::Nat6 { target_port: 53 }));
         assert_eq!(vip_record(&raw(Some(RawEncap::L3dsr))).encap, Some(Encap::L3dsr { dscp: 9 }));
         assert_eq!(vip_record(&raw(Some(RawEncap::Gre6))).encap, Some(Encap::Gre6));
         assert_eq!(vip_record(&raw(None)).encap, None);
@@ -275,7 +299,19 @@ mod tests {
         };
         let address = "10.0.0.1".parse().unwrap();
         let six = key("2001:db8::1", None);
+        let dns = key("192.0.2.1", Some((Protocol::Udp, 53)));
+        let dns6 = key("2001:db8::1", Some((Protocol::Udp, 53)));
+        let (nat4, nat6) =
+            (|target_port| Encap::Nat4 { target_port }, |target_port| Encap::Nat6 { target_port });
         let table = [
+            (add(dns, nat4(53), 1024), Ok(())),
+            (add(dns6, nat6(53), 1024), Ok(())),
+            (add(dns, nat6(53), 1024), Err(LbError::InvalidAddressFamily)),
+            (add(dns6, nat4(53), 1024), Err(LbError::InvalidAddressFamily)),
+            (add(dns, nat4(0), 1024), Err(LbError::InvalidArgument)),
+            (add(vip, nat4(53), 1024), Err(LbError::InvalidArgument)),
+            (add(key("192.0.2.1", None), nat4(53), 1024), Err(LbError::InvalidArgument)),
+            (add(six, nat6(53), 1024), Err(LbError::InvalidArgument)),
             (add(vip, Encap::Gre4, 0), Err(LbError::InvalidMemorySize)),
             (add(vip, Encap::Gre4, 1000), Err(LbError::InvalidMemorySize)),
             (add(vip, Encap::Gre4, 131_072), Err(LbError::InvalidMemorySize)),

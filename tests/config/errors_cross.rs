@@ -253,47 +253,35 @@ fn encaps() {
             &["`target-port` goes with encap nat4 and nat6 only"],
         ),
         (
-            "nat4",
-            format!("address: 192.0.2.1, protocol: udp, port: 53, encap: ▸nat4, target-port: 5353, {POOLS}"),
-            &["not supported yet: encap nat4"],
-        ),
-        (
-            "nat6",
-            format!("address: '2001:db8::1', protocol: udp, port: 53, encap: ▸nat6, {six}"),
-            &["not supported yet: encap nat6"],
-        ),
-        (
             "nat4 family",
-            format!("address: '2001:db8::1', protocol: udp, port: 53, encap: ▸▸▸nat4, {six}"),
+            format!("address: '2001:db8::1', protocol: udp, port: 53, encap: ▸▸nat4, {six}"),
             &[
-                "not supported yet: encap nat4",
                 "encap nat4 needs an IPv4 address, not 2001:db8::1",
                 "encap nat4 needs IPv4 backends, but `six` is IPv6",
             ],
         ),
         (
             "nat6 family",
-            format!("address: 192.0.2.1, protocol: udp, port: 53, encap: ▸▸▸nat6, {POOLS}"),
+            format!("address: 192.0.2.1, protocol: udp, port: 53, encap: ▸▸nat6, {POOLS}"),
             &[
-                "not supported yet: encap nat6",
                 "encap nat6 needs an IPv6 address, not 192.0.2.1",
                 "encap nat6 needs IPv6 backends, but `a` is IPv4",
             ],
         ),
         (
             "nat tcp",
-            format!("address: 192.0.2.1, protocol: tcp, port: 53, encap: ▸▸nat4, {POOLS}"),
-            &["not supported yet: encap nat4", "encap nat4 needs protocol udp and a port"],
+            format!("address: 192.0.2.1, protocol: tcp, port: 53, encap: ▸nat4, {POOLS}"),
+            &["encap nat4 needs protocol udp and a port"],
         ),
         (
             "nat all ports",
-            format!("address: 192.0.2.1, encap: ▸▸nat4, target-port: 1, {POOLS}"),
-            &["not supported yet: encap nat4", "encap nat4 needs protocol udp and a port"],
+            format!("address: 192.0.2.1, encap: ▸nat4, target-port: 1, {POOLS}"),
+            &["encap nat4 needs protocol udp and a port"],
         ),
         (
             "target-port",
-            format!("address: 192.0.2.1, protocol: udp, port: 53, encap: ▸nat4, target-port: ▸0, {POOLS}"),
-            &["not supported yet: encap nat4", "`target-port` must be from 1 to 65535, not `0`"],
+            format!("address: 192.0.2.1, protocol: udp, port: 53, encap: nat4, target-port: ▸0, {POOLS}"),
+            &["`target-port` must be from 1 to 65535, not `0`"],
         ),
     ];
     for (rule, body, messages) in rows {
@@ -364,23 +352,24 @@ fn between_frontends() {
         &["192.0.2.1 with encap gre6 here, but gre4 in frontend `f` in line 10: one encap per address"],
     );
     let nat = |port: u16, more: &str, pools: &str| {
-        format!("address: 192.0.2.1, protocol: udp, port: {port}, encap: ▸nat4, {more}{pools}")
+        format!("address: 192.0.2.1, protocol: udp, port: {port}, encap: nat4, {more}{pools}")
     };
-    let no = "not supported yet: encap nat4";
     let again = "pools: [{name: p, backends: {▸a-again: {}}}]";
     assert_errors(
         "NAT server twice",
         &frontends(&[("f", &nat(53, "target-port: 5353, ", POOLS)), ("g", &nat(5353, "", again))]),
         &[
-            no,
-            no,
             "with NAT, 198.51.100.1 and target port 5353 may be used once, and frontend `f` in line 10 has them",
         ],
     );
-    assert_errors(
+    let warning = "frontend `f`: `lb` rewrites port 53 to 5353, but not in the UDP checksum: servers that check it drop the packets";
+    let other =
+        format!("address: 192.0.2.1, protocol: udp, port: 53, encap: ▸nat4, target-port: 5353, {POOLS}");
+    assert_warnings("NAT to another port", &frontends(&[("f", &other)]), &[warning]);
+    assert_warnings(
         "NAT server on two ports",
         &frontends(&[("f", &nat(53, "", POOLS)), ("g", &nat(54, "", POOLS))]),
-        &[no, no],
+        &[],
     );
     let dual = format!("address: 192.0.2.1, protocol: udp, port: 80, {POOLS}");
     assert_warnings("tcp and udp of one port", &frontends(&[("f", &f), ("g", &dual)]), &[]);

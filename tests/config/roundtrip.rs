@@ -261,8 +261,9 @@ fn config() -> impl Strategy<Value = Config> {
                 })
                 .collect();
             let mut frontends = BTreeMap::new();
+            let mut nat_ports = 5000..;
             for (address, choice) in vips.into_iter().zip(choices) {
-                if let Some(f) = frontend(address, choice, &backends) {
+                if let Some(f) = frontend(address, choice, &backends, &mut nat_ports) {
                     frontends.insert(f.name.clone(), Arc::new(f));
                 }
             }
@@ -271,7 +272,12 @@ fn config() -> impl Strategy<Value = Config> {
     )
 }
 
-fn frontend(address: IpAddr, choice: Choice, backends: &BTreeMap<Name, Arc<Backend>>) -> Option<Frontend> {
+fn frontend(
+    address: IpAddr,
+    choice: Choice,
+    backends: &BTreeMap<Name, Arc<Backend>>,
+    nat_ports: &mut impl Iterator<Item = u16>,
+) -> Option<Frontend> {
     let (name, (description, src_ip_sticky, flush_on_down), (service, dscp, port), (bits, dsr), picks) =
         choice;
     let four = address.is_ipv4();
@@ -289,15 +295,20 @@ fn frontend(address: IpAddr, choice: Choice, backends: &BTreeMap<Name, Arc<Backe
             pools.push(Pool { name, backends });
         }
     }
-    let encap = match (four, dsr) {
-        (true, true) => Encap::L3dsr { dscp },
-        (true, false) => Encap::Gre4,
-        (false, _) => Encap::Gre6,
-    };
     let service = match service {
         0 => None,
         1 => Some((Protocol::Tcp, port)),
         _ => Some((Protocol::Udp, port)),
+    };
+    // Each its own, so that no (backend, target port) comes twice.
+    let nat = matches!(service, Some((Protocol::Udp, _))) && dscp % 2 == 1;
+    let target_port = nat_ports.next().filter(|_| nat);
+    let encap = match (four, target_port, dsr) {
+        (true, Some(target_port), _) => Encap::Nat4 { target_port },
+        (false, Some(target_port), _) => Encap::Nat6 { target_port },
+        (true, None, true) => Encap::L3dsr { dscp },
+        (true, None, false) => Encap::Gre4,
+        (false, None, _) => Encap::Gre6,
     };
     (!pools.is_empty()).then_some(Frontend {
         name,

@@ -131,6 +131,10 @@ fn encap_is_the_backends_family() {
     assert_eq!(f("2001:db8::1", "encap: gre, ", "a"), Encap::Gre4);
     assert_eq!(f("2001:db8::1", "encap: gre6, ", "six"), Encap::Gre6);
     assert_eq!(f("192.0.2.1", "encap: l3dsr, dscp: 0, ", "a"), Encap::L3dsr { dscp: 0 });
+    let udp = |more: &str| format!("protocol: udp, port: 53, {more}");
+    assert_eq!(f("192.0.2.1", &udp("encap: nat4, "), "a"), Encap::Nat4 { target_port: 53 });
+    let six = f("2001:db8::1", &udp("encap: nat6, target-port: 53, "), "six");
+    assert_eq!(six, Encap::Nat6 { target_port: 53 });
 }
 
 #[test]

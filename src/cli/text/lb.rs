@@ -22,11 +22,13 @@ fn one(v: &LbVipView) -> String {
     let whose = match &v.frontend {
         Some(f) => format!("frontend {f}"),
         None if v.foreign => "foreign".into(),
+        None if v.parked => "parked".into(),
         None => "-".into(),
     };
     let mut out = wrap(&format!("vip {}  {whose}  encap {}  table {}", v.vip, v.encap, v.table_length), 0, 4);
     for s in &v.servers {
-        let whose = s.backend.as_ref().map_or_else(|| "-".into(), |b| format!("backend {b}"));
+        let nobody = if s.parked { "parked" } else { "-" };
+        let whose = s.backend.as_ref().map_or_else(|| nobody.into(), |b| format!("backend {b}"));
         let line = format!("{}  weight {}  buckets {}  {whose}", s.address, s.weight, s.buckets);
         out.push_str(&wrap(&line, 2, 6));
     }

@@ -97,10 +97,13 @@ impl Programmer {
             }
         };
         let mut before = std::mem::take(&mut self.vips);
+        let mut nameless = Vec::new();
         for record in records {
             if let Some(key) = record.key() {
                 let servers = before.remove(&key).map(|v| v.servers).unwrap_or_default();
                 self.vips.insert(key, Vip { record, servers });
+            } else {
+                nameless.push(record);
             }
         }
         // A VIP of ours that is gone took its flows along.
@@ -109,6 +112,9 @@ impl Programmer {
         for key in gone {
             self.ledger.observed(&key, None);
         }
+        let foreign = self.vips.iter().filter(|(k, _)| !self.ledger.ours(k)).map(|(_, v)| &v.record);
+        let foreign = foreign.chain(&nameless).filter_map(|r| r.encap?.target_port()).collect();
+        self.ledger.foreign_nat(foreign);
         self.listed = true;
         self.unlisted = false;
         self.syncs += 1;

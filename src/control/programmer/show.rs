@@ -2,10 +2,10 @@
 
 use std::net::IpAddr;
 
-use super::Programmer;
+use super::{Programmer, Vip};
 use crate::control::frontends::Frontends;
 use crate::control::view::LbStatusView;
-use crate::lb::VipKey;
+use crate::lb::{Encap, VipKey};
 
 impl Programmer {
     /// Whether the VIP is in `lb`, and ours.
@@ -23,16 +23,35 @@ impl Programmer {
         self.errors.get(vip).cloned()
     }
 
-    /// The servers that `lb` has for a VIP of ours.
-    pub fn servers(&self, vip: &VipKey) -> impl Iterator<Item = IpAddr> {
-        let ours = self.ledger.ours(vip);
-        self.vips.get(vip).filter(|_| ours).into_iter().flat_map(|v| v.servers.keys().copied())
+    /// Whether a VIP is ours and NAT: then it and its servers are parked where others would be deleted.
+    pub fn parks(&self, vip: &VipKey) -> bool {
+        self.ledger.made_as(vip).is_some_and(Encap::is_nat)
     }
 
-    /// The VIPs of ours that have this server.
+    /// Table length and sticky flag of a VIP of ours, as it is in `lb`.
+    pub fn shape(&self, vip: &VipKey) -> Option<(u32, bool)> {
+        Some((self.ours(vip)?.record.table_length, self.ledger.src_ip_sticky(vip)?))
+    }
+
+    fn ours(&self, vip: &VipKey) -> Option<&Vip> {
+        self.vips.get(vip).filter(|_| self.ledger.ours(vip))
+    }
+
+    /// The VIPs of ours that have this server in use: with NAT one without weight may stay for ever.
     pub fn vips_with(&self, address: IpAddr) -> impl Iterator<Item = &VipKey> {
-        let has = move |k: &&VipKey| self.vips.get(*k).is_some_and(|v| v.servers.contains_key(&address));
+        let in_use = move |v: &Vip| {
+            let nat = v.record.encap.is_some_and(Encap::is_nat);
+            v.servers.get(&address).is_some_and(|w| *w > 0 || !nat)
+        };
+        let has = move |k: &&VipKey| self.vips.get(*k).is_some_and(in_use);
         self.ledger.all_ours().filter(has)
+    }
+
+    /// The servers of a VIP of ours that the configuration has no more and that are to leave it.
+    pub fn leaving(&self, vip: &VipKey) -> impl Iterator<Item = IpAddr> {
+        let nat = self.parks(vip);
+        let gone = move |(a, w): (&IpAddr, &u8)| (*w > 0 || !nat).then_some(*a);
+        self.ours(vip).into_iter().flat_map(move |v| v.servers.iter().filter_map(gone))
     }
 
     /// For `show status`.

@@ -124,10 +124,15 @@ impl Programmer {
             })
             .collect();
         let plan = plan(&members, &self.ledger, &self.costs);
-        let notes = plan.notes.iter().map(ToString::to_string).collect();
+        let logged = |n: &&Note| !matches!(n, Note::Refused { .. });
+        let notes = plan.notes.iter().filter(logged).map(ToString::to_string).collect();
         for note in &plan.notes {
-            if let (Note::Foreign { vip, .. }, Some(job)) = (note, &mut self.job) {
-                job.failures.push((Some(*vip), note.to_string()));
+            if let (Some(vip), Some(job)) = (note.unmet(), &mut self.job) {
+                let text = note.to_string();
+                if matches!(note, Note::Refused { .. }) && self.errors.get(vip) != Some(&text) {
+                    self.unsaid.push(text.clone());
+                }
+                job.failures.push((Some(*vip), text));
             }
         }
         (Run::start(plan, &members, &mut self.ledger), notes)

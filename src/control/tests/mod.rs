@@ -2,6 +2,7 @@
 
 mod lab;
 
+mod nat;
 mod programming;
 mod random;
 mod reload;

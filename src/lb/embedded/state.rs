@@ -1,5 +1,6 @@
 //! What VPP's `lb` keeps, and what each of its calls does to it.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::Counters;
@@ -72,7 +73,10 @@ pub(super) enum Kind {
     Gre4,
     Gre6,
     L3dsr(u8),
-    Nat,
+    Nat4(u16),
+    Nat6(u16),
+    /// What the project has no name for.
+    Other,
 }
 
 impl Kind {
@@ -81,6 +85,8 @@ impl Kind {
             Encap::Gre4 => Kind::Gre4,
             Encap::Gre6 => Kind::Gre6,
             Encap::L3dsr { dscp } => Kind::L3dsr(dscp & 0x3f),
+            Encap::Nat4 { target_port } => Kind::Nat4(target_port),
+            Encap::Nat6 { target_port } => Kind::Nat6(target_port),
         }
     }
 
@@ -89,7 +95,16 @@ impl Kind {
             Kind::Gre4 => Some(Encap::Gre4),
             Kind::Gre6 => Some(Encap::Gre6),
             Kind::L3dsr(dscp) => Some(Encap::L3dsr { dscp }),
-            Kind::Nat => None,
+            Kind::Nat4(target_port) => Some(Encap::Nat4 { target_port }),
+            Kind::Nat6(target_port) => Some(Encap::Nat6 { target_port }),
+            Kind::Other => None,
+        }
+    }
+
+    fn target_port(self) -> Option<u16> {
+        match self {
+            Kind::Nat4(port) | Kind::Nat6(port) => Some(port),
+            Kind::Gre4 | Kind::Gre6 | Kind::L3dsr(_) | Kind::Other => None,
         }
     }
 
@@ -132,6 +147,10 @@ pub(super) struct State {
     now: u32,
     collected: u32,
     stray_flushes: u64,
+    /// `lb`'s SNAT map has one entry a key, and no count of who uses it.
+    snat: BTreeSet<(u128, u16)>,
+    snat_clashes: u64,
+    snat_aborts: u64,
 }
 
 impl Default for State {
@@ -147,7 +166,18 @@ impl Default for State {
         let mut servers = Pool::default();
         servers.put(Server { bits: u128::MAX, weight: 0, used: false, last_used: 0 });
         let sticky = Sticky::new(settings.sticky_buckets_per_core);
-        State { settings, vips, servers, sticky, now: 0, collected: 0, stray_flushes: 0 }
+        State {
+            settings,
+            vips,
+            servers,
+            sticky,
+            now: 0,
+            collected: 0,
+            stray_flushes: 0,
+            snat: BTreeSet::new(),
+            snat_clashes: 0,
+            snat_aborts: 0,
+        }
     }
 }
 
@@ -199,7 +229,15 @@ impl State {
         src_ip_sticky: bool,
     ) -> Result<(), LbError> {
         // What IPv6 has no type for becomes type 0, which is GRE6.
-        let kind = if matches!(kind, Kind::L3dsr(_)) && !id.is_ip4() { Kind::Gre6 } else { kind };
+        let kind =
+            if matches!(kind, Kind::L3dsr(_) | Kind::Nat4(_)) && !id.is_ip4() { Kind::Gre6 } else { kind };
+        if matches!(kind, Kind::Nat6(_)) && id.is_ip4() {
+            return Err(LbError::InvalidAddressFamily);
+        }
+        if kind.target_port().is_some() && id.port == 0 {
+            // VPP would die of the first packet.
+            return Err(LbError::InvalidArgument);
+        }
         let mut others = self.live().map(|(_, v)| v).filter(|v| v.id.same_prefix(id)).peekable();
         if others.peek().is_some_and(|v| v.id.port == 0 || id.port == 0) {
             return Err(LbError::ValueExist);
@@ -269,15 +307,19 @@ impl State {
             None => {
                 let Some(Some(vip)) = self.vips.get_mut(index) else { return Err(LbError::NoSuchEntry) };
                 let wants_ip4 = match vip.kind {
-                    Kind::Gre4 | Kind::L3dsr(_) => true,
-                    Kind::Gre6 => false,
-                    Kind::Nat => vip.id.is_ip4(),
+                    Kind::Gre4 | Kind::L3dsr(_) | Kind::Nat4(_) => true,
+                    Kind::Gre6 | Kind::Nat6(_) => false,
+                    Kind::Other => vip.id.is_ip4(),
                 };
+                let nat = vip.kind.target_port();
                 if wants_ip4 != as_ip4(bits).is_some() {
                     return Err(LbError::InvalidAddressFamily);
                 }
                 let server = self.servers.put(Server { bits, weight, used: true, last_used: 0 });
                 vip.servers.put(server);
+                if let Some(port) = nat {
+                    self.snat_clashes += u64::from(!self.snat.insert((bits, port)));
+                }
             }
         }
         self.rebuild(index);
@@ -353,6 +395,9 @@ impl State {
             .collect();
         for (slot, server) in gone {
             vip.servers.remove(slot);
+            if let (Some(port), Some(s)) = (vip.kind.target_port(), self.servers.get(server)) {
+                self.snat_aborts += u64::from(!self.snat.remove(&(s.bits, port)));
+            }
             self.servers.remove(server);
         }
     }
@@ -464,6 +509,14 @@ impl State {
 
     pub(super) fn stray_flushes(&self) -> u64 {
         self.stray_flushes
+    }
+
+    pub(super) fn snat_clashes(&self) -> u64 {
+        self.snat_clashes
+    }
+
+    pub(super) fn snat_aborts(&self) -> u64 {
+        self.snat_aborts
     }
 
     /// VIPs in use, in `lb`'s order.

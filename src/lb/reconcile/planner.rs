@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use super::nat::admit;
 use super::{Actual, Costs, Live, Member, Note, Plan, StepKind, Wanted, WantedServer};
 use crate::lb::ledger::Ledger;
 use crate::lb::types::{Encap, Op, VipKey};
@@ -31,6 +32,9 @@ fn task<'a>(m: &Member<'a>, ledger: &Ledger) -> Task<'a> {
         (Some(wanted), None) => Task::Create(wanted),
         (Some(_), Some(_)) if !ours && !m.adopt => Task::Foreign("made by somebody else"),
         (Some(_), Some(Actual { encap: None, .. })) => {
+            Task::Foreign("made by somebody else, of a kind that is not known")
+        }
+        (Some(_), Some(Actual { encap: Some(encap), .. })) if !ours && encap.is_nat() => {
             // VPP aborts when a NAT server is deleted and its port is used again.
             Task::Foreign("made by somebody else, with NAT, which cannot be deleted safely")
         }
@@ -40,7 +44,7 @@ fn task<'a>(m: &Member<'a>, ledger: &Ledger) -> Task<'a> {
                 reasons.push("found at first programming".to_owned());
             }
             if let Some(encap) = actual.encap.filter(|e| *e != wanted.encap) {
-                reasons.push(format!("encap {} instead of {}", name(encap), name(wanted.encap)));
+                reasons.push(format!("encap {encap} instead of {}", wanted.encap));
             }
             if let Some(sticky) = ledger.src_ip_sticky(&m.vip).filter(|s| *s != wanted.src_ip_sticky) {
                 reasons.push(format!("src-ip-sticky {sticky} instead of {}", wanted.src_ip_sticky));
@@ -58,20 +62,18 @@ fn task<'a>(m: &Member<'a>, ledger: &Ledger) -> Task<'a> {
     }
 }
 
-fn name(encap: Encap) -> String {
-    match encap {
-        Encap::Gre4 | Encap::Gre6 => encap.as_str().to_owned(),
-        Encap::L3dsr { dscp } => format!("l3dsr (dscp {dscp})"),
-    }
-}
-
 /// Plans for any number of VIPs; those of one address should be planned for together, since `lb` refuses two encaps on
 /// one address, and an all-port VIP beside per-port ones: where what comes clashes with what goes, all that goes is
 /// deleted before anything is made. The VIPs of an address are planned for in the order of [`VipKey`].
 pub fn plan(members: &[Member<'_>], ledger: &Ledger, costs: &Costs) -> Plan {
     let mut members = members.to_vec();
     members.sort_by_key(|m| m.vip);
-    let mut planner = Planner { plan: Plan::default(), ledger, costs };
+    let admitted = admit(&members, ledger);
+    let notes = admitted.iter().filter_map(|a| a.note.clone()).collect();
+    for (member, a) in members.iter_mut().zip(&admitted) {
+        member.wanted = a.wanted.as_deref();
+    }
+    let mut planner = Planner { plan: Plan { notes, ..Plan::default() }, ledger, costs };
     for group in members.chunk_by(|a, b| a.vip.address == b.vip.address) {
         planner.plan.vips.extend(group.iter().map(|m| m.vip));
         let tasks: Vec<(VipKey, Task<'_>)> = group.iter().map(|m| (m.vip, task(m, ledger))).collect();
@@ -91,8 +93,8 @@ pub fn plan(members: &[Member<'_>], ledger: &Ledger, costs: &Costs) -> Plan {
 fn clash(a: &VipKey, going: &Task<'_>, b: &VipKey, coming: &Task<'_>) -> bool {
     let (Task::Leave(old) | Task::Recreate(_, old, _)) = going else { return false };
     let (Task::Create(new) | Task::Recreate(new, _, _)) = coming else { return false };
-    let same_type = |e: Encap| std::mem::discriminant(&e) == std::mem::discriminant(&new.encap);
-    a != b && (a.service.is_none() || b.service.is_none() || !old.encap.is_some_and(same_type))
+    let same_type = old.encap.is_some_and(|e| e.same_type(new.encap));
+    a != b && (a.service.is_none() || b.service.is_none() || !same_type)
 }
 
 struct Planner<'a> {
@@ -253,7 +255,7 @@ fn add_vip(vip: VipKey, w: &Wanted) -> Op {
 fn create(vip: VipKey, wanted: &Wanted, before: Option<&Actual>) -> Vec<Op> {
     let add = |(&address, server): (&IpAddr, &WantedServer)| {
         // With another encapsulation one that is to leave may be of the wrong family: then it leaves now.
-        let fits = address.is_ipv6() == (wanted.encap == Encap::Gre6);
+        let fits = wanted.encap.takes(address);
         let kept = before.and_then(|actual| actual.servers.get(&address).copied());
         let weight = if server.keep { kept.filter(|_| fits)? } else { server.weight };
         Some(Op::AddServer { vip, address, weight, flush: false })
@@ -307,7 +309,15 @@ fn changes(vip: VipKey, wanted: &Wanted, actual: &Actual, ledger: &Ledger) -> Ch
         }
     }
     for &address in actual.servers.keys().filter(|a| !wanted.servers.contains_key(a)) {
-        takes.insert(address, Op::DelServer { vip, address, flush: true });
+        if !actual.encap.is_some_and(Encap::is_nat) {
+            takes.insert(address, Op::DelServer { vip, address, flush: true });
+            continue;
+        }
+        // Parked instead.
+        let has_weight = actual.servers.get(&address).is_some_and(|w| *w > 0);
+        if has_weight || ledger.dirty(&vip, address) != Some(false) {
+            takes.insert(address, Op::SetWeight { vip, address, weight: 0, flush: true });
+        }
     }
     c.takes = takes.into_values().collect();
     c
