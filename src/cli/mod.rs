@@ -17,6 +17,8 @@ pub mod when;
 #[cfg(test)]
 mod fake;
 #[cfg(test)]
+mod fake_counts;
+#[cfg(test)]
 mod tests;
 
 use std::time::Duration;
