@@ -15,6 +15,8 @@ mod text;
 pub mod when;
 
 #[cfg(test)]
+mod counts_tests;
+#[cfg(test)]
 mod fake;
 #[cfg(test)]
 mod fake_counts;
@@ -94,7 +96,7 @@ impl Pending {
     pub fn poll(&self, op: &mut dyn Operator) -> Option<Reply> {
         let (ticket, what) = match &self.0 {
             Wait::Ticket(ticket, what) => (*ticket, *what),
-            Wait::Settle(reply) => return op.settled().then(|| reply.clone()),
+            Wait::Settle(reply) => return op.settled().then(|| with_failures(reply, op)),
         };
         let finished = op.take(ticket)?;
         Some(match (what, finished) {
@@ -125,6 +127,20 @@ impl Pending {
         };
         Reply::error(format_args!("{what} has not answered in time; it may still be carried out"))
     }
+}
+
+/// The verb was taken; whether `lb` took what follows from it is said too.
+fn with_failures(reply: &Reply, op: &dyn Operator) -> Reply {
+    let failing = op.status().lb.failing;
+    let mut reply = reply.clone();
+    if !failing.is_empty() {
+        let names = failing.join(", ");
+        reply.text.push_str(&format!(
+            "warning: lb refused calls for {}, which will be tried again\n",
+            layout::clean(&names)
+        ));
+    }
+    reply
 }
 
 fn probe_reply(v: &ProbeView) -> Reply {
