@@ -13,6 +13,7 @@ use super::latency::Histogram;
 use super::loader::{Hook, Loaded, Loader, Purpose};
 use super::operator::{BackendVerb, Done, Finished, NameKind, Operator, Ticket, VerbError};
 use super::programmer::{LbAnswer, LbRequest};
+use super::revive::Replacement;
 use super::show::millis;
 use super::view::{
     BackendView, ConfigView, CountersView, EventsView, FlowView, FrontendView, HealthcheckView, LbCallsView,
@@ -24,8 +25,6 @@ use crate::lb::{LbError, LoadBalancer};
 use crate::probe::{Prober, ProberOptions};
 use crate::time::{Now, Time};
 
-/// A dead prober is started again at most once in so long.
-const RESTART: Duration = Duration::from_secs(60);
 /// Both threads are joined within this at the end, together.
 const STOP: Duration = Duration::from_millis(450);
 
@@ -59,14 +58,14 @@ pub struct Turn {
 
 /// The control plane, running.
 pub struct Engine {
-    controller: Controller,
+    pub(super) controller: Controller,
     lb: Box<dyn LoadBalancer>,
-    prober: Option<Prober>,
-    prober_born: Time,
+    pub(super) prober: Option<Prober>,
+    pub(super) replacement: Replacement,
     loader: Loader,
     /// A check or reload is under way.
     loading: bool,
-    options: EngineOptions,
+    pub(super) options: EngineOptions,
     started: Time,
     /// Calls to `lb` so far.
     calls: Histogram,
@@ -89,7 +88,7 @@ impl Engine {
             controller,
             lb,
             prober,
-            prober_born: now.mono,
+            replacement: Replacement::default(),
             loader,
             loading: true,
             options,
@@ -113,8 +112,8 @@ impl Engine {
         while let Some(loaded) = self.loader.try_recv() {
             self.loaded(now, loaded);
         }
-        self.revive(now);
         self.controller.poll(now);
+        self.revive(now);
         self.journal.poll(now.mono, &mut self.options.log);
         self.flush_out();
         let asked = self.ask_lb(now);
@@ -122,8 +121,9 @@ impl Engine {
         if asked {
             return Turn { next: Some(Duration::ZERO), busy: true };
         }
+        let revival = self.replacement.due(self.prober_trouble().is_some());
         let summary = self.journal.deadline().unwrap_or(Time::MAX);
-        let next = match self.controller.deadline().min(summary) {
+        let next = match self.controller.deadline().min(revival).min(summary) {
             Time::MAX => None,
             at => Some(at.since(clock::mono())),
         };
@@ -208,28 +208,6 @@ impl Engine {
         }
     }
 
-    /// A prober that has died is started again, at most once a minute.
-    fn revive(&mut self, now: Now) {
-        if self.prober.as_ref().is_some_and(Prober::alive) || now.mono.since(self.prober_born) < RESTART {
-            return;
-        }
-        self.prober_born = now.mono;
-        match spawn_prober(&self.options) {
-            Ok(p) => {
-                self.prober = Some(p);
-                self.log(Event::Engine {
-                    text: "the prober had died and was started again".into(),
-                    level: LogLevel::Error,
-                });
-                self.controller.prober_restarted(now);
-            }
-            Err(e) => self.log(Event::Engine {
-                text: format!("the prober has died and cannot be started again: {e}"),
-                level: LogLevel::Error,
-            }),
-        }
-    }
-
     fn flush_out(&mut self) {
         while let Some(order) = self.controller.next_order() {
             if let Some(p) = &self.prober {
@@ -241,7 +219,7 @@ impl Engine {
         }
     }
 
-    fn log(&mut self, event: Event) {
+    pub(super) fn log(&mut self, event: Event) {
         self.journal.tell(clock::now(), event, &mut self.options.log);
     }
 
@@ -255,7 +233,7 @@ impl Engine {
     }
 }
 
-fn spawn_prober(options: &EngineOptions) -> io::Result<Prober> {
+pub(super) fn spawn_prober(options: &EngineOptions) -> io::Result<Prober> {
     let init = options.thread_init.clone();
     Prober::spawn(ProberOptions {
         cpus: options.probe_cpus.clone(),
