@@ -17,8 +17,15 @@ mod vpp {
     use std::path::{Path, PathBuf};
     use std::process::{Command, Stdio};
 
-    const SOURCES: [&str; 6] =
-        ["csrc/cli.c", "csrc/config.c", "csrc/init.c", "csrc/lb.c", "csrc/log.c", "csrc/process.c"];
+    const SOURCES: [&str; 7] = [
+        "csrc/cli.c",
+        "csrc/config.c",
+        "csrc/counters.c",
+        "csrc/init.c",
+        "csrc/lb.c",
+        "csrc/log.c",
+        "csrc/process.c",
+    ];
 
     pub fn build() -> Result<(), String> {
         println!("cargo::rerun-if-env-changed=VPP_PREFIX");

@@ -239,6 +239,11 @@ int32_t maglev_shim_lb_next_vip (maglev_vip_record_t *out);
 maglev_lb_status_t maglev_shim_lb_dump_as (const maglev_vip_t *vip);
 int32_t maglev_shim_lb_next_as (maglev_as_record_t *out);
 
+/* The text of `show lb vips verbose`, which lb makes under the worker barrier; whatever the status, it is given back with
+   maglev_shim_lb_text_free. Only from a process of VPP's, as all of Rust is called. */
+maglev_lb_status_t maglev_shim_lb_vips_text (char **text, uint64_t *length);
+void maglev_shim_lb_text_free (char *text);
+
 /* Holds the workers at the barrier; nests. Never suspend in between. */
 void maglev_shim_barrier_sync (void);
 void maglev_shim_barrier_release (void);

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use crate::control::view::{
-    BackendView, ConfigView, FlowView, FrontendView, HealthcheckView, LbServerView, LbStatusView, LbView,
-    LbVipView, MemberView, MembershipView, PoolView, ProbeView, ProberView, StateFileView, StatusView,
-    SyncView, TransitionView, VersionView,
+    BackendView, ConfigView, CountersView, EventsView, FlowView, FrontendView, HealthcheckView, LbServerView,
+    LbStatusView, LbView, LbVipView, MemberView, MembershipView, PoolView, ProbeView, ProberView,
+    StateFileView, StatusView, SyncView, TransitionView, VersionView,
 };
 use crate::control::{BackendVerb, Done, Finished, NameKind, Operator, Ticket, VerbError};
 use crate::lb::Protocol;
@@ -21,6 +21,8 @@ pub(super) struct Fake {
     pub healthchecks: Vec<HealthcheckView>,
     pub status: StatusView,
     pub lb: LbView,
+    pub events: EventsView,
+    pub counters: CountersView,
     pub server: Option<String>,
     pub config_ok: bool,
     pub sync_failures: Vec<String>,
@@ -236,6 +238,8 @@ impl Fake {
             healthchecks: vec![healthcheck("http")],
             status,
             lb,
+            events: super::fake_counts::events(),
+            counters: super::fake_counts::counters(),
             server: Some("10.0.0.1".into()),
             config_ok: true,
             sync_failures: vec![],
@@ -341,6 +345,7 @@ impl Fake {
         f.status.prober.netns = Some("n".repeat(255));
         f.status.prober.late = u64::MAX;
         f.status.prober.results = (0..12).map(|i| (format!("SOCKERR{i}"), u64::MAX)).collect();
+        super::fake_counts::make_extreme(&mut f.events, &mut f.counters);
         f.server = None;
         f
     }
@@ -425,6 +430,16 @@ impl Operator for Fake {
             self.check_frontend(f)?;
         }
         Ok(self.lb.clone())
+    }
+    fn events(&self, last: Option<usize>) -> EventsView {
+        let mut v = self.events.clone();
+        if let Some(n) = last {
+            v.events.drain(..v.events.len().saturating_sub(n));
+        }
+        v
+    }
+    fn counters(&mut self) -> CountersView {
+        self.counters.clone()
     }
     fn flow(
         &mut self,

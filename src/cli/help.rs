@@ -182,7 +182,7 @@ fn values(a: Arg, before: &[&str], op: &dyn Operator) -> Vec<String> {
         Arg::Pool => frontend().map(|f| f.pools.into_iter().map(|p| p.name).collect()).unwrap_or_default(),
         Arg::Verb => owned(&VERBS.map(BackendVerb::as_str)),
         Arg::Weight => vec!["default".into()],
-        Arg::Address | Arg::Port | Arg::DestinationPort | Arg::Path => Vec::new(),
+        Arg::Address | Arg::Port | Arg::DestinationPort | Arg::Path | Arg::Count => Vec::new(),
     }
 }
 

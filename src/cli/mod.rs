@@ -15,7 +15,11 @@ mod text;
 pub mod when;
 
 #[cfg(test)]
+mod counts_tests;
+#[cfg(test)]
 mod fake;
+#[cfg(test)]
+mod fake_counts;
 #[cfg(test)]
 mod tests;
 

@@ -8,6 +8,7 @@ use super::help::VERBS;
 use super::line::quoted;
 use super::matching::{Args, Keyword, keyword};
 use super::{Answer, Pending, Reply, Wait, What, text};
+use crate::control::journal::KEPT;
 use crate::control::{BackendVerb, Done, Operator, Ticket, VerbError};
 
 /// A matched command.
@@ -113,6 +114,21 @@ pub(super) fn show_healthchecks(call: &Call<'_>, op: &mut dyn Operator) -> Answe
 
 pub(super) fn show_lb(call: &Call<'_>, op: &mut dyn Operator) -> Answer {
     call.show(op.lb(call.value(0)), text::lb)
+}
+
+pub(super) fn show_events(call: &Call<'_>, op: &mut dyn Operator) -> Answer {
+    let last = match call.value(0).map(|word| (word, number(word))) {
+        None => None,
+        Some((_, Some(n))) if (1..=KEPT).contains(&(n as usize)) => Some(n as usize),
+        Some((word, _)) => {
+            return refused(format_args!("{} is not a number from 1 to {KEPT}", quoted(word)));
+        }
+    };
+    call.show(Ok(op.events(last)), text::events)
+}
+
+pub(super) fn show_counters(call: &Call<'_>, op: &mut dyn Operator) -> Answer {
+    call.show(Ok(op.counters()), text::counters)
 }
 
 pub(super) fn show_flow(call: &Call<'_>, op: &mut dyn Operator) -> Answer {

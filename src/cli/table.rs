@@ -42,6 +42,7 @@ pub(super) enum Arg {
     Port,
     DestinationPort,
     Path,
+    Count,
 }
 
 impl Arg {
@@ -58,6 +59,7 @@ impl Arg {
             Arg::Port => "<source-port>",
             Arg::DestinationPort => "<destination-port>",
             Arg::Path => "<path>",
+            Arg::Count => "<n>",
         }
     }
 
@@ -73,6 +75,7 @@ impl Arg {
             Arg::Address => "an address of the frontend's family",
             Arg::Port => "0 to 65535",
             Arg::DestinationPort => "0 to 65535; for frontends that take all ports",
+            Arg::Count => "1 to 1000",
             Arg::Path => "a file; left out: the running configuration's",
         }
     }
@@ -81,12 +84,12 @@ impl Arg {
     pub fn is_name(self) -> bool {
         match self {
             Arg::Backend | Arg::Frontend | Arg::Healthcheck | Arg::Pool | Arg::Path => true,
-            Arg::Verb | Arg::Weight | Arg::Address | Arg::Port | Arg::DestinationPort => false,
+            Arg::Verb | Arg::Weight | Arg::Address | Arg::Port | Arg::DestinationPort | Arg::Count => false,
         }
     }
 }
 
-use Arg::{Address, Backend, DestinationPort, Frontend, Healthcheck, Path, Pool, Port, Verb, Weight};
+use Arg::{Address, Backend, Count, DestinationPort, Frontend, Healthcheck, Path, Pool, Port, Verb, Weight};
 use Part::{Key, Opt};
 
 const fn arg(a: Arg) -> Part {
@@ -136,6 +139,20 @@ pub(super) static TABLE: &[Row] = &[
         json: true,
         help: "all healthchecks, or one in detail",
         run: run::show_healthchecks,
+    },
+    Row {
+        path: &["show", "events"],
+        rest: &[Opt(&[Key("last"), arg(Count)])],
+        json: true,
+        help: "what has happened, the newest at the end",
+        run: run::show_events,
+    },
+    Row {
+        path: &["show", "counters"],
+        rest: &[],
+        json: true,
+        help: "packets, flows, probes, syncs, calls of lb",
+        run: run::show_counters,
     },
     Row {
         path: &["show", "lb"],

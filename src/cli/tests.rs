@@ -6,20 +6,20 @@ use super::table::{Arg, Part, TABLE, usage};
 use super::*;
 
 /// The reply, after as many polls as it takes.
-fn reply(line: &str, op: &mut Fake) -> Reply {
+pub(super) fn reply(line: &str, op: &mut Fake) -> Reply {
     match execute_at(line, op, NOW) {
         Answer::Done(r) => r,
         Answer::Later(p) => (0..100).find_map(|_| p.poll(op)).expect("a ticket is answered"),
     }
 }
 
-fn good(line: &str) -> String {
+pub(super) fn good(line: &str) -> String {
     let r = reply(line, &mut Fake::new());
     assert!(r.ok, "{line}: {}", r.text);
     r.text
 }
 
-fn bad(line: &str) -> String {
+pub(super) fn bad(line: &str) -> String {
     let r = reply(line, &mut Fake::new());
     assert!(!r.ok, "{line}: {}", r.text);
     assert!(r.text.starts_with("error: "), "{}", r.text);
@@ -45,6 +45,7 @@ fn example(a: Arg) -> &'static str {
         Arg::Address => "198.51.100.7",
         Arg::Port => "1234",
         Arg::DestinationPort => "80",
+        Arg::Count => "2",
         Arg::Path => "/etc/vpp/other.yaml",
     }
 }
@@ -222,6 +223,9 @@ fn every_show_fits_80_columns_with_any_data() {
             "show healthchecks".into(),
             format!("show healthcheck {h}"),
             "show lb".into(),
+            "show events".into(),
+            "show events last 3".into(),
+            "show counters".into(),
             format!("show lb frontend {f}"),
             format!("show flow {f} 2001:db8:aaaa:bbbb:cccc:dddd:eeee:ffff 65535"),
         ] {
@@ -311,7 +315,7 @@ fn errors_say_what_was_meant() {
         ("s status", "error: ambiguous word `s` (show, set, sync)"),
         (
             "show",
-            "error: incomplete command `show` (one of: status, version, config, frontends, backends, healthchecks, lb, flow)",
+            "error: incomplete command `show` (one of: status, version, config, frontends, backends, healthchecks, events, counters, lb, flow)",
         ),
         ("config re x", "error: too many words, from `x` on; usage: config reload"),
         ("show backend nginx9", "error: unknown backend `nginx9` (nearest: nginx0, nginx1, weight)"),

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::meters::Meters;
 use super::operator::Ticket;
 use super::schedule::Slot;
 use crate::Name;
@@ -37,6 +38,8 @@ pub struct Entry {
     pub last: Option<Last>,
     /// Probes by verdict since it was first seen.
     pub tally: Tally,
+    /// What else is counted of it.
+    pub meters: Box<Meters>,
     /// When a fault of ours was last logged, and how many came since.
     pub fault_logged: Option<Time>,
     /// Faults not logged since then.

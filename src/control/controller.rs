@@ -383,6 +383,7 @@ impl Controller {
         detail: std::borrow::Cow<'static, str>,
     ) {
         let Some(b) = self.backends.get_mut(slot) else { return };
+        b.meters.transitions += u64::from(from.is_some());
         b.history.push(Transition { from, to, at_ms: now.wall_ms, code, detail: detail.clone() });
         let backend = b.config.name.clone();
         self.event(Event::Backend { backend, from, to, code, detail });

@@ -8,16 +8,20 @@ use std::time::Duration;
 
 use super::controller::Controller;
 use super::event::{Event, LogLevel};
+use super::journal::Journal;
+use super::latency::Histogram;
 use super::loader::{Hook, Loaded, Loader, Purpose, Reply};
 use super::operator::{BackendVerb, Done, Finished, NameKind, Operator, Ticket, VerbError};
 use super::programmer::{LbAnswer, LbRequest};
 use super::revive::Replacement;
-use super::show::{micros, millis};
+use super::show::millis;
 use super::state::{Found, Saving};
 use super::view::{
-    BackendView, ConfigView, FlowView, FrontendView, HealthcheckView, LbView, StatusView, VersionView,
+    BackendView, ConfigView, CountersView, EventsView, FlowView, FrontendView, HealthcheckView, LbCallsView,
+    LbView, StatusView, VersionView,
 };
 use crate::clock;
+use crate::lb::traffic::{ServerTraffic, VipTraffic};
 use crate::lb::{LbError, LoadBalancer};
 use crate::probe::{Prober, ProberOptions};
 use crate::time::{Now, Time};
@@ -55,14 +59,6 @@ pub struct Turn {
     pub busy: bool,
 }
 
-/// Calls to `lb` so far.
-#[derive(Clone, Copy, Debug, Default)]
-struct Calls {
-    count: u64,
-    total: Duration,
-    longest: Duration,
-}
-
 /// The control plane, running.
 pub struct Engine {
     pub(super) controller: Controller,
@@ -76,7 +72,9 @@ pub struct Engine {
     /// What was wrong with the state file at the start.
     state_problem: Option<String>,
     started: Time,
-    calls: Calls,
+    /// Calls to `lb` so far.
+    calls: Histogram,
+    journal: Journal,
 }
 
 impl Engine {
@@ -106,11 +104,12 @@ impl Engine {
             options,
             state_problem: None,
             started: now.mono,
-            calls: Calls::default(),
+            calls: Histogram::default(),
+            journal: Journal::default(),
         };
         if let Some(why) = engine.lb.unavailable() {
             engine.controller.without_lb();
-            engine.log(&Event::Engine { text: format!("programs nothing: {why}"), level: LogLevel::Error });
+            engine.log(Event::Engine { text: format!("programs nothing: {why}"), level: LogLevel::Error });
         }
         Ok(engine)
     }
@@ -131,6 +130,7 @@ impl Engine {
         self.controller.poll(now);
         self.revive(now);
         self.save();
+        self.journal.poll(now.mono, &mut self.options.log);
         self.flush_out();
         let asked = self.ask_lb(now);
         self.flush_out();
@@ -138,7 +138,8 @@ impl Engine {
             return Turn { next: Some(Duration::ZERO), busy: true };
         }
         let revival = self.replacement.due(self.prober_trouble().is_some());
-        let next = match self.controller.deadline().min(revival) {
+        let summary = self.journal.deadline().unwrap_or(Time::MAX);
+        let next = match self.controller.deadline().min(revival).min(summary) {
             Time::MAX => None,
             at => Some(at.since(clock::mono())),
         };
@@ -180,10 +181,7 @@ impl Engine {
     fn timed<T>(&mut self, call: impl FnOnce(&mut dyn LoadBalancer) -> T) -> T {
         let before = clock::mono();
         let answer = call(self.lb.as_mut());
-        let took = clock::mono().since(before);
-        self.calls.count += 1;
-        self.calls.total += took;
-        self.calls.longest = self.calls.longest.max(took);
+        self.calls.record(clock::mono().since(before));
         answer
     }
 
@@ -254,12 +252,12 @@ impl Engine {
             }
         }
         while let Some(event) = self.controller.next_event() {
-            self.log(&event);
+            self.log(event);
         }
     }
 
-    pub(super) fn log(&mut self, event: &Event) {
-        (self.options.log)(event.level(), &event.to_string());
+    pub(super) fn log(&mut self, event: Event) {
+        self.journal.tell(clock::now(), event, &mut self.options.log);
     }
 
     fn load(&mut self, path: PathBuf, purpose: Purpose) -> Result<(), VerbError> {
@@ -292,9 +290,9 @@ impl Operator for Engine {
         s.state_file.problem.clone_from(&self.state_problem);
         s.lb.kind = self.lb.kind().to_owned();
         s.lb.unavailable = self.lb.unavailable();
-        s.lb.calls = self.calls.count;
-        s.lb.call_max_us = micros(self.calls.longest);
-        s.lb.call_mean_us = micros(self.calls.total).checked_div(self.calls.count).unwrap_or(0);
+        s.lb.calls = self.calls.summary().samples;
+        s.lb.call_max_us = self.calls.longest_us();
+        s.lb.call_mean_us = self.calls.mean_us();
         s.prober.running = self.prober.as_ref().is_some_and(Prober::alive);
         s
     }
@@ -375,6 +373,27 @@ impl Operator for Engine {
         })
     }
 
+    fn events(&self, last: Option<usize>) -> EventsView {
+        self.journal.view(last)
+    }
+
+    fn counters(&mut self) -> CountersView {
+        let (traffic, lb_error) = match self.traffic() {
+            Ok(t) => (t, None),
+            Err(e) => (Vec::new(), Some(e.to_string())),
+        };
+        let mut view = self.controller.counters(clock::mono(), &traffic);
+        view.lb_error = lb_error;
+        view.lb_calls = LbCallsView {
+            count: self.calls.summary().samples,
+            failures: self.controller.status(clock::now()).lb.failures,
+            mean_us: self.calls.mean_us(),
+            max_us: self.calls.longest_us(),
+            latency: self.calls.summary().into(),
+        };
+        view
+    }
+
     fn flow(
         &mut self,
         frontend: &str,
@@ -425,7 +444,7 @@ impl Operator for Engine {
         let ops = [crate::lb::Op::FlushVip { vip }];
         self.timed(|lb| lb.apply(&ops)).into_iter().collect::<Result<Vec<()>, _>>()?;
         self.controller.flushed(&vip);
-        self.log(&Event::Operator { text: format!("flush frontend {frontend}") });
+        self.log(Event::Operator { text: format!("flush frontend {frontend}") });
         Ok(Done { changed: true, text: format!("frontend `{frontend}` flushed") })
     }
 
@@ -475,6 +494,26 @@ impl Operator for Engine {
 }
 
 impl Engine {
+    /// What `lb` counts of our VIPs; of one that forwards no packets the buckets alone.
+    fn traffic(&mut self) -> Result<Vec<VipTraffic>, LbError> {
+        if let Some(why) = self.lb.unavailable() {
+            return Err(LbError::Unavailable(why));
+        }
+        if let Some(all) = self.timed(|lb| lb.traffic())? {
+            return Ok(all);
+        }
+        let mut all = Vec::new();
+        for vip in self.controller.programmed_vips() {
+            let servers = self.timed(|lb| lb.servers(&vip))?;
+            let servers = servers
+                .iter()
+                .map(|s| ServerTraffic { address: s.address, buckets: s.buckets, flows: None })
+                .collect();
+            all.push(VipTraffic { vip, packets: None, servers });
+        }
+        Ok(all)
+    }
+
     fn programmed(&self, frontend: &str) -> Result<(), VerbError> {
         if self.controller.frontend(frontend)?.programmed {
             return Ok(());

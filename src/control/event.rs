@@ -22,6 +22,19 @@ pub enum LogLevel {
     Error,
 }
 
+impl LogLevel {
+    /// `notice`
+    pub fn as_str(self) -> &'static str {
+        match self {
+            LogLevel::Debug => "debug",
+            LogLevel::Info => "info",
+            LogLevel::Notice => "notice",
+            LogLevel::Warning => "warning",
+            LogLevel::Error => "error",
+        }
+    }
+}
+
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs)]
@@ -73,6 +86,20 @@ pub enum Event {
 }
 
 impl Event {
+    /// The word that its line begins with.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Event::Backend { .. } => "backend-transition",
+            Event::Frontend { .. } => "frontend-transition",
+            Event::Failover { .. } => "frontend-failover",
+            Event::LbSync { .. } => "lb-sync",
+            Event::Operator { .. } => "operator",
+            Event::ConfigReload { .. } => "config-reload",
+            Event::ProbeFault { .. } => "probe-fault",
+            Event::Engine { .. } => "engine",
+        }
+    }
+
     /// How loud.
     pub fn level(&self) -> LogLevel {
         match self {
@@ -113,32 +140,26 @@ impl fmt::Display for Quoted<'_> {
 
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ", self.kind())?;
         match self {
             Event::Backend { backend, from, to, code, detail } => {
                 let from = from.map_or("-", State::as_str);
-                write!(f, "backend-transition backend={backend} from={from} to={} code={code}", to.as_str())?;
+                write!(f, "backend={backend} from={from} to={} code={code}", to.as_str())?;
                 if detail.is_empty() { Ok(()) } else { write!(f, " detail={}", Quoted(detail)) }
             }
-            Event::Frontend { frontend, from, to, pool } => write!(
-                f,
-                "frontend-transition frontend={frontend} from={} to={} pool={pool}",
-                from.as_str(),
-                to.as_str()
-            ),
+            Event::Frontend { frontend, from, to, pool } => {
+                write!(f, "frontend={frontend} from={} to={} pool={pool}", from.as_str(), to.as_str())
+            }
             Event::Failover { frontend, from, to } => {
-                write!(f, "frontend-failover frontend={frontend} from={from} to={to}")
+                write!(f, "frontend={frontend} from={from} to={to}")
             }
-            Event::LbSync { text, .. } => write!(f, "lb-sync {text}"),
-            Event::Operator { text } => write!(f, "operator {text}"),
-            Event::ConfigReload { text, .. } => write!(f, "config-reload {text}"),
+            Event::LbSync { text, .. } => write!(f, "{text}"),
+            Event::Operator { text } => write!(f, "{text}"),
+            Event::ConfigReload { text, .. } => write!(f, "{text}"),
             Event::ProbeFault { backend, detail, count } => {
-                write!(
-                    f,
-                    "probe-fault backend={backend} code=SOCKERR count={count} detail={}",
-                    Quoted(detail)
-                )
+                write!(f, "backend={backend} code=SOCKERR count={count} detail={}", Quoted(detail))
             }
-            Event::Engine { text, .. } => write!(f, "engine {text}"),
+            Event::Engine { text, .. } => write!(f, "{text}"),
         }
     }
 }

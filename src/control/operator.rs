@@ -4,8 +4,8 @@ use std::net::IpAddr;
 
 use super::state::Saving;
 use super::view::{
-    BackendView, ConfigView, FlowView, FrontendView, HealthcheckView, LbView, ProbeView, StatusView,
-    SyncView, VersionView,
+    BackendView, ConfigView, CountersView, EventsView, FlowView, FrontendView, HealthcheckView, LbView,
+    ProbeView, StatusView, SyncView, VersionView,
 };
 
 /// A verb on one backend (`set backend`).
@@ -119,6 +119,10 @@ pub trait Operator {
     /// # Errors
     /// The name is unknown, or `lb` said no.
     fn lb(&mut self, frontend: Option<&str>) -> Result<LbView, VerbError>;
+    /// `show events [last <n>]`: the ring, or its last so many.
+    fn events(&self, last: Option<usize>) -> EventsView;
+    /// `show counters`, with what `lb` counts now; where it does not tell, the view says why.
+    fn counters(&mut self) -> CountersView;
     /// `show flow <f> <source> <source port> [<destination port>]`: the server that a new flow gets, computed from
     /// the weights that `lb` has now. The destination port is the VIP's own, and needed for all-port VIPs alone.
     ///

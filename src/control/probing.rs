@@ -120,6 +120,7 @@ impl Controller {
         }
         *self.stats.results.entry(code).or_default() += 1;
         let Some(b) = self.backends.get_mut(slot) else { return };
+        b.meters.probed(now.mono, code, latency);
         b.last = Some(Last { code, detail: detail.clone(), latency, at_ms: now.wall_ms });
         let event = match code.verdict() {
             Verdict::Pass => {

@@ -4,6 +4,7 @@
 //! of work dumps what `lb` has, plans, and runs the plan step by step; when the intention changes underway it
 //! begins again with a fresh dump after the step it is at.
 
+mod cause;
 mod full;
 mod show;
 mod work;
@@ -11,6 +12,9 @@ mod work;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
+
+pub use cause::Cause;
+use cause::Causes;
 
 use super::event::Event;
 use super::intent::Intentions;
@@ -139,6 +143,7 @@ pub struct Programmer {
     last_sync_ms: Option<u64>,
     syncs: u64,
     failures: u64,
+    causes: Causes,
 }
 
 impl Programmer {
@@ -156,12 +161,16 @@ impl Programmer {
     pub fn urge(&mut self, address: IpAddr) {
         match &mut self.job {
             Some(job) if job.address == address => job.again = true,
-            _ => self.urgent.push(address),
+            _ => {
+                self.causes.urged(address);
+                self.urgent.push(address);
+            }
         }
     }
 
     /// Everything is to be looked at, soon.
     pub fn sync_all(&mut self) {
+        self.causes.full_asked();
         self.full_due = Time::ZERO;
     }
 
@@ -181,12 +190,14 @@ impl Programmer {
         if left.is_empty() {
             return;
         }
+        self.cause(Cause::Operator);
         if full {
             self.sync_all();
         }
         for a in &left {
             self.urge(*a);
         }
+        self.cause(Cause::Event);
         let view = SyncView { frontends: count, writes: 0, failures: Vec::new() };
         self.waiters.push(Waiter { ticket, after_listing: full, left, view });
     }

@@ -9,6 +9,7 @@ use super::backends::{Entry as BackendEntry, Tally};
 use super::controller::Controller;
 use super::event::Event;
 use super::frontends::{Entry, Frontends, Seat};
+use super::programmer::Cause;
 use super::schedule::Slot;
 use crate::Name;
 use crate::balance::{FrontendState, Shares};
@@ -63,6 +64,7 @@ impl Controller {
 
     /// Makes `new` the running configuration.
     pub fn apply(&mut self, now: Now, new: Config, path: &str, warnings: Vec<String>) -> Summary {
+        self.programmer.cause(Cause::Reload);
         let start = *self.first_load.get_or_insert(now.mono);
         let new = Arc::new(new);
         let old_frontends = std::mem::take(&mut self.frontends);
@@ -87,6 +89,7 @@ impl Controller {
             self.programmer.urge(f.config.vip.address);
         }
         self.programmer.sync_all();
+        self.programmer.cause(Cause::Event);
         summary
     }
 
@@ -324,6 +327,7 @@ fn first_seen(b: Arc<Backend>, cap: usize) -> BackendEntry {
         put_off: false,
         last: None,
         tally: Tally::default(),
+        meters: Box::default(),
         fault_logged: None,
         faults_unlogged: 0,
     }

@@ -68,12 +68,12 @@ impl Engine {
                     self.replacement.hanging.push(old.abandon());
                 }
                 let text = format!("the prober had {trouble} and was started anew{why}");
-                self.log(&Event::Engine { text, level: LogLevel::Error });
+                self.log(Event::Engine { text, level: LogLevel::Error });
                 self.controller.prober_restarted(now);
             }
             Err(e) => {
                 let text = format!("the prober has {trouble}{why}; it cannot be started anew: {e}");
-                self.log(&Event::Engine { text, level: LogLevel::Error });
+                self.log(Event::Engine { text, level: LogLevel::Error });
             }
         }
     }

@@ -286,3 +286,149 @@ pub struct ConfigView {
     /// What a reload changed: `2 backends added, 1 removed, 0 changed; …`.
     pub summary: String,
 }
+
+/// The ring of events: the oldest first.
+#[derive(Clone, Debug, PartialEq, Serialize, Default)]
+pub struct EventsView {
+    /// Events that have left the ring. Numbers begin with 1, so the oldest that is kept has this number plus 1.
+    pub dropped: u64,
+    /// Events in the ring, shown or not.
+    pub kept: usize,
+    pub events: Vec<EventView>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct EventView {
+    pub sequence: u64,
+    pub at_ms: u64,
+    /// `backend-transition` and so on: the first word of the line.
+    pub kind: &'static str,
+    /// `debug`, `info`, `notice`, `warning`, `error`.
+    pub level: &'static str,
+    /// The line, as in the log.
+    pub text: String,
+    #[serde(flatten)]
+    pub fields: EventFields,
+}
+
+/// What is in the line, by name.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum EventFields {
+    Backend {
+        backend: String,
+        /// None: it was first seen.
+        from: Option<String>,
+        to: String,
+        code: String,
+        detail: String,
+    },
+    Frontend {
+        frontend: String,
+        from: String,
+        to: String,
+        pool: String,
+    },
+    Failover {
+        frontend: String,
+        from_pool: String,
+        to_pool: String,
+    },
+    LbSync {
+        failed: bool,
+    },
+    Operator {
+        command: String,
+    },
+    ConfigReload {
+        ok: bool,
+    },
+    ProbeFault {
+        backend: String,
+        code: String,
+        count: u64,
+        detail: String,
+    },
+    Engine {},
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Default)]
+pub struct CountersView {
+    /// Why `lb`'s own counters are missing; none when they are not.
+    pub lb_error: Option<String>,
+    /// Empty where `lb` forwards no packets.
+    pub vips: Vec<VipCountersView>,
+    pub backends: Vec<BackendCountersView>,
+    /// Comparisons of an address with `lb`, by what set them off.
+    pub syncs: Vec<(String, u64)>,
+    pub lb_calls: LbCallsView,
+    pub probes: ProbeCountersView,
+}
+
+/// Packets since the VIP was added.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct VipCountersView {
+    pub frontend: String,
+    pub vip: String,
+    pub existing: u64,
+    pub first: u64,
+    pub untracked: u64,
+    pub no_server: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct BackendCountersView {
+    pub backend: String,
+    pub address: String,
+    /// Probes by code.
+    pub results: Vec<(String, u64)>,
+    /// Of the last minute's probes.
+    pub latency: LatencyView,
+    pub transitions: u64,
+    /// In the frontends that have it in `lb`.
+    pub serving: Vec<ServingView>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ServingView {
+    pub frontend: String,
+    pub buckets: u32,
+    /// None where `lb` forwards no packets.
+    pub flows: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Default)]
+pub struct LatencyView {
+    pub samples: u64,
+    /// None without samples.
+    pub p50_us: Option<u64>,
+    pub p99_us: Option<u64>,
+}
+
+impl From<super::latency::Summary> for LatencyView {
+    fn from(s: super::latency::Summary) -> LatencyView {
+        let some = |us| (s.samples > 0).then_some(us);
+        LatencyView { samples: s.samples, p50_us: some(s.p50_us), p99_us: some(s.p99_us) }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Default)]
+pub struct LbCallsView {
+    pub count: u64,
+    /// Calls that `lb` refused or did not answer.
+    pub failures: u64,
+    pub mean_us: u64,
+    pub max_us: u64,
+    /// Of all calls since the start.
+    pub latency: LatencyView,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Default)]
+pub struct ProbeCountersView {
+    pub ordered: u64,
+    pub results: Vec<(String, u64)>,
+    /// Started more than 100 ms after they were due.
+    pub late: u64,
+    pub latest_ms: u64,
+    pub main_stalls: u64,
+}

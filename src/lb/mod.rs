@@ -7,6 +7,7 @@
 //! * [`ledger`]: what was done to `lb` and cannot be read back from it
 //! * [`reconcile`]: from what is wanted and what is there to the calls between them
 //! * [`run`]: those calls under way
+//! * [`traffic`]: what it counts
 //! * [`wire`]: the peculiarities of VPP's `lb` API, without the API
 //! * `vpp`: VPP's own `lb`, in-process (feature `vpp`)
 
@@ -16,6 +17,7 @@ pub mod ledger;
 pub mod maglev;
 pub mod reconcile;
 pub mod run;
+pub mod traffic;
 pub mod types;
 #[cfg(feature = "vpp")]
 pub mod vpp;

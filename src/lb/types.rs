@@ -5,6 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde::Serialize;
 
+use super::traffic::VipTraffic;
+
 /// The protocols that a per-port VIP can have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -357,6 +359,14 @@ pub trait LoadBalancer {
     /// # Errors
     /// As [`LbError`] says.
     fn servers(&mut self, vip: &VipKey) -> Result<Vec<AsRecord>, LbError>;
+
+    /// What it counts of all its VIPs; none: it forwards no packets.
+    ///
+    /// # Errors
+    /// As [`LbError`] says.
+    fn traffic(&mut self) -> Result<Option<Vec<VipTraffic>>, LbError> {
+        Ok(None)
+    }
 
     /// Does `ops` in order under one worker barrier, goes on after a failure except that ops on a VIP whose
     /// [`Op::AddVip`] failed in this batch fail with [`LbError::NoSuchEntry`] unsent; one answer an op. So does a

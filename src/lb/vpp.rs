@@ -5,6 +5,7 @@
 use std::ffi::{CStr, c_char};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use super::traffic::{self, VipTraffic};
 use super::types::{AsRecord, Encap, LbError, LoadBalancer, Op, Settings, VipKey, VipRecord};
 use super::wire::{self, RawAsRecord, RawEncap, RawVip, RawVipRecord};
 use crate::plugin::MainThread;
@@ -190,6 +191,19 @@ impl LoadBalancer for VppLb {
                 _ => return Err(LbError::NoAnswer("a server's details")),
             }
         }
+    }
+
+    fn traffic(&mut self) -> Result<Option<Vec<VipTraffic>>, LbError> {
+        self.available()?;
+        let (mut text, mut length) = (std::ptr::null_mut(), 0);
+        // SAFETY: on the main thread (self holds the token), in a process; both pointers are to live values.
+        let how = unsafe { shim::maglev_shim_lb_vips_text(&mut text, &mut length) };
+        // SAFETY: so many bytes, which nobody else has, as the contract says.
+        let read = unsafe { crate::plugin::text_of(text, length) };
+        // SAFETY: on the main thread; the text is from just above and not used any more.
+        unsafe { shim::maglev_shim_lb_text_free(text) };
+        answered(how)?;
+        Ok(Some(traffic::parse(&read)))
     }
 
     fn apply(&mut self, ops: &[Op]) -> Vec<Result<(), LbError>> {

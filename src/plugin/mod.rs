@@ -19,6 +19,7 @@ mod text;
 mod threads;
 mod token;
 
+pub(crate) use text::from_parts as text_of;
 pub use token::MainThread;
 
 /// include/maglev_shim.h, bound.

@@ -19,7 +19,7 @@ pub(super) unsafe fn from_c(text: *const c_char) -> String {
 ///
 /// # Safety
 /// `text` is null or points to `length` bytes that stay as they are for as long as this runs.
-pub(super) unsafe fn from_parts(text: *const c_char, length: u64) -> String {
+pub(crate) unsafe fn from_parts(text: *const c_char, length: u64) -> String {
     let Ok(length) = usize::try_from(length) else { return String::new() };
     if text.is_null() {
         return String::new();

@@ -3,7 +3,8 @@
 use std::net::IpAddr;
 
 use maglev::control::view::{
-    BackendView, FlowView, FrontendView, HealthcheckView, LbView, StatusView, VersionView,
+    BackendView, CountersView, EventsView, FlowView, FrontendView, HealthcheckView, LbView, StatusView,
+    VersionView,
 };
 use maglev::control::{BackendVerb, Done, Finished, NameKind, Operator, Ticket, VerbError};
 
@@ -43,6 +44,12 @@ impl Operator for Nobody {
     }
     fn lb(&mut self, _: Option<&str>) -> Result<LbView, VerbError> {
         no()
+    }
+    fn events(&self, _: Option<usize>) -> EventsView {
+        EventsView::default()
+    }
+    fn counters(&mut self) -> CountersView {
+        CountersView::default()
     }
     fn flow(&mut self, _: &str, _: IpAddr, _: u16, _: Option<u16>) -> Result<FlowView, VerbError> {
         no()

@@ -1,6 +1,8 @@
 //! The text renderers: plain, sorted as the views are, at most 80 columns.
 
 mod backends;
+mod counters;
+mod events;
 mod frontends;
 mod healthchecks;
 mod lb;
@@ -8,6 +10,8 @@ mod status;
 mod verbs;
 
 pub(super) use backends::{backend, backends};
+pub(super) use counters::counters;
+pub(super) use events::events;
 pub(super) use frontends::{frontend, frontends};
 pub(super) use healthchecks::{healthcheck, healthchecks};
 pub(super) use lb::{flow, lb};

@@ -15,6 +15,7 @@ impl Programmer {
         if self.full == Full::Idle && (self.full_due <= now || retry) {
             self.full = Full::ReadSettings;
             self.full_due = now + self.interval;
+            self.causes.full_begun();
         }
         match self.full {
             Full::Idle => None,

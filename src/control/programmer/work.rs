@@ -22,6 +22,7 @@ impl Programmer {
             if let Some(r) = self.retries.get_mut(&address) {
                 r.at = Time::MAX;
             }
+            self.causes.retried(address);
             self.urgent.push(address);
         }
         let (address, routine) = match self.urgent.pop() {
@@ -32,6 +33,7 @@ impl Programmer {
             None if self.routine_at <= now => (self.routine.pop()?, true),
             None => return None,
         };
+        self.causes.begun(&address, routine);
         self.job = Some(Job {
             address,
             routine,

@@ -2,7 +2,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
+use crate::control::LogLevel;
 use crate::control::controller::Controller;
+use crate::control::journal::Journal;
 use crate::control::programmer::{LbAnswer, LbRequest};
 use crate::control::{Finished, Ticket};
 use crate::lb::embedded::Embedded;
@@ -36,6 +38,9 @@ pub struct Lab {
     pub now: Time,
     pub net: BTreeMap<IpAddr, Net>,
     pub log: Vec<(Time, String)>,
+    /// What the engine would log, with the ring behind it.
+    pub journal: Journal,
+    pub logged: Vec<(Time, LogLevel, String)>,
     pub started: Vec<Started>,
     /// Orders other than probes and cancels.
     pub configured: Vec<Order>,
@@ -76,6 +81,8 @@ impl Lab {
             now,
             net: BTreeMap::new(),
             log: Vec::new(),
+            journal: Journal::default(),
+            logged: Vec::new(),
             started: Vec::new(),
             configured: Vec::new(),
             coming: BTreeMap::new(),
@@ -211,6 +218,8 @@ impl Lab {
         }
         while let Some(event) = self.c.next_event() {
             self.log.push((self.now, event.to_string()));
+            let (now, logged) = (self.wall(), &mut self.logged);
+            self.journal.tell(now, event, &mut |level, text| logged.push((now.mono, level, text.to_owned())));
         }
     }
 

@@ -1,5 +1,6 @@
 //! The controller against the embedded `lb` and a network that is only a table, in virtual time.
 
+mod journal;
 mod lab;
 
 mod nat;
