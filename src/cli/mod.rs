@@ -15,7 +15,7 @@ mod text;
 pub mod when;
 
 #[cfg(test)]
-mod fake;
+pub(crate) mod fake;
 #[cfg(test)]
 mod tests;
 
@@ -25,6 +25,7 @@ use crate::control::view::{ConfigView, ProbeView, SyncView};
 use crate::control::{Finished, Operator, Ticket};
 
 pub use help::{complete, help, paths};
+pub(crate) use layout::clean;
 pub use line::MAX_LINE;
 pub use registered::registered;
 
@@ -122,6 +123,15 @@ impl Pending {
             Wait::Settle(reply) => return reply.clone(),
         };
         Reply::error(format_args!("{what} has not answered in time; it may still be carried out"))
+    }
+}
+
+/// What has ended, as its command prints it; `reload`: the configuration was to be applied.
+pub(crate) fn finished(finished: &Finished, reload: bool) -> Reply {
+    match finished {
+        Finished::Probe(v) => probe_reply(v),
+        Finished::Sync(v) => sync_reply(v),
+        Finished::Config(v) => config_reply(v, reload),
     }
 }
 

@@ -15,6 +15,7 @@ use super::show::{micros, millis};
 use super::view::{
     BackendView, ConfigView, FlowView, FrontendView, HealthcheckView, LbView, StatusView, VersionView,
 };
+use super::watch::Watched;
 use crate::clock;
 use crate::lb::{LbError, LoadBalancer};
 use crate::probe::{Prober, ProberOptions};
@@ -73,6 +74,7 @@ pub struct Engine {
     options: EngineOptions,
     started: Time,
     calls: Calls,
+    watched: Watched,
 }
 
 impl Engine {
@@ -97,6 +99,7 @@ impl Engine {
             options,
             started: now.mono,
             calls: Calls::default(),
+            watched: Watched::default(),
         };
         if let Some(why) = engine.lb.unavailable() {
             engine.controller.without_lb();
@@ -139,6 +142,11 @@ impl Engine {
     pub fn stop(mut self) -> bool {
         let prober = self.prober.take().is_none_or(|p| p.stop(STOP));
         self.loader.stop(STOP) && prober
+    }
+
+    /// Events for whoever is to be told of them.
+    pub fn watched(&mut self) -> &mut Watched {
+        &mut self.watched
     }
 
     /// The controller, to look at.
@@ -244,6 +252,7 @@ impl Engine {
     }
 
     fn log(&mut self, event: &Event) {
+        self.watched.push(clock::now().wall_ms, event);
         (self.options.log)(event.level(), &event.to_string());
     }
 

@@ -16,6 +16,7 @@ pub mod schedule;
 pub mod show;
 pub mod verbs;
 pub mod view;
+pub mod watch;
 
 #[cfg(test)]
 mod tests;
