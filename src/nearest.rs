@@ -2,8 +2,8 @@
 
 /// The at most `n` candidates nearest to `word`, nearest first; ties in the candidates' order.
 ///
-/// Distance is Damerau-Levenshtein (optimal string alignment). Any name counts as near, as SPEC §9 lists the
-/// nearest three of whatever there is; [`suggestion`] is the picky one.
+/// Distance is Damerau-Levenshtein (optimal string alignment). Any name counts as near, since an unknown name
+/// lists the nearest three of whatever there is; [`suggestion`] is the picky one.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>, n: usize) -> Vec<&'a str> {
     let mut all: Vec<(usize, &str)> =
         candidates.into_iter().map(|c| (strsim::osa_distance(word, c), c)).collect();

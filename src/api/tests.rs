@@ -73,6 +73,22 @@ fn numbers_are_those_of_the_file() {
 }
 
 #[test]
+fn the_page_has_every_message() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let file = fs::read_to_string(root.join("vpp-plugin/maglev.api")).unwrap();
+    let page = fs::read_to_string(root.join("docs/api.md")).unwrap();
+    let messages: Vec<&str> = file
+        .lines()
+        .filter_map(|l| l.trim_start_matches("autoreply ").strip_prefix("define "))
+        .filter(|m| !m.ends_with("_reply"))
+        .collect();
+    assert_eq!(messages.len(), 18, "{messages:?}");
+    for m in messages {
+        assert!(page.contains(&format!("`{m}`")), "{m}");
+    }
+}
+
+#[test]
 fn states_with_their_progress_are_the_same_states() {
     assert_eq!(backend_state("up 3/4"), backend_state("up"));
     assert_eq!(backend_state("up unchecked"), backend_state("up"));

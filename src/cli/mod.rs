@@ -93,7 +93,7 @@ impl Pending {
     pub fn poll(&self, op: &mut dyn Operator) -> Option<Reply> {
         let (ticket, what) = match &self.0 {
             Wait::Ticket(ticket, what) => (*ticket, *what),
-            Wait::Settle(reply) => return op.settled().then(|| reply.clone()),
+            Wait::Settle(reply) => return op.settled().then(|| with_failures(reply, op)),
         };
         let finished = op.take(ticket)?;
         Some(match (what, finished) {
@@ -133,6 +133,20 @@ pub(crate) fn finished(finished: &Finished, reload: bool) -> Reply {
         Finished::Sync(v) => sync_reply(v),
         Finished::Config(v) => config_reply(v, reload),
     }
+}
+
+/// The verb was taken; whether `lb` took what follows from it is said too.
+fn with_failures(reply: &Reply, op: &dyn Operator) -> Reply {
+    let failing = op.status().lb.failing;
+    let mut reply = reply.clone();
+    if !failing.is_empty() {
+        let names = failing.join(", ");
+        reply.text.push_str(&format!(
+            "warning: lb refused calls for {}, which will be tried again\n",
+            layout::clean(&names)
+        ));
+    }
+    reply
 }
 
 fn probe_reply(v: &ProbeView) -> Reply {

@@ -504,3 +504,12 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_verb_whose_consequences_lb_refused_says_so() {
+    let mut op = Fake::new();
+    op.status.lb.failing = vec!["web".into()];
+    let r = reply("set backend nginx0 disable", &mut op);
+    assert!(r.ok, "the verb itself was taken: {}", r.text);
+    assert!(r.text.ends_with("warning: lb refused calls for web, which will be tried again\n"), "{}", r.text);
+}

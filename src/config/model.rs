@@ -1,4 +1,4 @@
-//! What a valid configuration is. Every default of SPEC §3 is filled in; nothing here can be inconsistent, since
+//! What a valid configuration is. Every default (docs/configuration.md) is filled in; nothing here can be inconsistent, since
 //! only [`super::parse`] makes one outside tests.
 
 use std::collections::BTreeMap;
@@ -74,7 +74,7 @@ impl Default for LbConfig {
     }
 }
 
-/// How the counter moves at the boundary (SPEC §5).
+/// How the counter moves at the boundary (docs/behaviour.md, "Backend states").
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum CounterKind {
     /// One step a result.
@@ -199,7 +199,7 @@ pub struct Backend {
     pub name: Name,
     /// Its address.
     pub address: IpAddr,
-    /// None: static (SPEC §5).
+    /// None: static: up without being probed.
     pub healthcheck: Option<Arc<Healthcheck>>,
     /// False: starts disabled.
     pub enabled: bool,
@@ -218,7 +218,7 @@ pub struct Frontend {
     pub pools: Vec<Pool>,
     /// `lb` hashes only the source address.
     pub src_ip_sticky: bool,
-    /// A backend that goes down loses its flows (SPEC §7).
+    /// A backend that goes down loses its flows.
     pub flush_on_down: bool,
     /// How packets reach the servers.
     pub encap: Encap,

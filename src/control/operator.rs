@@ -7,7 +7,7 @@ use super::view::{
     SyncView, VersionView,
 };
 
-/// A verb on one backend (SPEC §9, `set backend`).
+/// A verb on one backend (`set backend`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BackendVerb {
     /// Out of `disabled`.
@@ -35,7 +35,7 @@ impl BackendVerb {
 /// A verb was carried out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Done {
-    /// False: it was so already (SPEC §5: says so and succeeds).
+    /// False: it was so already: the text says so, and that is no error.
     pub changed: bool,
     /// One line for the operator: ``backend `a` disabled``.
     pub text: String,

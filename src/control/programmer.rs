@@ -198,10 +198,16 @@ impl Programmer {
 
     /// When there is something to ask next.
     pub fn deadline(&self) -> Time {
-        if self.job.is_some() || self.full != Full::Idle || !self.urgent.is_empty() {
+        if self.job.is_some() || self.full != Full::Idle {
             return Time::ZERO;
         }
         let mut at = self.full_due;
+        if !self.listed {
+            return at;
+        }
+        if !self.urgent.is_empty() {
+            return Time::ZERO;
+        }
         if !self.routine.is_empty() {
             at = at.min(self.routine_at);
         }

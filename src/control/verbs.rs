@@ -85,6 +85,8 @@ impl Controller {
         seat.overridden = weight;
         let changed = before != weight;
         let configured = seat.configured;
+        // Before it is programmed there are no flows.
+        let flush = flush && self.programmer.is_programmed(&f.config.vip);
         if flush && let Some(address) = slot.and_then(|s| self.backends.get(s)).map(|b| b.config.address) {
             f.flush_once.insert(address);
         }

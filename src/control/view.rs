@@ -54,7 +54,7 @@ pub struct ProberView {
     /// Started more than 100 ms after they were due.
     pub late: u64,
     pub latest_ms: u64,
-    /// After a stall of the main thread (SPEC §8).
+    /// Probes put off after a stall of the main thread.
     pub main_stalls: u64,
     /// Results by code.
     pub results: Vec<(String, u64)>,
@@ -189,7 +189,7 @@ pub struct HealthcheckView {
     pub source_ipv6: Option<String>,
     /// Of the type: (`path`, `/healthz`) and so on, as configured, defaults filled in.
     pub params: Vec<(String, String)>,
-    /// SPEC §4's promise.
+    /// The longest time to `down` (docs/behaviour.md, "Probes").
     pub silent_bound_ms: u64,
     pub refused_bound_ms: u64,
     /// Backends that use it.

@@ -35,7 +35,7 @@ impl Protocol {
 
 /// What names a VIP in `lb`: a host address and, unless it takes all ports, a protocol and port.
 ///
-/// Ordered by address, IPv4 before IPv6, as SPEC §8 wants programming to go.
+/// Ordered by address, IPv4 before IPv6, as programming goes (docs/behaviour.md, "Programming `lb`").
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct VipKey {
     /// The virtual address; always a /32 or /128.
@@ -277,7 +277,7 @@ pub enum LbError {
 
 /// An `lb`: VPP's, in-process, or the embedded one. Called on one thread only, and answers at once.
 pub trait LoadBalancer {
-    /// Why nothing can be programmed, or none when it can (SPEC §1).
+    /// Why nothing can be programmed, or none when it can.
     fn unavailable(&self) -> Option<String>;
 
     /// One word for `show status`: `vpp` or `embedded`.

@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::config::Healthcheck;
 use crate::time::Time;
 
-/// HAProxy's check codes (SPEC §4).
+/// HAProxy's check codes (docs/behaviour.md, "Probes").
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
 #[allow(missing_docs)]
@@ -86,7 +86,7 @@ pub enum Verdict {
     Pass,
     /// One down.
     Fail,
-    /// Nothing (SPEC §4, `SOCKERR`).
+    /// Nothing: our own fault.
     OurFault,
 }
 

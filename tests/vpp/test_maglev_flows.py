@@ -201,7 +201,9 @@ class TestMaglevFlows(MaglevTestCase):
                 told = self.agree(name, vip, clients(64, v6=v6))
                 self.assertGreater(len(set(told.values())), 0)
         self.network["a1"].kill()
-        self.wait_weights(KEEP, {A1: 0, A2: 100})
+        # One address after the other: each must have come to rest.
+        self.wait_weights(WEB, {A1: 0, A2: 50, B1: 0})
+        self.wait_weights(STICKY, {A1: 0, A2: 100, A3: 100})
         self.agree("web", WEB, clients(64))
         self.agree("sticky", STICKY, clients(64))
 

@@ -211,7 +211,9 @@ class TestMaglevWithoutNetns(MaglevTestCase):
         config["healthchecker"] = {"netns": "mglv-not-there"}
         config["backends"]["l2"] = {"address": "127.77.0.2", "healthcheck": "web"}
         config["frontends"]["local"]["pools"][0]["backends"]["l2"] = {}
-        before = self.state("l1")
+        # It has been probed, so that what it is now is not about to change.
+        self.wait_state("l1", "down")
+        before = "down"
         self.addCleanup(self.do, "maglev config reload")
         self.addCleanup(self.write_config, self.make_config(self.network))
         self.write_config(config)

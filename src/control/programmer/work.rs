@@ -13,8 +13,8 @@ use crate::time::Time;
 
 impl Programmer {
     pub(super) fn begin(&mut self, now: Time, intent: &Intentions<'_>) -> Option<()> {
+        // Nothing is planned before the VIPs were listed once; the full sync is due until then.
         if !self.listed {
-            self.full_due = self.full_due.min(now);
             return None;
         }
         let due: Vec<IpAddr> = self.retries.iter().filter(|(_, r)| r.at <= now).map(|(a, _)| *a).collect();

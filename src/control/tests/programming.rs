@@ -393,6 +393,29 @@ fn dumps_that_fail_change_nothing_and_are_tried_again() {
 }
 
 #[test]
+fn an_lb_that_never_answers_is_asked_with_backoff() {
+    let mut lab = Lab::idle();
+    lab.lb.fail_dumps(usize::MAX, LbError::NoAnswer("test"));
+    lab.load(BASIC);
+    lab.run(60_000);
+    assert!((20..=200).contains(&lab.asked), "{}", lab.asked);
+    assert!(lab.c.deadline() > lab.now, "and the main thread is left alone meanwhile");
+    lab.lb.heal();
+    lab.run(2_000);
+    assert_eq!(lab.weights("192.0.2.1", 80), "10.1.0.1=100 10.1.0.2=50 10.1.0.3=0");
+}
+
+#[test]
+fn a_flush_before_the_first_programming_is_none() {
+    let mut lab = Lab::new(BASIC);
+    let now = lab.wall();
+    lab.c.set_weight(now, "web", "first", "a", Some(30), true).unwrap();
+    lab.run(30_000);
+    assert_eq!(lab.weights("192.0.2.1", 80), "10.1.0.1=30 10.1.0.2=50 10.1.0.3=0");
+    assert!(!lab.take_writes().iter().any(|w| w.ends_with("flush")));
+}
+
+#[test]
 fn lb_settings_are_written_only_where_they_differ() {
     let mut lab = Lab::new(BASIC);
     lab.run(5000);
