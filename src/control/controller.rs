@@ -10,6 +10,7 @@ use super::event::{Event, LogLevel};
 use super::frontends::Frontends;
 use super::intent::Intentions;
 use super::operator::{Finished, Ticket};
+use super::probing::STALLED;
 use super::programmer::{LbAnswer, LbRequest, Programmer};
 use super::schedule::{Schedule, Slot};
 use crate::Name;
@@ -82,6 +83,8 @@ pub struct Controller {
     tickets: u64,
     pub(super) probes: u64,
     pub(super) alive_since: Time,
+    /// When the first configuration was applied: the start-up delays run from then.
+    pub(super) first_load: Option<Time>,
 }
 
 impl Controller {
@@ -108,6 +111,7 @@ impl Controller {
             tickets: 0,
             probes: 0,
             alive_since: now.mono,
+            first_load: None,
         }
     }
 
@@ -157,6 +161,12 @@ impl Controller {
                 f.flush_once.remove(&address);
             }
         }
+        for vip in self.programmer.take_made() {
+            // What was asked to be flushed went with the VIP that was there before, if there was one.
+            if let Some(f) = self.by_vip.get(&vip).and_then(|n| self.frontends.get_mut(n)) {
+                f.flush_once.clear();
+            }
+        }
         for (ticket, view) in self.programmer.take_finished() {
             self.finish(now, ticket, Finished::Sync(view));
         }
@@ -197,6 +207,10 @@ impl Controller {
             }
         }
         self.answers.retain(|_, (at, _)| now.mono.since(*at) < TICKET_LIFE);
+        if !self.lb_available {
+            // Nothing of them is in an lb that is not there; otherwise lb's answers are the moment to look.
+            self.forget_removed();
+        }
     }
 
     /// Something the prober told.
@@ -220,17 +234,21 @@ impl Controller {
         for slot in lost {
             if let Some(b) = self.backends.get_mut(slot) {
                 b.in_flight = None;
-                b.waiting.clear();
             }
+            self.give_up(now, slot, "the prober was started anew");
             self.flying -= 1;
             self.probe_soon(now, slot);
         }
         self.configure_prober();
+        if self.prober_stalled() {
+            self.thaw(now);
+        }
     }
 
     /// No probes, no changes of state, no calls to `lb`, until [`Controller::thaw`].
     pub fn freeze(&mut self, why: &str) {
-        if self.frozen.is_none() {
+        // A stall ends by itself; whatever else freezes must outlast it.
+        if self.frozen.is_none() || self.prober_stalled() && why != STALLED {
             self.frozen = Some(why.to_owned());
             self.engine_event(LogLevel::Error, format!("frozen: {why}; lb stays as it is"));
         }
@@ -323,7 +341,7 @@ impl Controller {
         let Change::To { from, to } = change else { return Ok(change) };
         self.record(now, slot, Some(from), to, code, detail);
         if !to.probed() {
-            self.stop_probing(slot);
+            self.stop_probing(now, slot);
         } else if !from.probed() {
             self.probe_soon(now, slot);
         }
@@ -392,11 +410,20 @@ impl Controller {
         }
     }
 
-    /// Removed backends are forgotten when no server of them is left in `lb`.
+    /// Removed backends are forgotten when no server of theirs is left in `lb`. Where another backend of that address
+    /// has taken the seat, the server is that one's.
     fn forget_removed(&mut self) {
-        let Controller { removed, backends, programmer, .. } = self;
+        let Controller { removed, backends, frontends, by_vip, programmer, .. } = self;
         removed.retain(|slot| {
-            let stays = backends.get(*slot).is_some_and(|b| programmer.has_server(b.config.address));
+            let stays = backends.get(*slot).is_some_and(|gone| {
+                let address = gone.config.address;
+                let sits = |f: &super::frontends::Entry| {
+                    let seat = |s: Slot| backends.get(s).is_some_and(|b| b.config.address == address);
+                    f.seats.iter().any(|s| seat(s.slot))
+                };
+                let heir = |vip| by_vip.get(vip).and_then(|name| frontends.get(name)).is_some_and(sits);
+                programmer.vips_with(address).any(|vip| !heir(vip))
+            });
             if !stays {
                 backends.forget(*slot);
             }

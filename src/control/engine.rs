@@ -11,6 +11,7 @@ use super::event::{Event, LogLevel};
 use super::loader::{Hook, Loaded, Loader, Purpose};
 use super::operator::{BackendVerb, Done, Finished, NameKind, Operator, Ticket, VerbError};
 use super::programmer::{LbAnswer, LbRequest};
+use super::revive::Replacement;
 use super::show::{micros, millis};
 use super::view::{
     BackendView, ConfigView, FlowView, FrontendView, HealthcheckView, LbView, StatusView, VersionView,
@@ -21,8 +22,6 @@ use crate::lb::{LbError, LoadBalancer};
 use crate::probe::{Prober, ProberOptions};
 use crate::time::{Now, Time};
 
-/// A dead prober is started again at most once in so long.
-const RESTART: Duration = Duration::from_secs(60);
 /// Both threads are joined within this at the end, together.
 const STOP: Duration = Duration::from_millis(450);
 
@@ -64,14 +63,14 @@ struct Calls {
 
 /// The control plane, running.
 pub struct Engine {
-    controller: Controller,
+    pub(super) controller: Controller,
     lb: Box<dyn LoadBalancer>,
-    prober: Option<Prober>,
-    prober_born: Time,
+    pub(super) prober: Option<Prober>,
+    pub(super) replacement: Replacement,
     loader: Loader,
     /// A check or reload is under way.
     loading: bool,
-    options: EngineOptions,
+    pub(super) options: EngineOptions,
     started: Time,
     calls: Calls,
     watched: Watched,
@@ -93,7 +92,7 @@ impl Engine {
             controller,
             lb,
             prober,
-            prober_born: now.mono,
+            replacement: Replacement::default(),
             loader,
             loading: true,
             options,
@@ -117,15 +116,16 @@ impl Engine {
         while let Some(loaded) = self.loader.try_recv() {
             self.loaded(now, loaded);
         }
-        self.revive(now);
         self.controller.poll(now);
+        self.revive(now);
         self.flush_out();
         let asked = self.ask_lb(now);
         self.flush_out();
         if asked {
             return Turn { next: Some(Duration::ZERO), busy: true };
         }
-        let next = match self.controller.deadline() {
+        let revival = self.replacement.due(self.prober_trouble().is_some());
+        let next = match self.controller.deadline().min(revival) {
             Time::MAX => None,
             at => Some(at.since(clock::mono())),
         };
@@ -218,28 +218,6 @@ impl Engine {
         }
     }
 
-    /// A prober that has died is started again, at most once a minute.
-    fn revive(&mut self, now: Now) {
-        if self.prober.as_ref().is_some_and(Prober::alive) || now.mono.since(self.prober_born) < RESTART {
-            return;
-        }
-        self.prober_born = now.mono;
-        match spawn_prober(&self.options) {
-            Ok(p) => {
-                self.prober = Some(p);
-                self.log(&Event::Engine {
-                    text: "the prober had died and was started again".into(),
-                    level: LogLevel::Error,
-                });
-                self.controller.prober_restarted(now);
-            }
-            Err(e) => self.log(&Event::Engine {
-                text: format!("the prober has died and cannot be started again: {e}"),
-                level: LogLevel::Error,
-            }),
-        }
-    }
-
     fn flush_out(&mut self) {
         while let Some(order) = self.controller.next_order() {
             if let Some(p) = &self.prober {
@@ -251,7 +229,7 @@ impl Engine {
         }
     }
 
-    fn log(&mut self, event: &Event) {
+    pub(super) fn log(&mut self, event: &Event) {
         self.watched.push(clock::now().wall_ms, event);
         (self.options.log)(event.level(), &event.to_string());
     }
@@ -266,7 +244,7 @@ impl Engine {
     }
 }
 
-fn spawn_prober(options: &EngineOptions) -> io::Result<Prober> {
+pub(super) fn spawn_prober(options: &EngineOptions) -> io::Result<Prober> {
     let init = options.thread_init.clone();
     Prober::spawn(ProberOptions {
         cpus: options.probe_cpus.clone(),

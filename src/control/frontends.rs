@@ -17,6 +17,8 @@ use crate::time::Time;
 pub struct Seat {
     /// Which backend.
     pub slot: Slot,
+    /// Its name, to which words of the operator belong.
+    pub name: Name,
     /// Index of the pool.
     pub pool: usize,
     /// As configured.

@@ -12,6 +12,7 @@ mod probing;
 pub mod programmer;
 pub mod queue;
 pub mod reload;
+mod revive;
 pub mod schedule;
 pub mod show;
 pub mod verbs;

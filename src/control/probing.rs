@@ -19,6 +19,8 @@ use crate::time::{Now, Time};
 const MAIN_STALL: Duration = Duration::from_secs(1);
 /// No beat of the prober for so long, while a probe is due: stalled.
 const PROBER_STALL: Duration = Duration::from_secs(3);
+/// Why frozen, when the prober does not beat. It thaws by itself; nothing else does.
+pub(super) const STALLED: &str = "the prober has stalled";
 /// A probe that started this long after it was due counts as late.
 const LATE: Duration = Duration::from_millis(100);
 /// `SOCKERR` is logged once in so long for each backend.
@@ -79,13 +81,22 @@ impl Controller {
     }
 
     /// Probing stops; a result that is on its way will not count.
-    pub(super) fn stop_probing(&mut self, slot: Slot) {
+    pub(super) fn stop_probing(&mut self, now: Now, slot: Slot) {
         self.schedule.clear(slot);
+        self.give_up(now, slot, "the backend was taken out of probing or its healthcheck edited");
         let Some(b) = self.backends.get_mut(slot) else { return };
-        b.waiting.clear();
         if let Some(flight) = b.in_flight.take() {
             self.flying -= 1;
             self.order(Order::Cancel(flight.id));
+        }
+    }
+
+    /// Answers those who wait for a probe that will not end.
+    pub(super) fn give_up(&mut self, now: Now, slot: Slot, why: &str) {
+        let Some(b) = self.backends.get_mut(slot) else { return };
+        for ticket in std::mem::take(&mut b.waiting) {
+            let view = self.probe_view(slot, Code::SockErr, &format!("given up: {why}"), Duration::ZERO);
+            self.finish(now, ticket, Finished::Probe(view));
         }
     }
 
@@ -130,18 +141,19 @@ impl Controller {
             }
             None => self.fault(now, slot, detail),
         }
-        self.reschedule(now, slot, report.started);
+        self.reschedule(slot, report.started, report.finished);
     }
 
-    /// After a probe that started at `started`: from start to start.
-    pub(super) fn reschedule(&mut self, now: Now, slot: Slot, started: Time) {
+    /// After a probe that ran from `started` to `finished`: from start to start, but not before it was done. (Not:
+    /// not before now. What has waited for the main thread is overdue, and known by that.)
+    pub(super) fn reschedule(&mut self, slot: Slot, started: Time, finished: Time) {
         let Some(b) = self.backends.get(slot) else { return };
         let Some(check) = b.config.healthcheck.clone() else { return };
         if !b.state().probed() || b.in_flight.is_some() {
             return;
         }
         let at = started + jittered(b.health.interval(&check), check.jitter_percent, &mut self.rng);
-        self.schedule.set(slot, at.max(now.mono));
+        self.schedule.set(slot, at.max(finished));
     }
 
     pub(super) fn fault(&mut self, now: Now, slot: Slot, detail: Cow<'static, str>) {
@@ -181,9 +193,13 @@ impl Controller {
         if self.flying > 0 { Some(limit) } else { oldest.map(|t| t.max(limit)) }
     }
 
+    /// Whether all is frozen because the prober does not beat.
+    pub fn prober_stalled(&self) -> bool {
+        self.frozen.as_deref() == Some(STALLED)
+    }
+
     /// Freezes when the prober has stopped beating though it should probe, thaws when it beats again.
     pub(super) fn watch_prober(&mut self, now: Now) {
-        const STALLED: &str = "the prober has stalled";
         let beat = self.stats.last_beat.unwrap_or(self.alive_since).max(self.alive_since);
         let silent = now.mono.since(beat) >= PROBER_STALL;
         match &self.frozen {

@@ -130,6 +130,9 @@ pub struct Programmer {
     waiters: Vec<Waiter>,
     finished: Vec<(Ticket, SyncView)>,
     flushed: Vec<(VipKey, IpAddr)>,
+    made: Vec<VipKey>,
+    /// The last attempt to list the VIPs failed.
+    unlisted: bool,
     costs: Costs,
     last_sync_ms: Option<u64>,
     syncs: u64,
@@ -186,14 +189,21 @@ impl Programmer {
         std::mem::take(&mut self.flushed)
     }
 
+    /// VIPs that were made: they have no flows.
+    pub fn take_made(&mut self) -> Vec<VipKey> {
+        std::mem::take(&mut self.made)
+    }
+
     /// All flows of a VIP were flushed by the operator.
     pub fn note_flush(&mut self, vip: &VipKey) {
         self.ledger.applied(&Op::FlushVip { vip: *vip });
     }
 
-    /// Whether no urgent work is left; retries of what has failed do not count.
+    /// Whether no urgent work is left; retries of what has failed do not count, nor does what waits for a list of
+    /// the VIPs that `lb` does not give.
     pub fn settled(&self) -> bool {
-        self.urgent.is_empty() && self.job.as_ref().is_none_or(|j| j.routine && !j.again)
+        (!self.listed && self.unlisted)
+            || (self.urgent.is_empty() && self.job.as_ref().is_none_or(|j| j.routine && !j.again))
     }
 
     /// When there is something to ask next.

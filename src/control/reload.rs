@@ -14,7 +14,7 @@ use crate::Name;
 use crate::balance::{FrontendState, Shares};
 use crate::config::{Backend, Config, Frontend};
 use crate::health::{self, Health, History, State};
-use crate::time::Now;
+use crate::time::{Now, Time};
 
 /// How many of what changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -63,7 +63,7 @@ impl Controller {
 
     /// Makes `new` the running configuration.
     pub fn apply(&mut self, now: Now, new: Config, path: &str, warnings: Vec<String>) -> Summary {
-        let first = self.config.is_none();
+        let start = *self.first_load.get_or_insert(now.mono);
         let new = Arc::new(new);
         let old_frontends = std::mem::take(&mut self.frontends);
         self.by_vip.clear();
@@ -71,7 +71,7 @@ impl Controller {
         let mut summary = Summary::default();
         let newborn = self.apply_backends(now, &new, &mut summary);
         self.config = Some(new.clone());
-        self.apply_frontends(now, &new, &old_frontends, first, &mut summary);
+        self.apply_frontends(now, &new, &old_frontends, start, &mut summary);
         self.config_status.loaded_ms = Some(now.wall_ms);
         self.config_status.errors.clear();
         for w in &warnings {
@@ -150,7 +150,7 @@ impl Controller {
         if old.healthcheck != new.healthcheck {
             b.health.relimit(Self::limits(new));
             // What is under way asks by the old healthcheck.
-            self.stop_probing(slot);
+            self.stop_probing(now, slot);
             if new.healthcheck.is_some() {
                 self.probe_soon(now, slot);
             } else {
@@ -186,7 +186,7 @@ impl Controller {
         now: Now,
         new: &Config,
         old: &Frontends,
-        first: bool,
+        start: Time,
         summary: &mut Summary,
     ) {
         let by_vip: BTreeMap<_, _> = old.values().map(|f| (f.config.vip, f)).collect();
@@ -196,7 +196,7 @@ impl Controller {
                 None => summary.frontends.added += 1,
                 Some(b) => summary.frontends.changed += usize::from(b.config != *f),
             }
-            let entry = self.seat(now, f, before, first, new);
+            let entry = self.seat(now, f, before, start, new);
             for seat in &entry.seats {
                 if let Some(b) = self.backends.get_mut(seat.slot) {
                     b.frontends.push(f.name.clone());
@@ -214,13 +214,13 @@ impl Controller {
     }
 
     /// A frontend's entry; `before` is what the same VIP had.
-    fn seat(&self, now: Now, f: &Arc<Frontend>, before: Option<&Entry>, first: bool, new: &Config) -> Entry {
+    fn seat(&self, now: Now, f: &Arc<Frontend>, before: Option<&Entry>, start: Time, new: &Config) -> Entry {
         let seats: Vec<Seat> = f
             .members()
             .filter_map(|(pool, name, configured)| {
                 let slot = self.backends.slot(name)?;
-                let overridden = before.and_then(|b| word(b, f, pool, slot, configured));
-                Some(Seat { slot, pool, configured, overridden })
+                let overridden = before.and_then(|b| word(b, f, pool, name, slot, configured));
+                Some(Seat { slot, name: name.clone(), pool, configured, overridden })
             })
             .collect();
         let max = new.lb.startup_max_delay;
@@ -232,7 +232,7 @@ impl Controller {
             active: f.pools.first().map_or_else(|| "-".into(), |p| p.name.clone()),
             state: FrontendState::Unknown,
             open: false,
-            not_before: if first { now + new.lb.startup_min_delay } else { now },
+            not_before: now.max(start + new.lb.startup_min_delay),
             at_latest: now + max,
             newcomers: Vec::new(),
             hold_until: now,
@@ -240,20 +240,34 @@ impl Controller {
         };
         let Some(b) = before else { return entry };
         entry.shares = b.shares.clone();
-        entry.active = b.active.clone();
+        // A pool that only has another name now is no other pool.
+        let (old_name, index) = (&b.active, b.config.pools.iter().position(|p| p.name == b.active));
+        let new_name = index.and_then(|i| f.pools.get(i)).map(|p| &p.name);
+        let renamed = new_name.filter(|n| {
+            f.pools.iter().all(|p| p.name != *old_name) && b.config.pools.iter().all(|p| p.name != **n)
+        });
+        entry.active = renamed.unwrap_or(old_name).clone();
         entry.state = b.state;
         entry.open = b.open;
         entry.not_before = b.not_before;
         entry.at_latest = b.at_latest;
         entry.flush_once = b.flush_once.clone();
+        let sits = |a: &IpAddr| {
+            let address = |s: &Seat| self.backends.get(s.slot).map(|b| b.config.address);
+            entry.seats.iter().any(|s| address(s) == Some(*a))
+        };
+        entry.flush_once.retain(sits);
         let sat = |s: &Seat| b.seats.iter().any(|o| o.slot == s.slot);
         let unknown = |s: &Slot| self.backends.get(*s).is_some_and(|e| e.state() == State::Unknown);
-        let fresh = entry.seats.iter().filter(|s| !sat(s)).map(|s| s.slot);
+        let fresh: Vec<Slot> =
+            entry.seats.iter().filter(|s| !sat(s)).map(|s| s.slot).filter(unknown).collect();
+        let new_ones = !fresh.is_empty();
         let waited = b.newcomers.iter().copied().filter(|s| entry.seats.iter().any(|x| x.slot == *s));
-        entry.newcomers = fresh.chain(waited).filter(unknown).collect();
+        entry.newcomers = fresh.into_iter().chain(waited.filter(unknown)).collect();
         entry.newcomers.dedup();
         if !entry.newcomers.is_empty() {
-            entry.hold_until = now + max;
+            // Those who are waited for already must not make others wait for longer.
+            entry.hold_until = if new_ones { now + max } else { b.hold_until };
         }
         entry
     }
@@ -286,17 +300,15 @@ impl Controller {
     }
 }
 
-/// The operator's weight stands while the configured weight is the one it overrode.
-fn word(before: &Entry, f: &Frontend, pool: usize, slot: Slot, configured: u8) -> Option<u8> {
+/// The operator's weight stands while the configured weight is the one it overrode; like all words it does not pass to
+/// an heir.
+fn word(before: &Entry, f: &Frontend, pool: usize, name: &Name, slot: Slot, configured: u8) -> Option<u8> {
     if before.config.name != f.name {
         return None;
     }
     let pool = f.pools.get(pool)?.name.clone();
-    before
-        .seats
-        .iter()
-        .find(|s| s.slot == slot && before.pool_name(s.pool) == pool && s.configured == configured)?
-        .overridden
+    let same = |s: &&Seat| s.slot == slot && s.name == *name && s.configured == configured;
+    before.seats.iter().filter(same).find(|s| before.pool_name(s.pool) == pool)?.overridden
 }
 
 fn first_seen(b: Arc<Backend>, cap: usize) -> BackendEntry {

@@ -23,5 +23,5 @@ pub mod text;
 mod timers;
 pub mod types;
 
-pub use prober::{Prober, ProberOptions};
+pub use prober::{Abandoned, Prober, ProberOptions};
 pub use types::*;

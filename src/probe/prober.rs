@@ -159,6 +159,12 @@ impl Prober {
         self.shared.complaint.lock().clone()
     }
 
+    /// Lets go of a thread that does not beat any more: it ends by itself as soon as it gets on, and nobody hears what
+    /// it may still have to tell.
+    pub fn abandon(self) -> Abandoned {
+        Abandoned(self.shared.clone())
+    }
+
     /// Ends the thread and joins it; probes in flight are dropped. False when it did not end within `patience`, and
     /// then it is left alone; may be called again.
     pub fn stop(&self, patience: Duration) -> bool {
@@ -171,6 +177,16 @@ impl Prober {
             Some(thread) => thread.join().is_ok(),
             None => true,
         }
+    }
+}
+
+/// A prober that was left to itself; see [`Prober::abandon`].
+pub struct Abandoned(Arc<Shared>);
+
+impl Abandoned {
+    /// Whether its thread has ended.
+    pub fn ended(&self) -> bool {
+        !self.0.alive.load(Ordering::Acquire)
     }
 }
 

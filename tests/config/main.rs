@@ -8,5 +8,6 @@ mod errors_schema;
 mod hostile;
 mod load;
 mod mark;
+mod moving_over;
 mod roundtrip;
 mod values;

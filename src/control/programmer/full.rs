@@ -91,6 +91,7 @@ impl Programmer {
         let records = match r {
             Ok(r) => r,
             Err(e) => {
+                self.unlisted = true;
                 self.full_due = now.mono + BACKOFF.min(self.interval);
                 return self.complain(format!("listing lb's VIPs failed: {e}"), events);
             }
@@ -109,6 +110,7 @@ impl Programmer {
             self.ledger.observed(&key, None);
         }
         self.listed = true;
+        self.unlisted = false;
         self.syncs += 1;
         self.last_sync_ms = Some(now.wall_ms);
         let ours = self.ledger.all_ours().map(|k| k.address);

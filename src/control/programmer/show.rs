@@ -29,9 +29,10 @@ impl Programmer {
         self.vips.get(vip).filter(|_| ours).into_iter().flat_map(|v| v.servers.keys().copied())
     }
 
-    /// Whether any VIP of ours has this server.
-    pub fn has_server(&self, address: IpAddr) -> bool {
-        self.ledger.all_ours().filter_map(|k| self.vips.get(k)).any(|v| v.servers.contains_key(&address))
+    /// The VIPs of ours that have this server.
+    pub fn vips_with(&self, address: IpAddr) -> impl Iterator<Item = &VipKey> {
+        let has = move |k: &&VipKey| self.vips.get(*k).is_some_and(|v| v.servers.contains_key(&address));
+        self.ledger.all_ours().filter(has)
     }
 
     /// For `show status`.

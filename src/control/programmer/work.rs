@@ -171,6 +171,9 @@ impl Programmer {
                     {
                         self.flushed.push((vip, address));
                     }
+                    if let Op::AddVip { vip, .. } = op {
+                        self.made.push(vip);
+                    }
                     mirror(&mut self.vips, &op);
                     events.push_back(Event::LbSync { text: op.to_string(), failed: false });
                 }

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -47,6 +47,10 @@ pub struct Lab {
     pub writes: Vec<(Time, Op)>,
     /// Requests of any kind.
     pub asked: usize,
+    /// Called after each answer of `lb`.
+    pub watch: Option<fn(&mut Lab)>,
+    /// Servers that are not to lose their weight; for `watch`.
+    pub watched: BTreeSet<(VipKey, IpAddr)>,
 }
 
 pub const START: Time = Time::from_millis(1000);
@@ -74,6 +78,8 @@ impl Lab {
             beats: true,
             writes: Vec::new(),
             asked: 0,
+            watch: None,
+            watched: BTreeSet::new(),
         }
     }
 
@@ -152,6 +158,9 @@ impl Lab {
             }
         };
         self.c.lb_answer(now, answer);
+        if let Some(watch) = self.watch {
+            watch(self);
+        }
         true
     }
 

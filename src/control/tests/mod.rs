@@ -5,6 +5,8 @@ mod lab;
 mod programming;
 mod random;
 mod reload;
+mod reload_prop;
+mod review;
 mod schedule;
 mod verbs;
 

@@ -150,3 +150,29 @@ fn a_bad_file_changes_nothing_but_the_status() {
     lab.load(BASIC);
     assert!(lab.c.status(lab.wall()).config_errors.is_empty());
 }
+
+#[test]
+fn a_removed_backend_is_forgotten_though_another_has_its_address() {
+    let mut lab = settled();
+    // Another name and healthcheck: another backend, which takes the server over as it is.
+    let other = BASIC
+        .replace("  backends:\n    a:", "    icmp: {type: icmp}\n  backends:\n    z:")
+        .replace("10.1.0.1, healthcheck: tcp", "10.1.0.1, healthcheck: icmp")
+        .replace("{a: {}", "{z: {}");
+    lab.load(&other);
+    assert_eq!(lab.state("a"), "removed");
+    lab.run(20_000);
+    assert!(lab.c.backend("a").is_err(), "the server is z's");
+    assert_eq!(lab.state("z"), "up");
+}
+
+#[test]
+fn without_lb_a_removed_backend_is_forgotten_at_once() {
+    let mut lab = Lab::idle();
+    lab.c.without_lb();
+    lab.load(BASIC);
+    lab.run(5000);
+    lab.load(&BASIC.replace("    a: {address: 10.1.0.1, healthcheck: tcp}\n", "").replace("a: {}, ", ""));
+    lab.run(1);
+    assert!(lab.c.backend("a").is_err());
+}
