@@ -268,7 +268,7 @@ impl Controller {
             let at = now.mono + fast.mul_f64(self.rng.f64());
             self.schedule.set(slot, at);
         }
-        self.programmer.sync_all();
+        self.programmer.begin_anew();
     }
 
     /// Whether nothing is under way in `lb` that a change has set off.

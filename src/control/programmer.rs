@@ -163,6 +163,16 @@ impl Programmer {
         self.full_due = Time::ZERO;
     }
 
+    /// Everything is to be looked at before anything else is written: who knows what `lb` holds by now. Not between a
+    /// request and its answer.
+    pub fn begin_anew(&mut self) {
+        if let Some(job) = self.job.take() {
+            self.urgent.push(job.address);
+        }
+        self.full = Full::Idle;
+        self.sync_all();
+    }
+
     /// The same for an operator who waits for it; `count` is what they will be told.
     pub fn sync_for(&mut self, ticket: Ticket, addresses: &[IpAddr], full: bool, count: usize) {
         let left: BTreeSet<IpAddr> = addresses.iter().copied().collect();

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::lab::{BASIC, START};
 use super::{Lab, Net};
+use crate::control::programmer::LbRequest;
 use crate::control::{BackendVerb, Finished};
 use crate::lb::{LbError, LoadBalancer};
 use crate::time::Time;
@@ -204,4 +205,24 @@ fn a_leaving_server_is_held_while_the_pools_change() {
     lab.run(3000);
     assert_eq!(lab.weights("192.0.2.1", 80), "10.1.0.2=0 10.1.0.3=100 10.1.0.4=0");
     assert!(lab.now > at && at > START);
+}
+
+#[test]
+fn a_thaw_looks_at_lb_before_it_writes() {
+    let mut lab = settled();
+    let now = lab.wall();
+    for b in ["a", "b"] {
+        lab.c.set_backend(now, b, BackendVerb::Pause).unwrap();
+    }
+    // The dump, and the first of three writes.
+    assert!(lab.ask() && lab.ask());
+    lab.take_writes();
+    lab.c.freeze("a test");
+    assert!(!lab.ask());
+    lab.lb.meddle(&crate::lb::Op::DelVip { vip: super::lab::vip_tcp("192.0.2.1", 80) }).unwrap();
+    lab.c.thaw(now);
+    assert_eq!(lab.c.next_lb(now), Some(LbRequest::Settings), "not the second write of the old plan");
+    lab.run(3000);
+    assert_eq!(lab.weights("192.0.2.1", 80), "10.1.0.1=0 10.1.0.2=0 10.1.0.3=100");
+    assert_eq!(lab.lb.stray_flushes(), 0);
 }
