@@ -6,6 +6,7 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 CARGO ?= cargo
 TARGET_DIR = $${CARGO_TARGET_DIR:-target}
 PLUGIN = build/maglev_plugin.so
+API_JSON = build/maglev.api.json
 
 .DEFAULT_GOAL := help
 .PHONY: help run test plugin install-plugin lint clean
@@ -34,11 +35,13 @@ plugin: ## build/maglev_plugin.so, for the installed VPP
 	@mkdir -p build
 	@install -m 644 "$(TARGET_DIR)/release/libmaglev.so" $(PLUGIN).new
 	@mv -f $(PLUGIN).new $(PLUGIN)
+	@install -m 644 "$(TARGET_DIR)/release/maglev.api.json" $(API_JSON)
 	@echo "$(PLUGIN) is for VPP $$(eval "$$(vpp-plugin/find-vpp)"; echo "$$VPP_VERSION")"
 
-install-plugin: plugin ## into VPP's plugin folder, below DESTDIR
+install-plugin: plugin ## into VPP's folders of plugins and of API files, below DESTDIR
 	@eval "$$(vpp-plugin/find-vpp)"; set -x; \
-	install -D -m 644 $(PLUGIN) "$(DESTDIR)$$VPP_PLUGIN_DIR/maglev_plugin.so"
+	install -D -m 644 $(PLUGIN) "$(DESTDIR)$$VPP_PLUGIN_DIR/maglev_plugin.so" && \
+	install -D -m 644 $(API_JSON) "$(DESTDIR)$$VPP_PREFIX/share/vpp/api/plugins/maglev.api.json"
 
 lint: ## format and lints, with VPP's part where one is installed
 	@vpp-plugin/need build

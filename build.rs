@@ -17,7 +17,8 @@ mod vpp {
     use std::path::{Path, PathBuf};
     use std::process::{Command, Stdio};
 
-    const SOURCES: [&str; 7] = [
+    const SOURCES: [&str; 8] = [
+        "csrc/api.c",
         "csrc/cli.c",
         "csrc/config.c",
         "csrc/counters.c",
@@ -26,11 +27,15 @@ mod vpp {
         "csrc/log.c",
         "csrc/process.c",
     ];
+    /// The messages of the binary API, and what clients that read JSON are to find beside the plugin.
+    const API: &str = "vpp-plugin/maglev.api";
+    const API_JSON: &str = "maglev.api.json";
 
     pub fn build() -> Result<(), String> {
         println!("cargo::rerun-if-env-changed=VPP_PREFIX");
         println!("cargo::rerun-if-changed=csrc");
         println!("cargo::rerun-if-changed=include");
+        println!("cargo::rerun-if-changed={API}");
 
         let include = find_headers()?;
         let version = define(&include.join("vpp/app/version.h"), "VPP_BUILD_VER")
@@ -42,7 +47,9 @@ mod vpp {
         println!("cargo::rustc-env=MAGLEV_VPP_VERSION={version}");
         println!("cargo::rustc-env=MAGLEV_VPP_REQUIRED={}", required(&version));
 
-        compile(&include, cache_line)?;
+        let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("cargo sets no OUT_DIR")?);
+        generate_api(&include, &out)?;
+        compile(&include, &out, cache_line)?;
         bind(cache_line)
     }
 
@@ -106,6 +113,56 @@ mod vpp {
         }
     }
 
+    /// Lets VPP's own generator make the C of the binary API, and its JSON: both in OUT_DIR, the JSON also beside the
+    /// library, where whoever installs the plugin finds it.
+    fn generate_api(include: &Path, out: &Path) -> Result<(), String> {
+        let generator = include.with_file_name("bin").join("vppapigen");
+        println!("cargo::rerun-if-changed={}", generator.display());
+        if !generator.is_file() {
+            return Err(format!("{} is missing: install the package vpp-dev", generator.display()));
+        }
+        let python = python_with_ply()?;
+        let input = env::current_dir().map_err(|e| format!("the current directory: {e}"))?.join(API);
+        let json = out.join(API_JSON);
+        for (module, output) in [("C", out.join("maglev.api.h")), ("JSON", json.clone())] {
+            let run = Command::new(python)
+                .arg(&generator)
+                .arg("--includedir")
+                .arg(include)
+                .arg("--input")
+                .arg(&input)
+                .arg("--outputdir")
+                .arg(out)
+                .arg("--output")
+                .arg(&output)
+                .arg(module)
+                .current_dir(out)
+                .output()
+                .map_err(|e| format!("{python}: {e}"))?;
+            if !run.status.success() {
+                let said = String::from_utf8_lossy(&run.stderr);
+                let said = said.lines().last().unwrap_or("no word").to_owned();
+                return Err(format!("{}: {API}: {said}", generator.display()));
+            }
+        }
+        // OUT_DIR is <target>/<profile>/build/<package>/out.
+        let beside = out.ancestors().nth(3).ok_or_else(|| format!("{} is no OUT_DIR", out.display()))?;
+        let beside = beside.join(API_JSON);
+        fs::copy(&json, &beside).map(|_| ()).map_err(|e| format!("{}: {e}", beside.display()))
+    }
+
+    /// The one on the path may be another than the distribution's, whose packages it does not see.
+    fn python_with_ply() -> Result<&'static str, String> {
+        let knows_ply = |python: &&str| {
+            let mut check = Command::new(python);
+            check.args(["-c", "import ply.lex, ply.yacc"]).stdout(Stdio::null()).stderr(Stdio::null());
+            check.status().is_ok_and(|s| s.success())
+        };
+        ["python3", "/usr/bin/python3"].into_iter().find(knows_ply).ok_or_else(|| {
+            "vppapigen needs Python's ply: install the packages python3 and python3-ply".to_owned()
+        })
+    }
+
     /// As VPP's own cmake files compile plugins.
     fn march() -> &'static [&'static str] {
         match env::var("CARGO_CFG_TARGET_ARCH").as_deref() {
@@ -115,10 +172,12 @@ mod vpp {
         }
     }
 
-    fn compile(include: &Path, cache_line: usize) -> Result<(), String> {
+    fn compile(include: &Path, generated: &Path, cache_line: usize) -> Result<(), String> {
         let mut cc = cc::Build::new();
         cc.files(SOURCES)
             .include("include")
+            .flag("-isystem")
+            .flag(generated)
             .flag("-isystem")
             .flag(include)
             .flag("-isystem")

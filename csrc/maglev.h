@@ -32,4 +32,7 @@ extern maglev_main_t maglev_main;
 /* cli.c: registers the commands that Rust names. */
 clib_error_t *maglev_cli_init (vlib_main_t *vm);
 
+/* api.c: tells subscribers what has happened. */
+void maglev_api_send_events (void);
+
 #endif /* included_maglev_h */

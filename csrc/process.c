@@ -114,6 +114,7 @@ maglev_process (vlib_main_t *vm, vlib_node_runtime_t *rt, vlib_frame_t *f)
       turn.next = -1;
       turn.busy = 0;
       maglev_rs_turn (&turn);
+      maglev_api_send_events ();
 
       if (turn.busy)
 	vlib_process_suspend (vm, MAGLEV_BUSY_PAUSE);

@@ -190,14 +190,22 @@ typedef struct
   uint32_t buckets;
 } maglev_as_record_t;
 
-/* VPP's error numbers that lb answers with (csrc/lb.c asserts them). */
+/* VPP's error numbers that lb answers with (csrc/lb.c asserts them), and those of our own (csrc/api.c does). */
 typedef enum
 {
+  MAGLEV_UNSPECIFIED = -1,
   MAGLEV_NO_SUCH_ENTRY = -6,
+  MAGLEV_INVALID_VALUE = -7,
+  MAGLEV_FEATURE_DISABLED = -30,
   MAGLEV_INVALID_MEMORY_SIZE = -70,
   MAGLEV_INVALID_ARGUMENT = -73,
+  MAGLEV_RESPONSE_NOT_READY = -77,
   MAGLEV_VALUE_EXIST = -81,
   MAGLEV_INVALID_ADDRESS_FAMILY = -97,
+  MAGLEV_INIT_FAILED = -144,
+  MAGLEV_LIMIT_EXCEEDED = -162,
+  MAGLEV_BUSY = -167,
+  MAGLEV_BUG = -168,
 } maglev_api_error_t;
 
 typedef enum
@@ -247,5 +255,173 @@ void maglev_shim_lb_text_free (char *text);
 /* Holds the workers at the barrier; nests. Never suspend in between. */
 void maglev_shim_barrier_sync (void);
 void maglev_shim_barrier_release (void);
+
+/* ---- the binary API ----------------------------------------------------------------------------------------- */
+
+/* csrc/api.c encodes and decodes the messages of vpp-plugin/maglev.api; enumerations cross as that file numbers them. */
+
+/* A field for a name of at most 63 bytes, and one for a word of at most 15, filled up with NULs. */
+#define MAGLEV_NAME_SIZE 64
+#define MAGLEV_WORD_SIZE 16
+
+/* Made by Rust; lives until the next call of a maglev_rs_api_*. */
+typedef struct
+{
+  const char *data;
+  uint64_t length;
+} maglev_text_t;
+
+/* From C, for as long as the call lasts. A name that has no end within its field has MAGLEV_NAME_SIZE bytes. */
+typedef struct
+{
+  const char *data;
+  uint64_t length;
+} maglev_name_t;
+
+typedef struct
+{
+  uint8_t state;
+  uint8_t lb_available;
+  uint8_t prober_running;
+  uint64_t uptime_ms;
+  uint64_t config_loaded_ms;
+  uint32_t config_errors;
+  uint32_t backends;
+  uint32_t backends_up;
+  uint32_t frontends;
+  uint32_t frontends_up;
+  uint32_t in_flight;
+  uint64_t probes;
+  uint64_t late;
+  uint64_t syncs;
+  uint64_t calls;
+  uint64_t failures;
+  uint8_t version[MAGLEV_NAME_SIZE];
+  uint8_t built_for[MAGLEV_NAME_SIZE];
+  maglev_text_t reason;
+} maglev_api_status_t;
+
+typedef struct
+{
+  uint8_t name[MAGLEV_NAME_SIZE];
+  maglev_address_t address;
+  uint8_t healthcheck[MAGLEV_NAME_SIZE];
+  uint8_t state;
+  uint32_t counter;
+  uint32_t counter_max;
+  uint32_t rise;
+  uint32_t fall;
+  uint64_t since_ms;
+  uint64_t last_probe_ms;
+  uint64_t last_latency_us;
+  uint64_t passes;
+  uint64_t failures;
+  uint64_t faults;
+  uint8_t last_code[MAGLEV_WORD_SIZE];
+  maglev_text_t last_detail;
+} maglev_api_backend_t;
+
+typedef struct
+{
+  uint8_t name[MAGLEV_NAME_SIZE];
+  maglev_address_t address;
+  uint8_t all_ports;
+  uint8_t protocol; /* IANA's number */
+  uint16_t port;
+  uint8_t state;
+  uint8_t pool[MAGLEV_NAME_SIZE];
+  uint32_t serving;
+  uint32_t total;
+  uint8_t encap[MAGLEV_WORD_SIZE];
+  uint32_t table_length;
+  uint8_t src_ip_sticky;
+  uint8_t flush_on_down;
+  uint8_t programmed;
+  uint32_t leaving;
+  maglev_text_t error;
+} maglev_api_frontend_t;
+
+typedef struct
+{
+  uint8_t frontend[MAGLEV_NAME_SIZE];
+  uint8_t pool[MAGLEV_NAME_SIZE];
+  uint8_t backend[MAGLEV_NAME_SIZE];
+  uint8_t pool_active;
+  uint8_t state;
+  uint8_t weight;
+  uint8_t overridden;
+  uint8_t effective;
+} maglev_api_member_t;
+
+typedef struct
+{
+  uint8_t name[MAGLEV_NAME_SIZE];
+  uint8_t type[MAGLEV_WORD_SIZE];
+  uint16_t port;
+  uint64_t interval_ms;
+  uint64_t fast_interval_ms;
+  uint64_t down_interval_ms;
+  uint64_t timeout_ms;
+  uint32_t rise;
+  uint32_t fall;
+  double jitter_percent;
+  uint64_t silent_bound_ms;
+  uint64_t refused_bound_ms;
+  uint32_t backends;
+  uint8_t counter[MAGLEV_WORD_SIZE];
+} maglev_api_healthcheck_t;
+
+/* What a verb is answered. */
+typedef struct
+{
+  int32_t retval;
+  uint8_t changed;
+  uint64_t ticket; /* of the event to come; 0: there will be none */
+  maglev_text_t text;
+} maglev_api_answer_t;
+
+typedef struct
+{
+  uint64_t sequence;
+  uint64_t time_ms;
+  uint8_t kind;
+  uint8_t level;
+  uint64_t ticket;
+  int32_t retval;
+  uint64_t latency_us;
+  uint8_t name[MAGLEV_NAME_SIZE];
+  uint8_t before[MAGLEV_NAME_SIZE];
+  uint8_t after[MAGLEV_NAME_SIZE];
+  uint8_t code[MAGLEV_WORD_SIZE];
+  maglev_text_t text;
+} maglev_api_event_t;
+
+void maglev_rs_api_status (maglev_api_status_t *out);
+
+/* Each takes a picture, of one or with an empty name of all, from which its `next` takes one after the other: 1 one,
+   0 no more. Another picture of the same kind replaces what is left. */
+void maglev_rs_api_dump_backends (maglev_name_t name);
+int32_t maglev_rs_api_next_backend (maglev_api_backend_t *out);
+void maglev_rs_api_dump_frontends (maglev_name_t name);
+int32_t maglev_rs_api_next_frontend (maglev_api_frontend_t *out);
+void maglev_rs_api_dump_members (maglev_name_t frontend);
+int32_t maglev_rs_api_next_member (maglev_api_member_t *out);
+void maglev_rs_api_dump_healthchecks (maglev_name_t name);
+int32_t maglev_rs_api_next_healthcheck (maglev_api_healthcheck_t *out);
+
+void maglev_rs_api_set_backend (maglev_name_t backend, uint8_t verb, maglev_api_answer_t *out);
+/* is_default not 0: back to the configured weight. */
+void maglev_rs_api_set_weight (maglev_name_t frontend, maglev_name_t pool, maglev_name_t backend, uint8_t is_default,
+			       uint8_t weight, uint8_t flush, maglev_api_answer_t *out);
+void maglev_rs_api_flush_frontend (maglev_name_t frontend, maglev_api_answer_t *out);
+void maglev_rs_api_probe (maglev_name_t backend, maglev_api_answer_t *out);
+void maglev_rs_api_sync (maglev_name_t frontend, maglev_api_answer_t *out);
+void maglev_rs_api_config_check (maglev_name_t path, maglev_api_answer_t *out);
+void maglev_rs_api_config_reload (maglev_api_answer_t *out);
+
+/* Whether there are subscribers to events; without any none are kept. */
+void maglev_rs_api_watch (uint8_t on);
+/* The next event to be told: 1 one, 0 no more. To be asked until there is no more after each turn. */
+int32_t maglev_rs_api_next_event (maglev_api_event_t *out);
 
 #endif /* included_maglev_shim_h */

@@ -10,8 +10,10 @@
 //! * [`probe`]: the prober thread and the probe types
 //! * [`control`]: the controller that joins them, and the engine that drives it
 //! * [`cli`]: the commands
+//! * [`api`]: the binary API
 //! * `plugin`: the boundary to VPP's C (feature `vpp`)
 
+pub mod api;
 pub mod balance;
 pub mod cli;
 pub mod clock;

@@ -13,9 +13,9 @@ use crate::lb::Protocol;
 use crate::nearest::nearest;
 
 /// Now, in the fake's time.
-pub(super) const NOW: u64 = 1_800_000_000_000;
+pub(crate) const NOW: u64 = 1_800_000_000_000;
 
-pub(super) struct Fake {
+pub(crate) struct Fake {
     pub frontends: Vec<FrontendView>,
     pub backends: Vec<BackendView>,
     pub healthchecks: Vec<HealthcheckView>,

@@ -6,7 +6,7 @@ pub(super) const WIDTH: usize = 80;
 const GAP: usize = 2;
 
 /// Text without what moves a terminal's cursor, keeping line ends: control and bidirectional characters are escaped.
-pub(super) fn clean(text: &str) -> String {
+pub(crate) fn clean(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         let hidden = matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');

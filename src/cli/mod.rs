@@ -17,7 +17,7 @@ pub mod when;
 #[cfg(test)]
 mod counts_tests;
 #[cfg(test)]
-mod fake;
+pub(crate) mod fake;
 #[cfg(test)]
 mod fake_counts;
 #[cfg(test)]
@@ -30,6 +30,7 @@ use crate::control::view::{ConfigView, ProbeView, SyncView};
 use crate::control::{Finished, Operator, Ticket};
 
 pub use help::{complete, help, paths};
+pub(crate) use layout::clean;
 pub use line::MAX_LINE;
 pub use registered::registered;
 
@@ -140,6 +141,15 @@ fn settled(op: &dyn Operator, reply: &Reply, saving: Option<Saving>) -> Option<R
         reply.text.push_str(&format!("done, not saved: {}\n", layout::clean(&why)));
     }
     Some(reply)
+}
+
+/// What has ended, as its command prints it; `reload`: the configuration was to be applied.
+pub(crate) fn finished(finished: &Finished, reload: bool) -> Reply {
+    match finished {
+        Finished::Probe(v) => probe_reply(v),
+        Finished::Sync(v) => sync_reply(v),
+        Finished::Config(v) => config_reply(v, reload),
+    }
 }
 
 /// The verb was taken; whether `lb` took what follows from it is said too.

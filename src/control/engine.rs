@@ -20,6 +20,7 @@ use super::view::{
     BackendView, ConfigView, CountersView, EventsView, FlowView, FrontendView, HealthcheckView, LbCallsView,
     LbView, StatusView, VersionView,
 };
+use super::watch::Watched;
 use crate::clock;
 use crate::lb::traffic::{ServerTraffic, VipTraffic};
 use crate::lb::{LbError, LoadBalancer};
@@ -75,6 +76,7 @@ pub struct Engine {
     /// Calls to `lb` so far.
     calls: Histogram,
     journal: Journal,
+    watched: Watched,
 }
 
 impl Engine {
@@ -106,6 +108,7 @@ impl Engine {
             started: now.mono,
             calls: Histogram::default(),
             journal: Journal::default(),
+            watched: Watched::default(),
         };
         if let Some(why) = engine.lb.unavailable() {
             engine.controller.without_lb();
@@ -159,6 +162,11 @@ impl Engine {
         }
         let prober = self.prober.take().is_none_or(|p| p.stop(STOP));
         self.loader.stop(STOP) && prober
+    }
+
+    /// Events for whoever is to be told of them.
+    pub fn watched(&mut self) -> &mut Watched {
+        &mut self.watched
     }
 
     /// The controller, to look at.
@@ -257,7 +265,9 @@ impl Engine {
     }
 
     pub(super) fn log(&mut self, event: Event) {
-        self.journal.tell(clock::now(), event, &mut self.options.log);
+        let now = clock::now();
+        self.watched.push(now.wall_ms, &event);
+        self.journal.tell(now, event, &mut self.options.log);
     }
 
     fn load(&mut self, path: PathBuf, purpose: Purpose) -> Result<(), VerbError> {

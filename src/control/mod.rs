@@ -21,6 +21,7 @@ pub mod show;
 pub mod state;
 pub mod verbs;
 pub mod view;
+pub mod watch;
 
 #[cfg(test)]
 mod tests;

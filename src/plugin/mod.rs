@@ -6,6 +6,8 @@
 
 #![allow(unsafe_code)]
 
+mod api;
+mod api_exports;
 mod commands;
 mod exports;
 mod guard;

@@ -54,7 +54,8 @@ impl Start {
 /// Starts the engine; on an error the reason is kept for the commands, and logged.
 pub(super) fn start(main: MainThread, state: &mut State, from: Start) -> bool {
     match engine(main, from) {
-        Ok(engine) => {
+        Ok(mut engine) => {
+            engine.watched().set(state.api.watching);
             state.life = Life::Running(Box::new(engine));
             true
         }

@@ -3,6 +3,7 @@
 use std::cell::{RefCell, RefMut};
 use std::collections::BTreeMap;
 
+use super::api::Api;
 use super::token::MainThread;
 use crate::cli::Pending;
 use crate::control::engine::Engine;
@@ -27,6 +28,8 @@ pub(super) struct State {
     /// Answers that commands wait for, by ticket.
     pub pending: BTreeMap<u64, Pending>,
     pub last_ticket: u64,
+    /// What the binary API keeps.
+    pub api: Api,
     /// The next turn is to panic (tests).
     pub panic_in_turn: bool,
 }
@@ -41,6 +44,7 @@ static STATE: MainCell = MainCell(RefCell::new(State {
     panicked: None,
     pending: BTreeMap::new(),
     last_ticket: 0,
+    api: Api::new(),
     panic_in_turn: false,
 }));
 

@@ -14,7 +14,7 @@ import unittest
 
 from pg_port import PgPort
 from vpp_papi import VPPApiClient
-from vpp_process import ANSI, VppError, VppProcess, find_vpp
+from vpp_process import ANSI, VppError, VppProcess, find_maglev, find_vpp
 
 VppTestRunner = unittest.TextTestRunner
 logging.getLogger("vpp_papi").setLevel(logging.CRITICAL)
@@ -43,15 +43,21 @@ class CPUInterface:
         return cls.vpp_worker_count
 
 
+MAGLEV_API = "maglev.api.json"
+
+
 def api_files(api_dirs):
-    """All JSON API files below `api_dirs`."""
-    return [
+    """All JSON API files below `api_dirs`; of the plugin under test its own, not what an older one has installed."""
+    files = [
         os.path.join(folder, name)
         for top in api_dirs
         for folder, _, names in os.walk(top)
         for name in names
-        if name.endswith(".api.json")
+        if name.endswith(".api.json") and name != MAGLEV_API
     ]
+    plugin = find_maglev()
+    beside = os.path.join(os.path.dirname(plugin), MAGLEV_API) if plugin else ""
+    return files + [beside] if os.path.isfile(beside) else files
 
 
 class Vapi:
@@ -148,6 +154,10 @@ class VppTestCase(CPUInterface, unittest.TestCase):
     @classmethod
     def get_cli_sock_path(cls):
         return cls.vpp_process.cli_sock
+
+    @classmethod
+    def get_api_sock_path(cls):
+        return cls.vpp_process.api_sock
 
     @classmethod
     def tearDownClass(cls):

@@ -42,6 +42,9 @@ class TestMaglevPanic(MaglevTestCase):
         self.reset()
         self.wait_weights(WEB, {A1: 100, A2: 50})
         before = self.send_flows(clients(200), *WEB)
+        api, events = self.vapi.papi, []
+        self.vapi.vpp.register_event_callback(lambda _name, event: events.append(event.text))
+        self.assertEqual(api.want_maglev_events(enable=True, pid=1).retval, 0)
         self.vppctl("maglev test panic")
         wait_until(
             lambda: self.show("status")["state"] == "frozen",
@@ -54,6 +57,14 @@ class TestMaglevPanic(MaglevTestCase):
         self.assertEqual(self.send_flows(clients(200), *WEB), before)
         new = self.send_flows(clients(100, first=700), *WEB)
         self.assertEqual(set(new.values()), {A1, A2})
+        status = api.maglev_status()
+        self.assertEqual((status.retval, status.state), (0, 3))
+        self.assertIn("panic", status.reason)
+        self.assertEqual([b.name for b in api.maglev_backend_dump(name="")], ["a1", "a2"])
+        for reply in (api.maglev_set_backend(backend="a1", verb=1), api.maglev_probe(backend="a1")):
+            self.assertEqual(reply.retval, -168, reply)
+            self.assertIn("panic", reply.text)
+        wait_until(lambda: any("frozen" in text for text in events), lambda: "not told: %s" % events)
         log = self.vapi.cli("show logging")
         self.assertEqual(sum("panic" in line for line in log.splitlines() if "maglev" in line), 1, log)
         for command in ("maglev show backends", "maglev show frontend web", "maglev set backend a1 disable"):

@@ -1,0 +1,327 @@
+//! Requests against a control plane of fixed views, and the numbers against vpp-plugin/maglev.api.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use super::*;
+use crate::balance::FrontendState;
+use crate::cli::PENDING_LIMIT;
+use crate::cli::fake::Fake;
+use crate::control::view::{ConfigView, SyncView};
+use crate::control::{Event, Finished};
+use crate::health::State;
+use crate::time::{Now, Time};
+
+fn at(after: Duration) -> Now {
+    Now { mono: Time(0) + after, wall_ms: 1_800_000_000_000 }
+}
+
+fn start() -> Now {
+    at(Duration::ZERO)
+}
+
+/// `NAME = <number>` as the file has it.
+fn number(name: &str) -> u8 {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("vpp-plugin/maglev.api");
+    let text = fs::read_to_string(path).unwrap();
+    let line = text.lines().find_map(|l| l.trim().strip_prefix(&format!("{name} = ")).map(str::to_owned));
+    line.unwrap_or_else(|| panic!("no {name}")).trim_end_matches(',').parse().unwrap()
+}
+
+#[test]
+fn numbers_are_those_of_the_file() {
+    for s in [State::Unknown, State::Up, State::Down, State::Paused, State::Disabled, State::Removed] {
+        let name = format!("MAGLEV_API_BACKEND_{}", s.as_str().to_uppercase());
+        assert_eq!(backend_state(s.as_str()), number(&name), "{name}");
+    }
+    for s in [FrontendState::Unknown, FrontendState::Up, FrontendState::Down] {
+        let name = format!("MAGLEV_API_FRONTEND_{}", s.as_str().to_uppercase());
+        assert_eq!(frontend_state(s.as_str()), number(&name), "{name}");
+    }
+    for s in ["running", "idle", "frozen"] {
+        assert_eq!(run_state(s), number(&format!("MAGLEV_API_RUN_{}", s.to_uppercase())));
+    }
+    for (l, name) in [
+        (LogLevel::Debug, "DEBUG"),
+        (LogLevel::Info, "INFO"),
+        (LogLevel::Notice, "NOTICE"),
+        (LogLevel::Warning, "WARNING"),
+        (LogLevel::Error, "ERROR"),
+    ] {
+        assert_eq!(level(l), number(&format!("MAGLEV_API_LEVEL_{name}")));
+    }
+    for v in [BackendVerb::Enable, BackendVerb::Disable, BackendVerb::Pause, BackendVerb::Resume] {
+        let name = format!("MAGLEV_API_VERB_{}", v.as_str().to_uppercase());
+        assert_eq!(verb(number(&name)), Some(v));
+    }
+    for (k, name) in [
+        (Kind::Backend, "BACKEND"),
+        (Kind::Frontend, "FRONTEND"),
+        (Kind::Failover, "FAILOVER"),
+        (Kind::LbSync, "LB_SYNC"),
+        (Kind::Operator, "OPERATOR"),
+        (Kind::Config, "CONFIG"),
+        (Kind::ProbeFault, "PROBE_FAULT"),
+        (Kind::Engine, "ENGINE"),
+        (Kind::ProbeResult, "PROBE_RESULT"),
+        (Kind::SyncResult, "SYNC_RESULT"),
+        (Kind::ConfigResult, "CONFIG_RESULT"),
+    ] {
+        assert_eq!(k as u8, number(&format!("MAGLEV_API_EVENT_{name}")));
+    }
+}
+
+#[test]
+fn the_page_has_every_message() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let file = fs::read_to_string(root.join("vpp-plugin/maglev.api")).unwrap();
+    let page = fs::read_to_string(root.join("docs/api.md")).unwrap();
+    let messages: Vec<&str> = file
+        .lines()
+        .filter_map(|l| l.trim_start_matches("autoreply ").strip_prefix("define "))
+        .filter(|m| !m.ends_with("_reply"))
+        .collect();
+    assert_eq!(messages.len(), 18, "{messages:?}");
+    for m in messages {
+        assert!(page.contains(&format!("`{m}`")), "{m}");
+    }
+}
+
+#[test]
+fn states_with_their_progress_are_the_same_states() {
+    assert_eq!(backend_state("up 3/4"), backend_state("up"));
+    assert_eq!(backend_state("up unchecked"), backend_state("up"));
+    assert_eq!(backend_state("down 1/4"), backend_state("down"));
+    assert_eq!(backend_state(""), backend_state("unknown"));
+}
+
+#[test]
+fn every_verb_has_a_number_and_no_other_number_a_verb() {
+    assert_eq!((0..=u8::MAX).filter_map(verb).count(), 4);
+}
+
+#[test]
+fn a_field_holds_all_of_a_name_or_nothing() {
+    assert_eq!(&fixed::<4>("abc"), b"abc\0");
+    assert_eq!(&fixed::<4>("abcd"), b"\0\0\0\0");
+    assert_eq!(&fixed::<4>(""), b"\0\0\0\0");
+    let longest = "a".repeat(63);
+    assert!(fixed::<NAME_SIZE>(&longest).starts_with(longest.as_bytes()));
+}
+
+#[test]
+fn addresses_of_both_families() {
+    assert_eq!(address("192.0.2.1"), (false, [192, 0, 2, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]));
+    assert_eq!(address("2001:db8::1").1.first_chunk(), Some(&[0x20, 1, 0x0d, 0xb8]));
+    assert!(address("2001:db8::1").0);
+    assert_eq!(address("nonsense"), (false, [0; 16]));
+}
+
+#[test]
+fn errors_have_vpps_numbers() {
+    let unknown = VerbError::Unknown { kind: "backend", name: "x".into(), nearest: vec![] };
+    for (error, wanted) in [
+        (unknown, retval::NO_SUCH_ENTRY),
+        (VerbError::Refused("no".into()), retval::BUSY),
+        (LbError::NoSuchEntry.into(), retval::NO_SUCH_ENTRY),
+        (LbError::ValueExist.into(), retval::VALUE_EXIST),
+        (LbError::InvalidArgument.into(), retval::INVALID_ARGUMENT),
+        (LbError::InvalidAddressFamily.into(), retval::INVALID_ADDRESS_FAMILY),
+        (LbError::InvalidMemorySize.into(), retval::INVALID_MEMORY_SIZE),
+        (LbError::Other(-5).into(), -5),
+        (LbError::Other(7).into(), retval::UNSPECIFIED),
+        (LbError::NoAnswer("x").into(), retval::UNSPECIFIED),
+        (LbError::Unavailable("x".into()).into(), retval::FEATURE_DISABLED),
+    ] {
+        assert_eq!(error_number(&error), wanted, "{error}");
+        assert!(error_number(&error) < 0, "an error is never a success");
+    }
+}
+
+#[test]
+fn verbs_are_passed_on_and_answered() {
+    let mut op = Fake::new();
+    let mut desk = Desk::new();
+    let done = desk.set_backend(&mut op, "nginx0", 1);
+    assert_eq!((done.retval, done.changed, done.ticket), (retval::OK, true, 0));
+    assert!(!done.text.is_empty());
+    let done = desk.set_weight(&mut op, ("web", "primary", "nginx0"), Some(100), true);
+    assert_eq!(done.retval, retval::OK, "{}", done.text);
+    let done = desk.set_weight(&mut op, ("web", "primary", "nginx0"), None, false);
+    assert_eq!(done.retval, retval::OK, "{}", done.text);
+    assert_eq!(desk.flush(&mut op, "web").retval, retval::OK);
+    assert_eq!(op.told.len(), 4, "{:?}", op.told);
+}
+
+#[test]
+fn bad_values_are_refused_before_anything_is_done() {
+    let mut op = Fake::new();
+    let mut desk = Desk::new();
+    let long = "a".repeat(NAME_SIZE);
+    let path = "a".repeat(MOST_PATH + 1);
+    for refused in [
+        desk.set_backend(&mut op, "nginx0", 4),
+        desk.set_backend(&mut op, "nginx0", 255),
+        desk.set_backend(&mut op, &long, 0),
+        desk.set_weight(&mut op, ("web", "primary", "nginx0"), Some(101), false),
+        desk.set_weight(&mut op, (&long, "primary", "nginx0"), Some(1), false),
+        desk.set_weight(&mut op, ("web", &long, "nginx0"), Some(1), false),
+        desk.set_weight(&mut op, ("web", "primary", &long), Some(1), false),
+        desk.flush(&mut op, &long),
+        desk.probe(&mut op, start(), &long),
+        desk.sync(&mut op, start(), &long),
+        desk.check(&mut op, start(), &path),
+        desk.check(&mut op, start(), "/etc/a\0b"),
+    ] {
+        assert_eq!((refused.retval, refused.changed, refused.ticket), (retval::INVALID_VALUE, false, 0));
+        assert!(!refused.text.is_empty());
+    }
+    assert_eq!(op.told, Vec::<String>::new());
+    assert_eq!(desk.ended(&mut op, at(PENDING_LIMIT)), None);
+}
+
+#[test]
+fn unknown_names_are_told_with_the_nearest_and_cannot_move_a_cursor() {
+    let mut op = Fake::new();
+    let mut desk = Desk::new();
+    let refused = desk.probe(&mut op, start(), "nginx\x1b[2J");
+    assert_eq!(refused.retval, retval::NO_SUCH_ENTRY);
+    assert!(!refused.text.contains('\x1b'), "{:?}", refused.text);
+    assert!(desk.set_backend(&mut op, "nginx9", 0).text.contains("nearest: "));
+}
+
+#[test]
+fn what_is_started_ends_in_one_result() {
+    let mut op = Fake::new();
+    let mut desk = Desk::new();
+    let probe = desk.probe(&mut op, start(), "nginx0");
+    let sync = desk.sync(&mut op, start(), "");
+    let reload = desk.reload(&mut op, start());
+    let mut tickets = Vec::new();
+    while let Some(r) = desk.ended(&mut op, start()) {
+        assert_eq!(r.retval, retval::OK, "{r:?}");
+        assert!(!r.text.is_empty() && !r.text.ends_with('\n'));
+        tickets.push((r.kind, r.ticket));
+    }
+    let wanted = [
+        (Kind::ProbeResult, probe.ticket),
+        (Kind::SyncResult, sync.ticket),
+        (Kind::ConfigResult, reload.ticket),
+    ];
+    assert_eq!(tickets, wanted);
+}
+
+#[test]
+fn a_probes_result_has_its_parts() {
+    let mut op = Fake::new();
+    let mut desk = Desk::new();
+    desk.probe(&mut op, start(), "nginx0");
+    let r = desk.ended(&mut op, start()).unwrap();
+    assert_eq!(r.name, "nginx0");
+    assert!(["pass", "fail", "none"].contains(&r.after.as_str()), "{r:?}");
+    assert!(!r.code.is_empty() && r.latency_us > 0, "{r:?}");
+}
+
+#[test]
+fn failures_are_told_as_such() {
+    let mut op = Fake::new();
+    let mut desk = Desk::new();
+    let sync = Finished::Sync(SyncView { frontends: 2, writes: 0, failures: vec!["web: lb: no".into()] });
+    let errors = (0..5000).map(|i| format!("/x:{i}:1: wrong")).collect();
+    let config = Finished::Config(ConfigView {
+        path: "/x".into(),
+        ok: false,
+        applied: false,
+        errors,
+        warnings: Vec::new(),
+        summary: String::new(),
+    });
+    let ticket = desk.sync(&mut op, start(), "").ticket;
+    op.answers.insert(Ticket(ticket), sync);
+    let r = desk.ended(&mut op, start()).unwrap();
+    assert_eq!((r.retval, r.level), (retval::UNSPECIFIED, LogLevel::Error));
+    assert!(r.text.contains("web: lb: no") && !r.text.starts_with("error: "), "{}", r.text);
+
+    let ticket = desk.check(&mut op, start(), "/x").ticket;
+    op.answers.insert(Ticket(ticket), config);
+    let r = desk.ended(&mut op, start()).unwrap();
+    assert_eq!(r.retval, retval::INVALID_VALUE);
+    assert!(r.text.len() < 8300, "{}", r.text.len());
+    let (shown, more) = (r.text.lines().count(), r.text.lines().last().unwrap().to_owned());
+    assert_eq!(more, format!("... and {} more lines", 5001 - (shown - 1)));
+}
+
+#[test]
+fn an_answer_that_never_comes_is_told_after_a_minute() {
+    let mut op = Fake::new();
+    let mut desk = Desk::new();
+    let ticket = desk.probe(&mut op, start(), "nginx0").ticket;
+    op.answers.clear();
+    assert_eq!(desk.ended(&mut op, at(PENDING_LIMIT - Duration::from_millis(1))), None);
+    let r = desk.ended(&mut op, at(PENDING_LIMIT)).unwrap();
+    assert_eq!((r.ticket, r.retval), (ticket, retval::RESPONSE_NOT_READY));
+    assert_eq!(desk.ended(&mut op, at(PENDING_LIMIT * 2)), None, "once");
+}
+
+#[test]
+fn only_so_much_is_started_at_once() {
+    let mut op = Fake::new();
+    let mut desk = Desk::new();
+    for _ in 0..256 {
+        assert_eq!(desk.sync(&mut op, start(), "").retval, retval::OK);
+    }
+    assert_eq!(desk.sync(&mut op, start(), "").retval, retval::LIMIT_EXCEEDED);
+    assert!(desk.ended(&mut op, start()).is_some());
+    assert_eq!(desk.sync(&mut op, start(), "").retval, retval::OK);
+}
+
+#[test]
+fn events_keep_their_parts_and_the_line_of_the_log() {
+    let down = Event::Backend {
+        backend: "a".into(),
+        from: Some(State::Up),
+        to: State::Down,
+        code: "L7STS",
+        detail: "HTTP 503".into(),
+    };
+    let r = Record::of_event(7, &down);
+    assert_eq!((r.kind, r.level, r.at_ms), (Kind::Backend, LogLevel::Warning, 7));
+    assert_eq!((&*r.name, &*r.before, &*r.after, &*r.code), ("a", "up", "down", "L7STS"));
+    assert_eq!(r.text, down.to_string());
+
+    let first = Event::Backend {
+        backend: "a".into(),
+        from: None,
+        to: State::Unknown,
+        code: "start",
+        detail: "".into(),
+    };
+    assert_eq!(Record::of_event(0, &first).before, "");
+
+    let f = Event::Frontend {
+        frontend: "web".into(),
+        from: FrontendState::Up,
+        to: FrontendState::Down,
+        pool: "p".into(),
+    };
+    let r = Record::of_event(0, &f);
+    assert_eq!((r.kind, &*r.name, &*r.before, &*r.after), (Kind::Frontend, "web", "up", "down"));
+
+    let f = Event::Failover { frontend: "web".into(), from: "primary".into(), to: "spare".into() };
+    let r = Record::of_event(0, &f);
+    assert_eq!((r.kind, &*r.name, &*r.before, &*r.after), (Kind::Failover, "web", "primary", "spare"));
+
+    let fault = Event::ProbeFault { backend: "a".into(), detail: "no route".into(), count: 3 };
+    let r = Record::of_event(0, &fault);
+    assert_eq!((r.kind, &*r.name, &*r.code), (Kind::ProbeFault, "a", "SOCKERR"));
+    for (event, kind) in [
+        (Event::LbSync { text: "x".into(), failed: true }, Kind::LbSync),
+        (Event::Operator { text: "x".into() }, Kind::Operator),
+        (Event::ConfigReload { text: "x".into(), ok: true }, Kind::Config),
+        (Event::Engine { text: "x".into(), level: LogLevel::Error }, Kind::Engine),
+    ] {
+        let r = Record::of_event(0, &event);
+        assert_eq!((r.kind, r.level, r.text), (kind, event.level(), event.to_string()));
+    }
+}
