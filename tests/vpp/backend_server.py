@@ -1,6 +1,6 @@
 """A server that the health checks talk to, well-behaved or not.
 
-    backend_server.py PORT ADDRESS [ADDRESS…]
+    backend_server.py [--tls FILE] [--dns] PORT ADDRESS [ADDRESS…]
 
 Standard library only; run with any Python 3 inside a network namespace. Each line on standard input is a
 new behaviour, answered with `ok`; end of input ends the server:
@@ -13,11 +13,17 @@ new behaviour, answered with `ok`; end of input ends the server:
     reset      resets the connection as soon as the request is there
     close      closes the connection as soon as it is there
 
+    certificate FILE   with --tls: the certificate and key of the connections to come
+    rcode N            with --dns: answers questions over UDP on the same port with result N (from the start: 0,
+                       and one A record, 192.0.2.53)
+
 and two questions: `count` is answered with `ok <requests so far>`, `peer` with `ok <who connected last>`.
 """
 
+import argparse
 import asyncio
 import socket
+import ssl
 import struct
 import sys
 
@@ -33,9 +39,22 @@ class Backend:
         self.status = 200
         self.requests = 0
         self.peer = "nobody"
+        self.rcode = 0
+        self.tls = None
+
+    def certificate(self, path):
+        if self.tls is None:
+            self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.tls.load_cert_chain(path)
 
     def behave(self, words):
         """Takes a line of standard input."""
+        if words[0] == "certificate":
+            self.certificate(words[1])
+            return
+        if words[0] == "rcode":
+            self.rcode = int(words[1])
+            return
         self.words = words
         self.status = int(words[1]) if words[0] == "status" else 200
 
@@ -96,11 +115,35 @@ class Connection(asyncio.Protocol):
             asyncio.get_running_loop().call_later(0.05, self.drip, rest[1:])
 
 
-async def main(port, addresses):
+class Resolver(asyncio.DatagramProtocol):
+    """A name server with one answer to every question."""
+
+    def __init__(self, backend):
+        self.backend = backend
+        self.transport = None
+
+    def connection_made(self, transport):
+        self.transport = transport
+
+    def datagram_received(self, data, addr):
+        rcode = self.backend.rcode
+        record = b"\xc0\x0c\x00\x01\x00\x01\x00\x00\x00\x3c\x00\x04" + socket.inet_aton("192.0.2.53")
+        counts = struct.pack(">HHHH", 1, int(rcode == 0), 0, 0)
+        head = data[:2] + bytes((0x81, 0x80 | rcode)) + counts
+        self.transport.sendto(head + data[12:] + (b"" if rcode else record), addr)
+
+
+async def main(args):
     backend = Backend()
+    if args.tls:
+        backend.certificate(args.tls)
     loop = asyncio.get_running_loop()
-    for address in addresses:
-        await loop.create_server(lambda: Connection(backend), address, port, backlog=1024, reuse_address=True)
+    for address in args.addresses:
+        await loop.create_server(
+            lambda: Connection(backend), address, args.port, backlog=1024, reuse_address=True, ssl=backend.tls
+        )
+        if args.dns:
+            await loop.create_datagram_endpoint(lambda: Resolver(backend), local_addr=(address, args.port))
     print("ready", flush=True)
     reader = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
@@ -116,4 +159,9 @@ async def main(port, addresses):
 
 
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1]), sys.argv[2:]))
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--tls")
+    parser.add_argument("--dns", action="store_true")
+    parser.add_argument("port", type=int)
+    parser.add_argument("addresses", nargs="+")
+    asyncio.run(main(parser.parse_args()))

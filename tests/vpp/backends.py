@@ -52,18 +52,19 @@ def sweep():
 class Backend:
     """One backend: an address in the servers' namespace and the process that listens on it."""
 
-    def __init__(self, network, name, address, port=PORT):
+    def __init__(self, network, name, address, port=PORT, options=()):
         self.network = network
         self.name = name
         self.address = address
         self.port = port
+        self.options = options
         self.process = None
         self.silent = False
 
     def start(self):
         """Starts the process; it answers 200 until told otherwise."""
         if self.process is None:
-            self.process = self.network.spawn(self.port, [self.address])
+            self.process = self.network.spawn(self.port, [self.address], options=self.options)
         return self
 
     def kill(self):
@@ -148,10 +149,10 @@ class Network:
                 ["ip", "netns", "exec", self.servers, "sh", "-c", "echo %s > %s" % (value, path)], check=True
             )
 
-    def add(self, name, number, v6=False, start=True):
+    def add(self, name, number, v6=False, start=True, options=()):
         """A backend `name` with the address 10.77.0.<number> or fd77::<number>."""
         address = "fd77::%x" % number if v6 else "10.77.%d.%d" % divmod(number, 256)
-        backend = Backend(self, name, address)
+        backend = Backend(self, name, address, options=options)
         self.give_address(address)
         self.backends[name] = backend
         return backend.start() if start else backend
@@ -189,11 +190,11 @@ class Network:
     def take_addresses(self, addresses):
         ip_batch(self.servers, ["addr del %s/32 dev lo" % a for a in addresses])
 
-    def spawn(self, port, addresses, namespace=""):
+    def spawn(self, port, addresses, namespace="", options=()):
         """A backend_server in the servers' namespace, or in another one; None: in ours."""
         enter = [] if namespace is None else ["ip", "netns", "exec", namespace or self.servers]
         process = subprocess.Popen(
-            [*enter, sys.executable, "-I", SERVER, str(port), *addresses],
+            [*enter, sys.executable, "-I", SERVER, *options, str(port), *addresses],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
