@@ -17,7 +17,7 @@ mod vpp {
     use std::path::{Path, PathBuf};
     use std::process::{Command, Stdio};
 
-    const SOURCES: [&str; 8] = [
+    const SOURCES: [&str; 9] = [
         "csrc/api.c",
         "csrc/cli.c",
         "csrc/config.c",
@@ -26,6 +26,7 @@ mod vpp {
         "csrc/lb.c",
         "csrc/log.c",
         "csrc/process.c",
+        "csrc/stats.c",
     ];
     /// The messages of the binary API, and what clients that read JSON are to find beside the plugin.
     const API: &str = "vpp-plugin/maglev.api";
@@ -220,6 +221,7 @@ mod vpp {
                 .allowlist_function("maglev_shim_.*")
                 .allowlist_type("maglev_.*")
                 .allowlist_function("maglev_rs_.*")
+                .allowlist_var("MAGLEV_STATS_.*")
                 .constified_enum_module("maglev_(log_level|reply_kind|encap|api_error|lb_status)_t")
                 .merge_extern_blocks(true)
                 .derive_default(true)

@@ -424,4 +424,26 @@ void maglev_rs_api_watch (uint8_t on);
 /* The next event to be told: 1 one, 0 no more. To be asked until there is no more after each turn. */
 int32_t maglev_rs_api_next_event (maglev_api_event_t *out);
 
+/* ---- the stats segment ---- */
+
+#define MAGLEV_STATS_N_TABLES 4
+#define MAGLEV_STATS_NAME_SIZE 256
+
+/* The name of a table, and of one of its metrics: 1 there is such, 0 no more. The strings live as long as the process. */
+int32_t maglev_rs_stats_metric (uint32_t table, uint32_t metric, const char **table_name, const char **metric_name);
+
+typedef struct
+{
+  /* While it is the same, so are all names and their places. */
+  uint64_t generation;
+  uint32_t n_rows[MAGLEV_STATS_N_TABLES];
+} maglev_stats_t;
+
+/* Takes a picture, from which the two below read: 1 taken, 0 there is nothing to be seen. */
+int32_t maglev_rs_stats_take (maglev_stats_t *out);
+/* The name of a row, at most `size` bytes and no zero behind them; answers its length. */
+uint32_t maglev_rs_stats_name (uint32_t table, uint32_t row, uint8_t *out, uint32_t size);
+/* One metric of all rows into `n` numbers; what is behind the last row becomes 0. */
+void maglev_rs_stats_fill (uint32_t table, uint32_t metric, uint64_t *out, uint32_t n);
+
 #endif /* included_maglev_shim_h */

@@ -90,6 +90,8 @@ pub struct Controller {
     pub(super) alive_since: Time,
     /// When the first configuration was applied: the start-up delays run from then.
     pub(super) first_load: Option<Time>,
+    /// Configurations applied so far.
+    pub(super) generation: u64,
 }
 
 impl Controller {
@@ -119,6 +121,7 @@ impl Controller {
             probes: 0,
             alive_since: now.mono,
             first_load: None,
+            generation: 0,
         }
     }
 

@@ -16,6 +16,7 @@ use super::programmer::{LbAnswer, LbRequest};
 use super::revive::Replacement;
 use super::show::millis;
 use super::state::{Found, Saving};
+use super::stats::{LbCalls, Picture};
 use super::view::{
     BackendView, ConfigView, CountersView, EventsView, FlowView, FrontendView, HealthcheckView, LbCallsView,
     LbView, StatusView, VersionView,
@@ -167,6 +168,12 @@ impl Engine {
     /// Events for whoever is to be told of them.
     pub fn watched(&mut self) -> &mut Watched {
         &mut self.watched
+    }
+
+    /// All numbers, for the stats segment.
+    pub fn picture(&self) -> Picture {
+        let calls = LbCalls { calls: self.calls.summary().samples, longest_us: self.calls.longest_us() };
+        self.controller.picture(calls)
     }
 
     /// The controller, to look at.

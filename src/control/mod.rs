@@ -19,6 +19,7 @@ mod revive;
 pub mod schedule;
 pub mod show;
 pub mod state;
+pub mod stats;
 pub mod verbs;
 pub mod view;
 pub mod watch;

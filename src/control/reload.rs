@@ -66,6 +66,7 @@ impl Controller {
     pub fn apply(&mut self, now: Now, new: Config, path: &str, warnings: Vec<String>) -> Summary {
         self.programmer.cause(Cause::Reload);
         let start = *self.first_load.get_or_insert(now.mono);
+        self.generation += 1;
         let new = Arc::new(new);
         let old_frontends = std::mem::take(&mut self.frontends);
         self.by_vip.clear();

@@ -17,6 +17,7 @@ mod registration;
 mod reply;
 mod start;
 mod state;
+mod stats_exports;
 mod text;
 mod threads;
 mod token;

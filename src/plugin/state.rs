@@ -7,6 +7,7 @@ use super::api::Api;
 use super::token::MainThread;
 use crate::cli::Pending;
 use crate::control::engine::Engine;
+use crate::control::stats::Picture;
 
 /// Where the plugin is in its life.
 pub(super) enum Life {
@@ -30,6 +31,8 @@ pub(super) struct State {
     pub last_ticket: u64,
     /// What the binary API keeps.
     pub api: Api,
+    /// What the stats segment is being filled from.
+    pub picture: Picture,
     /// The next turn is to panic (tests).
     pub panic_in_turn: bool,
 }
@@ -45,6 +48,7 @@ static STATE: MainCell = MainCell(RefCell::new(State {
     pending: BTreeMap::new(),
     last_ticket: 0,
     api: Api::new(),
+    picture: Picture::EMPTY,
     panic_in_turn: false,
 }));
 

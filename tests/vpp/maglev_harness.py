@@ -156,6 +156,10 @@ class VppTestCase(CPUInterface, unittest.TestCase):
         return cls.vpp_process.cli_sock
 
     @classmethod
+    def get_stats_sock_path(cls):
+        return cls.vpp_process.path("stats.sock")
+
+    @classmethod
     def get_api_sock_path(cls):
         return cls.vpp_process.api_sock
 

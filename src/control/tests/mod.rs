@@ -11,6 +11,7 @@ mod reload_prop;
 mod review;
 mod schedule;
 mod state;
+mod stats;
 mod verbs;
 
 use lab::{Lab, Net};

@@ -1,0 +1,62 @@
+use super::Lab;
+use super::lab::BASIC;
+use crate::control::BackendVerb;
+use crate::control::stats::{LbCalls, Picture, TABLES};
+
+fn value(p: &Picture, table: usize, row: &str, metric: &str) -> u64 {
+    let rows = &p.tables[table];
+    let row = rows.names.iter().position(|n| n == row).unwrap();
+    let metric = TABLES[table].metrics.iter().position(|m| m.to_str() == Ok(metric)).unwrap();
+    rows.values[metric][row]
+}
+
+#[test]
+fn a_picture_has_every_number_in_its_place() {
+    let mut lab = Lab::new(BASIC);
+    lab.run(5000);
+    let now = lab.wall();
+    lab.c.set_backend(now, "b", BackendVerb::Disable).unwrap();
+    lab.run(100);
+    let p = lab.c.picture(LbCalls { calls: 9, longest_us: 70 });
+    for (table, rows) in TABLES.iter().zip(&p.tables) {
+        assert_eq!(rows.values.len(), table.metrics.len());
+        assert!(rows.values.iter().all(|v| v.len() == rows.names.len()));
+    }
+    assert_eq!(p.tables[0].names, ["a", "b", "c"]);
+    assert_eq!(p.tables[2].names, ["web/first/a", "web/first/b", "web/second/c"]);
+    assert_eq!((value(&p, 0, "a", "state"), value(&p, 0, "b", "state")), (1, 4));
+    assert_eq!((value(&p, 0, "a", "counter"), value(&p, 0, "a", "latency-us")), (4, 1000));
+    assert_eq!(value(&p, 0, "a", "pass"), lab.c.backend("a").unwrap().passes);
+    assert_eq!((value(&p, 0, "a", "transitions"), value(&p, 0, "b", "transitions")), (1, 2));
+    assert_eq!(["state", "serving", "total"].map(|m| value(&p, 1, "web", m)), [1, 1, 3]);
+    assert_eq!(["weight", "effective"].map(|m| value(&p, 2, "web/first/b", m)), [50, 0]);
+    assert_eq!(["lb-calls", "lb-call-max-us", "late"].map(|m| value(&p, 3, "engine", m)), [9, 70, 0]);
+}
+
+#[test]
+fn places_change_with_the_generation_alone() {
+    let mut lab = Lab::new(BASIC);
+    let one = lab.c.picture(LbCalls::default());
+    lab.run(10_000);
+    let two = lab.c.picture(LbCalls::default());
+    assert_eq!(one.generation, two.generation);
+    for (a, b) in one.tables.iter().zip(&two.tables) {
+        assert_eq!(a.names, b.names);
+    }
+    lab.load(&BASIC.replace("    a: {address", "    z: {address").replace("{a: {}", "{z: {}"));
+    let three = lab.c.picture(LbCalls::default());
+    assert_ne!(two.generation, three.generation);
+    assert_eq!(three.tables[0].names, ["b", "c", "z"]);
+}
+
+#[test]
+fn what_is_behind_the_last_row_becomes_0() {
+    let lab = Lab::new(BASIC);
+    let p = lab.c.picture(LbCalls::default());
+    let mut out = [7u64; 5];
+    p.rows(1).unwrap().fill(2, &mut out);
+    assert_eq!(out, [3, 0, 0, 0, 0]);
+    p.rows(1).unwrap().fill(99, &mut out);
+    assert_eq!(out, [0; 5]);
+    assert!(p.rows(9).is_none() && p.rows(0).unwrap().name(99).is_none());
+}
