@@ -172,7 +172,7 @@ impl Engine {
 
     /// All numbers, for the stats segment.
     pub fn picture(&self) -> Picture {
-        let calls = LbCalls { calls: self.calls.summary().samples, longest_us: self.calls.longest_us() };
+        let calls = LbCalls { took: self.calls.summary(), longest_us: self.calls.longest_us() };
         self.controller.picture(calls)
     }
 

@@ -3,6 +3,7 @@
 use std::ffi::CStr;
 
 use super::controller::Controller;
+use super::latency::Summary;
 use super::show::micros;
 use crate::balance::FrontendState;
 use crate::health::State;
@@ -35,7 +36,14 @@ pub static TABLES: [Table; 4] = [
             c"syncs",
             c"lb-calls",
             c"lb-failures",
+            c"lb-call-p50-us",
+            c"lb-call-p99-us",
             c"lb-call-max-us",
+            c"syncs-event",
+            c"syncs-interval",
+            c"syncs-operator",
+            c"syncs-reload",
+            c"syncs-retry",
         ],
     },
 ];
@@ -103,8 +111,8 @@ impl Rows {
 /// Calls to `lb`, as the engine counts them.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LbCalls {
-    /// So far.
-    pub calls: u64,
+    /// How many, and how long most of them took.
+    pub took: Summary,
     /// Of the longest, in microseconds.
     pub longest_us: u64,
 }
@@ -144,6 +152,7 @@ impl Controller {
             }
         }
         let lb = self.programmer.status(&self.frontends);
+        let [event, interval, operator, reload, retry] = self.programmer.syncs_by_cause().map(|(_, n)| n);
         engine.push(
             "engine".to_owned(),
             [
@@ -153,9 +162,16 @@ impl Controller {
                 self.stats.late,
                 self.stats.main_stalls,
                 lb.syncs,
-                calls.calls,
+                calls.took.samples,
                 lb.failures,
+                calls.took.p50_us,
+                calls.took.p99_us,
                 calls.longest_us,
+                event,
+                interval,
+                operator,
+                reload,
+                retry,
             ],
         );
         Picture { generation: self.generation, tables: [backends, frontends, members, engine] }

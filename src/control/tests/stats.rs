@@ -1,6 +1,7 @@
 use super::Lab;
 use super::lab::BASIC;
 use crate::control::BackendVerb;
+use crate::control::latency::Summary;
 use crate::control::stats::{LbCalls, Picture, TABLES};
 
 fn value(p: &Picture, table: usize, row: &str, metric: &str) -> u64 {
@@ -17,7 +18,8 @@ fn a_picture_has_every_number_in_its_place() {
     let now = lab.wall();
     lab.c.set_backend(now, "b", BackendVerb::Disable).unwrap();
     lab.run(100);
-    let p = lab.c.picture(LbCalls { calls: 9, longest_us: 70 });
+    let took = Summary { samples: 9, p50_us: 8, p99_us: 60 };
+    let p = lab.c.picture(LbCalls { took, longest_us: 70 });
     for (table, rows) in TABLES.iter().zip(&p.tables) {
         assert_eq!(rows.values.len(), table.metrics.len());
         assert!(rows.values.iter().all(|v| v.len() == rows.names.len()));
@@ -30,7 +32,13 @@ fn a_picture_has_every_number_in_its_place() {
     assert_eq!((value(&p, 0, "a", "transitions"), value(&p, 0, "b", "transitions")), (1, 2));
     assert_eq!(["state", "serving", "total"].map(|m| value(&p, 1, "web", m)), [1, 1, 3]);
     assert_eq!(["weight", "effective"].map(|m| value(&p, 2, "web/first/b", m)), [50, 0]);
-    assert_eq!(["lb-calls", "lb-call-max-us", "late"].map(|m| value(&p, 3, "engine", m)), [9, 70, 0]);
+    let engine = |m: &str| value(&p, 3, "engine", m);
+    assert_eq!(["lb-calls", "lb-call-p50-us", "lb-call-p99-us"].map(engine), [9, 8, 60]);
+    assert_eq!(["lb-call-max-us", "late"].map(engine), [70, 0]);
+    for (cause, n) in lab.c.programmer.syncs_by_cause() {
+        assert_eq!(engine(&format!("syncs-{cause}")), n);
+    }
+    assert!(engine("syncs-event") > 0);
 }
 
 #[test]
