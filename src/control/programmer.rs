@@ -22,7 +22,7 @@ use super::operator::Ticket;
 use super::queue::Queue;
 use super::view::SyncView;
 use crate::lb::ledger::Ledger;
-use crate::lb::reconcile::{Costs, Step};
+use crate::lb::reconcile::{Costs, Live, Step};
 use crate::lb::run::Run;
 use crate::lb::{AsRecord, LbError, Op, Settings, VipKey, VipRecord};
 use crate::time::{Now, Time};
@@ -64,13 +64,6 @@ enum Full {
     ReadSettings,
     WriteSettings(Settings),
     ListVips,
-}
-
-/// A VIP as `lb` was last seen to have it.
-#[derive(Clone, Debug)]
-struct Vip {
-    record: VipRecord,
-    servers: BTreeMap<IpAddr, u8>,
 }
 
 /// The work on one address.
@@ -122,7 +115,7 @@ pub struct Programmer {
     full_due: Time,
     /// The VIPs have been listed at least once.
     listed: bool,
-    vips: BTreeMap<VipKey, Vip>,
+    vips: Live,
     ledger: Ledger,
     urgent: Queue,
     routine: Queue,

@@ -220,10 +220,10 @@ impl Plan {
 }
 
 /// VIPs as they are believed to be.
-pub(super) type Live = BTreeMap<VipKey, Actual>;
+pub(crate) type Live = BTreeMap<VipKey, Actual>;
 
 /// What a VIP is once `op` is done to it.
-pub(super) fn advance(live: &mut Live, op: &Op) {
+pub(crate) fn advance(live: &mut Live, op: &Op) {
     match *op {
         Op::SetSettings(_) | Op::FlushVip { .. } => {}
         Op::AddVip { vip, encap, table_length, .. } => {

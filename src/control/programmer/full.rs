@@ -3,9 +3,10 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::net::IpAddr;
 
-use super::{BACKOFF, Full, LbRequest, Programmer, Retry, Vip};
+use super::{BACKOFF, Full, LbRequest, Programmer, Retry};
 use crate::control::event::Event;
 use crate::control::intent::Intentions;
+use crate::lb::reconcile::Actual;
 use crate::lb::{LbError, Op, Settings, VipKey, VipRecord};
 use crate::time::{Now, Time};
 
@@ -102,7 +103,8 @@ impl Programmer {
         for record in records {
             if let Some(key) = record.key() {
                 let servers = before.remove(&key).map(|v| v.servers).unwrap_or_default();
-                self.vips.insert(key, Vip { record, servers });
+                let VipRecord { encap, table_length, .. } = record;
+                self.vips.insert(key, Actual { encap, table_length, servers });
             } else {
                 nameless.push(record);
             }
@@ -113,8 +115,9 @@ impl Programmer {
         for key in gone {
             self.ledger.observed(&key, None);
         }
-        let foreign = self.vips.iter().filter(|(k, _)| !self.ledger.ours(k)).map(|(_, v)| &v.record);
-        let foreign = foreign.chain(&nameless).filter_map(|r| r.encap?.target_port()).collect();
+        let foreign = self.vips.iter().filter(|(k, _)| !self.ledger.ours(k)).map(|(_, v)| v.encap);
+        let foreign =
+            foreign.chain(nameless.iter().map(|r| r.encap)).filter_map(|e| e?.target_port()).collect();
         self.ledger.foreign_nat(foreign);
         self.listed = true;
         self.unlisted = false;

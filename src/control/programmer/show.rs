@@ -2,9 +2,10 @@
 
 use std::net::IpAddr;
 
-use super::{Programmer, Vip};
+use super::Programmer;
 use crate::control::frontends::Frontends;
 use crate::control::view::LbStatusView;
+use crate::lb::reconcile::Actual;
 use crate::lb::{Encap, VipKey};
 
 impl Programmer {
@@ -30,17 +31,17 @@ impl Programmer {
 
     /// Table length and sticky flag of a VIP of ours, as it is in `lb`.
     pub fn shape(&self, vip: &VipKey) -> Option<(u32, bool)> {
-        Some((self.ours(vip)?.record.table_length, self.ledger.src_ip_sticky(vip)?))
+        Some((self.ours(vip)?.table_length, self.ledger.src_ip_sticky(vip)?))
     }
 
-    fn ours(&self, vip: &VipKey) -> Option<&Vip> {
+    fn ours(&self, vip: &VipKey) -> Option<&Actual> {
         self.vips.get(vip).filter(|_| self.ledger.ours(vip))
     }
 
     /// The VIPs of ours that have this server in use: with NAT one without weight may stay for ever.
     pub fn vips_with(&self, address: IpAddr) -> impl Iterator<Item = &VipKey> {
-        let in_use = move |v: &Vip| {
-            let nat = v.record.encap.is_some_and(Encap::is_nat);
+        let in_use = move |v: &Actual| {
+            let nat = v.encap.is_some_and(Encap::is_nat);
             v.servers.get(&address).is_some_and(|w| *w > 0 || !nat)
         };
         let has = move |k: &&VipKey| self.vips.get(*k).is_some_and(in_use);

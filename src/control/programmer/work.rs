@@ -1,14 +1,14 @@
 //! The work on one address: dump, plan, run the plan step by step.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::net::IpAddr;
 
-use super::{BACKOFF, Job, LbRequest, Programmer, ROUTINE_PACE, Retry, Vip};
+use super::{BACKOFF, Job, LbRequest, Programmer, ROUTINE_PACE, Retry};
 use crate::control::event::Event;
 use crate::control::intent::{Intent, Intentions};
-use crate::lb::reconcile::{Actual, Member, Note, plan};
+use crate::lb::reconcile::{Member, Note, advance, plan};
 use crate::lb::run::Run;
-use crate::lb::{AsRecord, LbError, Op, VipKey, VipRecord};
+use crate::lb::{AsRecord, LbError, Op, VipKey};
 use crate::time::Time;
 
 impl Programmer {
@@ -96,20 +96,11 @@ impl Programmer {
         Some(LbRequest::Apply(ops))
     }
 
-    pub(super) fn actual(&self, key: &VipKey) -> Option<Actual> {
-        let vip = self.vips.get(key)?;
-        Some(Actual {
-            encap: vip.record.encap,
-            table_length: vip.record.table_length,
-            servers: vip.servers.clone(),
-        })
-    }
-
     /// The plan for an address, begun, and what is to be said of it.
     pub(super) fn plan(&mut self, address: IpAddr, intent: &Intentions<'_>) -> (Run, Vec<String>) {
         let mut items = Vec::new();
         for vip in self.keys(address, intent) {
-            let actual = self.actual(&vip);
+            let actual = self.vips.get(&vip).cloned();
             match intent.of(&vip, actual.as_ref()) {
                 Intent::Wait => {}
                 Intent::Have(wanted) => items.push((vip, Some(wanted), actual)),
@@ -148,8 +139,7 @@ impl Programmer {
                 if let Some(vip) = self.vips.get_mut(&key) {
                     vip.servers = records.iter().map(|r| (r.address, r.weight)).collect();
                 }
-                let actual = self.actual(&key);
-                self.ledger.observed(&key, actual.as_ref());
+                self.ledger.observed(&key, self.vips.get(&key));
             }
             Err(e) => {
                 let text = format!("vip={key} dump failed: {e}");
@@ -181,7 +171,7 @@ impl Programmer {
                     if let Op::AddVip { vip, .. } = op {
                         self.made.push(vip);
                     }
-                    mirror(&mut self.vips, &op);
+                    advance(&mut self.vips, &op);
                     events.push_back(Event::LbSync { text: op.to_string(), failed: false });
                 }
                 Err(e) => {
@@ -243,38 +233,5 @@ impl Programmer {
     pub(super) fn complain(&mut self, text: String, events: &mut VecDeque<Event>) {
         self.failures += 1;
         events.push_back(Event::LbSync { text, failed: true });
-    }
-}
-
-/// What a successful op did to `lb`.
-fn mirror(vips: &mut BTreeMap<VipKey, Vip>, op: &Op) {
-    match *op {
-        Op::AddVip { vip, encap, table_length, .. } => {
-            let (protocol, port) = vip.service.map_or((255, 0), |(p, port)| (p.number(), port));
-            let prefix_len = if vip.address.is_ipv4() { 32 } else { 128 };
-            let record = VipRecord {
-                address: vip.address,
-                prefix_len,
-                protocol,
-                port,
-                encap: Some(encap),
-                table_length,
-            };
-            vips.insert(vip, Vip { record, servers: BTreeMap::new() });
-        }
-        Op::DelVip { vip } => {
-            vips.remove(&vip);
-        }
-        Op::AddServer { vip, address, weight, .. } | Op::SetWeight { vip, address, weight, .. } => {
-            if let Some(v) = vips.get_mut(&vip) {
-                v.servers.insert(address, weight);
-            }
-        }
-        Op::DelServer { vip, address, .. } => {
-            if let Some(v) = vips.get_mut(&vip) {
-                v.servers.remove(&address);
-            }
-        }
-        Op::SetSettings(_) | Op::FlushVip { .. } => {}
     }
 }
