@@ -38,6 +38,9 @@ impl Draft {
             address: self.address?.value,
             healthcheck: self.healthcheck.clone()?,
             enabled: self.enabled?,
+            track: None,
+            agent: None,
+            agent_track: None,
         })
     }
 }

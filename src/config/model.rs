@@ -237,6 +237,8 @@ pub struct HttpCheck {
     pub regexp: Option<Pattern>,
     /// `https`: and whom it trusts.
     pub tls: Option<Tls>,
+    /// 404 is no failure of a backend that is up: it asks for no new flows. Never with 404 among `codes`.
+    pub disable_on_404: bool,
 }
 
 impl Default for HttpCheck {
@@ -249,6 +251,7 @@ impl Default for HttpCheck {
             codes: vec![(200, 200)],
             regexp: None,
             tls: None,
+            disable_on_404: false,
         }
     }
 }
@@ -279,6 +282,32 @@ pub struct Backend {
     pub healthcheck: Option<Arc<Healthcheck>>,
     /// False: starts disabled.
     pub enabled: bool,
+    /// Whose state it follows, instead of a healthcheck of its own. Never in a circle.
+    pub track: Option<Name>,
+    /// Who is asked for its words.
+    pub agent: Option<Arc<Agent>>,
+    /// Whose agent's share it takes for its own weight; never with an agent of its own, never in a circle.
+    pub agent_track: Option<Name>,
+}
+
+/// An agent: a service that is asked how a backend is, as HAProxy's `agent-check`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Agent {
+    /// Its TCP port.
+    pub port: u16,
+    /// Where it listens; none: at the backend's address.
+    pub address: Option<IpAddr>,
+    /// Start to start, ≥ 10 ms; default 2 s. No jitter.
+    pub interval: Duration,
+    /// One deadline for connection and reply; default min(`interval`, 2 s).
+    pub timeout: Duration,
+    /// Sent after the connect, if not empty; at most [`Agent::MAX_SEND`] bytes.
+    pub send: Vec<u8>,
+}
+
+impl Agent {
+    /// The longest `send`, in bytes.
+    pub const MAX_SEND: usize = 1024;
 }
 
 /// One VIP.
@@ -300,6 +329,38 @@ pub struct Frontend {
     pub encap: Encap,
     /// Power of two, 1 to 65536.
     pub table_length: u32,
+    /// How long a backend that was down or disabled takes to its full weight.
+    pub slow_start: Option<Duration>,
+    /// What to do when too few backends are up.
+    pub panic: Option<Panic>,
+}
+
+/// `panic`: a frontend that has lost too many backends rather believes its healthchecks to be wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Panic {
+    /// Percent of its backends that must be up, 1–100.
+    pub threshold: u8,
+    /// What it does when fewer are.
+    pub mode: PanicMode,
+}
+
+/// `panic.mode`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PanicMode {
+    /// Weights as if all were up.
+    FailOpen,
+    /// The weights of the moment before.
+    KeepLast,
+}
+
+impl PanicMode {
+    /// As in the file.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            PanicMode::FailOpen => "fail-open",
+            PanicMode::KeepLast => "keep-last",
+        }
+    }
 }
 
 /// One pool of a frontend.

@@ -105,6 +105,7 @@ fn http(ctx: &mut Context, map: &Map<'_>) -> Option<HttpCheck> {
         codes: codes?,
         regexp: regexp.unwrap_or_default(),
         tls: None,
+        disable_on_404: false,
     })
 }
 

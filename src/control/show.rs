@@ -394,7 +394,7 @@ fn params(kind: &CheckKind) -> Vec<(String, String)> {
             all.extend(dns.expect.iter().map(|e| own("expect", e.source.clone())));
             all
         }
-        CheckKind::Http(HttpCheck { path, method, host, headers, codes, regexp, tls }) => {
+        CheckKind::Http(HttpCheck { path, method, host, headers, codes, regexp, tls, disable_on_404 }) => {
             let mut all = vec![own("path", path.clone()), own("method", method.clone())];
             if let Some(h) = host {
                 all.push(own("host", h.clone()));
@@ -404,6 +404,9 @@ fn params(kind: &CheckKind) -> Vec<(String, String)> {
             all.push(own("response-code", codes.collect::<Vec<_>>().join(",")));
             if let Some(r) = regexp {
                 all.push(own("response-regexp", r.source.clone()));
+            }
+            if *disable_on_404 {
+                all.push(own("disable-on-404", "true".into()));
             }
             all.extend(tls.iter().flat_map(tls_params));
             all

@@ -1,5 +1,6 @@
 //! A backend's health: its counter, its state, its history.
 
+pub mod agent;
 pub mod counter;
 pub mod history;
 pub mod state;

@@ -50,6 +50,7 @@ fn defaults() {
                 codes: vec![(200, 200)],
                 regexp: None,
                 tls: None,
+                disable_on_404: false,
             }),
             port: 80,
             interval: seconds(2),
