@@ -174,7 +174,16 @@ fn kind() -> impl Strategy<Value = CheckKind> {
         option::of(tls()),
     )
         .prop_map(|(path, method, host, headers, codes, regexp, tls)| {
-            CheckKind::Http(HttpCheck { path, method, host, headers, codes, regexp, tls })
+            CheckKind::Http(HttpCheck {
+                path,
+                method,
+                host,
+                headers,
+                codes,
+                regexp,
+                tls,
+                disable_on_404: false,
+            })
         });
     prop_oneof![tcp, http, udp, dns, Just(CheckKind::Icmp)]
 }
@@ -257,7 +266,16 @@ fn config() -> impl Strategy<Value = Config> {
                 .zip(picks)
                 .map(|(address, (name, pick, some, enabled))| {
                     let healthcheck = some.then(|| pick.get(&all).clone());
-                    (name.clone(), Arc::new(Backend { name, address, healthcheck, enabled }))
+                    let b = Backend {
+                        name: name.clone(),
+                        address,
+                        healthcheck,
+                        enabled,
+                        track: None,
+                        agent: None,
+                        agent_track: None,
+                    };
+                    (name, Arc::new(b))
                 })
                 .collect();
             let mut frontends = BTreeMap::new();
@@ -319,6 +337,8 @@ fn frontend(
         flush_on_down,
         encap,
         table_length: 1 << bits,
+        slow_start: None,
+        panic: None,
     })
 }
 
