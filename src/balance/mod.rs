@@ -1,25 +1,77 @@
 //! From the states of a frontend's backends to the weights in `lb`: the only rule there is, as one pure function.
 
+pub mod panic;
+pub mod ramp;
+pub mod weight;
+
 use serde::Serialize;
 
-use crate::health::State;
+pub use panic::Alarm;
+pub use weight::weight;
+
+use crate::config::Panic;
+use crate::health::{Standing, State, Vital};
 
 /// One backend of a frontend, as the rule sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Member {
     /// Index of its pool.
     pub pool: usize,
-    /// The operator's override, else the configured weight: 0–100.
+    /// What [`weight`] made of it: 0–100.
     pub weight: u8,
-    /// Its state.
+    /// The state.
     pub state: State,
+    /// Checks and agent together, whatever the other words.
+    pub vital: Vital,
+    /// It is disabled, paused, drained or stopping, whatever else it is.
+    pub barred: bool,
+    /// How far it has climbed after it was out, in percent: 1–100 (slow start).
+    pub ramp: u8,
+    /// The weight that the rule gave it last; none: it was not there.
+    pub last: Option<u8>,
 }
 
 impl Member {
+    /// Under nobody's word and at full weight; for those who have only that to say.
+    pub fn new(pool: usize, weight: u8, standing: &Standing) -> Member {
+        let Standing { state, vital, down: _, maint, paused, stopping, drain } = standing;
+        Member {
+            pool,
+            weight,
+            state: *state,
+            vital: *vital,
+            barred: maint.is_some() || paused.is_some() || stopping.is_some() || drain.is_some(),
+            ramp: 100,
+            last: None,
+        }
+    }
+
+    /// A backend that is gone: it carries nothing.
+    pub fn gone(pool: usize) -> Member {
+        Member {
+            pool,
+            weight: 0,
+            state: State::Removed,
+            vital: Vital::Unknown,
+            barred: true,
+            ramp: 100,
+            last: None,
+        }
+    }
+
     /// Whether it may carry new flows, would its pool be the active one.
     pub fn eligible(&self) -> bool {
         self.weight > 0 && self.state == State::Up
     }
+}
+
+/// What of a frontend's configuration the rule depends on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rules {
+    /// A backend that goes down loses its flows.
+    pub flush_on_down: bool,
+    /// What to do when too few are up.
+    pub panic: Option<Panic>,
 }
 
 /// What the rule makes of a member.
@@ -38,21 +90,33 @@ pub struct Shares {
     pub active: usize,
     /// In the members' order.
     pub members: Vec<Share>,
+    /// Too few are up, and the weights are not what the states alone would make of them.
+    pub alarm: Option<Alarm>,
 }
 
-/// Weighs `members`, given the frontend's `flush_on_down`.
-pub fn weigh(members: &[Member], flush_on_down: bool) -> Shares {
+/// Weighs `members`.
+pub fn weigh(members: &[Member], rules: Rules) -> Shares {
+    if let Some(alarm) = panic::alarm(members, rules.panic)
+        && let Some(shares) = panic::shares(members, rules, alarm)
+    {
+        return shares;
+    }
     let active = members.iter().filter(|m| m.eligible()).map(|m| m.pool).min().unwrap_or(0);
-    let share = |m: &Member| Share {
-        weight: if m.eligible() && m.pool == active { m.weight } else { 0 },
-        flush: match m.state {
-            State::Disabled => true,
-            State::Down => flush_on_down,
-            // A removed backend is no member of any frontend; its servers leave by deletion.
-            State::Unknown | State::Up | State::Paused | State::Removed => false,
-        },
+    let share = |m: &Member| {
+        let carries = m.eligible() && m.pool == active;
+        Share { weight: if carries { ramp::apply(m.weight, m.ramp) } else { 0 }, flush: flush(m, rules) }
     };
-    Shares { active, members: members.iter().map(share).collect() }
+    Shares { active, members: members.iter().map(share).collect(), alarm: None }
+}
+
+/// Whether the flows of a member at weight 0 shall go.
+pub(crate) fn flush(m: &Member, rules: Rules) -> bool {
+    match m.state {
+        State::Disabled => true,
+        State::Down => rules.flush_on_down,
+        // A removed backend is no member of any frontend; its servers leave by deletion.
+        State::Unknown | State::Up | State::Paused | State::Stopping | State::Drain | State::Removed => false,
+    }
 }
 
 /// A frontend's own state.

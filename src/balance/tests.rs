@@ -1,7 +1,18 @@
 use super::*;
 
 fn m(pool: usize, weight: u8, state: State) -> Member {
-    Member { pool, weight, state }
+    let (vital, barred) = match state {
+        State::Up => (Vital::Up, false),
+        State::Down => (Vital::Down, false),
+        State::Unknown | State::Removed => (Vital::Unknown, false),
+        State::Paused | State::Disabled => (Vital::Unknown, true),
+        State::Stopping | State::Drain => (Vital::Up, true),
+    };
+    Member { pool, weight, state, vital, barred, ramp: 100, last: None }
+}
+
+fn rules(flush_on_down: bool) -> Rules {
+    Rules { flush_on_down, panic: None }
 }
 
 fn one(s: &Shares, i: usize) -> (u8, bool) {
@@ -26,11 +37,15 @@ fn state_to_weight_and_flush_row_by_row() {
         (State::Disabled, true, true, (0, true)),
         (State::Disabled, true, false, (0, true)),
         (State::Disabled, false, false, (0, true)),
+        (State::Stopping, true, true, (0, false)),
+        (State::Stopping, false, true, (0, false)),
+        (State::Drain, true, true, (0, false)),
+        (State::Drain, false, true, (0, false)),
     ];
     for (state, active, flush_on_down, want) in rows {
         let pool = if active { 0 } else { 1 };
         let members = [m(0, 100, State::Up), m(pool, 70, state)];
-        let s = weigh(&members, flush_on_down);
+        let s = weigh(&members, rules(flush_on_down));
         assert_eq!(s.active, 0);
         assert_eq!(one(&s, 1), want, "{state:?} active={active} flush_on_down={flush_on_down}");
         assert_eq!(one(&s, 0), (100, false));
@@ -51,7 +66,7 @@ fn the_first_pool_with_an_eligible_backend_is_active() {
         (&[], 0, &[]),
     ];
     for (members, active, weights) in rows {
-        let s = weigh(members, true);
+        let s = weigh(members, rules(true));
         assert_eq!(s.active, *active, "{members:?}");
         assert_eq!(s.members.iter().map(|x| x.weight).collect::<Vec<_>>(), *weights, "{members:?}");
     }
@@ -69,6 +84,6 @@ fn frontend_state_rules() {
         (&[m(0, 100, Up)], FrontendState::Up),
     ];
     for (members, want) in rows {
-        assert_eq!(FrontendState::of(members, &weigh(members, true)), *want, "{members:?}");
+        assert_eq!(FrontendState::of(members, &weigh(members, rules(true))), *want, "{members:?}");
     }
 }

@@ -290,6 +290,13 @@ pub struct Backend {
     pub agent_track: Option<Name>,
 }
 
+impl Backend {
+    /// Nobody is asked about it: no healthcheck, no agent, and it tracks none.
+    pub fn is_static(&self) -> bool {
+        self.healthcheck.is_none() && self.agent.is_none() && self.track.is_none()
+    }
+}
+
 /// An agent: a service that is asked how a backend is, as HAProxy's `agent-check`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Agent {

@@ -6,12 +6,14 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::agents::AgentSide;
 use super::meters::Meters;
 use super::operator::Ticket;
 use super::schedule::Slot;
 use crate::Name;
 use crate::config::{Backend, Healthcheck};
-use crate::health::{Health, History, State};
+use crate::health::agent::AgentWeight;
+use crate::health::{Health, History, Standing, State, Vital};
 use crate::probe::{Code, ProbeId};
 use crate::time::Time;
 
@@ -20,8 +22,20 @@ use crate::time::Time;
 pub struct Entry {
     /// As configured; for a removed one as it last was.
     pub config: Arc<Backend>,
-    /// State and counter.
+    /// What its checks, its agent and the operator say.
     pub health: Health,
+    /// What comes of it, together with what it inherits.
+    pub standing: Standing,
+    /// Asking its agent, if it has one.
+    pub agent: Option<Box<AgentSide>>,
+    /// Who it follows, and who follows it.
+    pub links: Links,
+    /// Its checks were on when last looked at.
+    pub checked: bool,
+    /// It was down or disabled since it was last up.
+    pub out: bool,
+    /// When it came back from that.
+    pub back_at: Option<Time>,
     /// Its last transitions.
     pub history: History,
     /// The frontends that have it in a pool.
@@ -44,6 +58,19 @@ pub struct Entry {
     pub fault_logged: Option<Time>,
     /// Faults not logged since then.
     pub faults_unlogged: u64,
+}
+
+/// The backends that one is tied to, by slot.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Links {
+    /// `track`
+    pub tracks: Option<Slot>,
+    /// Those that track this one.
+    pub trackers: Vec<Slot>,
+    /// The one whose agent's share it takes, through all levels of `agent-track`.
+    pub share_of: Option<Slot>,
+    /// Those that take the share of this one's agent.
+    pub sharers: Vec<Slot>,
 }
 
 /// A probe under way.
@@ -82,26 +109,69 @@ pub struct Tally {
 impl Entry {
     /// Its state.
     pub fn state(&self) -> State {
-        self.health.state()
+        self.standing.state
     }
 
     /// From the start of a probe by `check` to the start of the next, before jitter.
     pub fn interval(&self, check: &Healthcheck) -> Duration {
-        if self.guess > 0 { check.fast_interval } else { self.health.interval(check) }
+        if self.guess > 0 { check.fast_interval } else { self.health.checks().interval(check) }
     }
 
-    /// No healthcheck: up without being probed.
+    /// Nobody is asked about it: up without being probed.
     pub fn is_static(&self) -> bool {
-        self.config.healthcheck.is_none()
+        self.config.is_static()
     }
 
-    /// The state as shown: with progress, and `unchecked` for a static one that is up.
-    pub fn display(&self) -> String {
-        if self.is_static() && self.state() == State::Up {
-            "up unchecked".to_owned()
-        } else {
-            self.health.display()
+    /// Its agent alone decides.
+    pub fn by_agent_alone(&self) -> bool {
+        self.config.agent.is_some() && self.config.healthcheck.is_none() && self.config.track.is_none()
+    }
+
+    /// The state as shown: with its author, with progress while degraded, and with what it rests on where no check
+    /// does. A tracker's progress is that of the backend it follows.
+    pub fn display(&self, backends: &Backends) -> String {
+        match self.state() {
+            State::Up | State::Down if self.standing.display() == self.state().as_str() => {}
+            State::Up
+            | State::Down
+            | State::Unknown
+            | State::Paused
+            | State::Disabled
+            | State::Removed
+            | State::Stopping
+            | State::Drain => return self.standing.display(),
         }
+        let root = backends.root(self);
+        if self.state() == State::Up && root.is_static() {
+            "up unchecked".to_owned()
+        } else if self.state() == State::Up && root.by_agent_alone() {
+            match &root.agent {
+                Some(a) if a.heard => "up".to_owned(),
+                _ if root.health.operator().muted.is_some() => "up agent muted".to_owned(),
+                _ => "up agent silent".to_owned(),
+            }
+        } else if root.health.checks().vital() == self.standing.vital {
+            root.health.checks().display()
+        } else {
+            // Down by the agent of the one it follows: the checks have nothing to count.
+            self.standing.display()
+        }
+    }
+
+    /// What an agent says of its weight: its own, or the share of the one that it takes it from.
+    pub fn agent_weight(&self, backends: &Backends) -> Option<AgentWeight> {
+        match self.links.share_of {
+            None => self.health.agent().weight,
+            Some(from) => match backends.get(from)?.health.agent().weight {
+                Some(AgentWeight::Share(percent)) => Some(AgentWeight::Share(percent)),
+                Some(AgentWeight::Absolute(_)) | None => None,
+            },
+        }
+    }
+
+    /// Whether checks and agent, or the one it follows, have nothing to say yet.
+    pub fn unheard(&self) -> bool {
+        self.standing.vital == Vital::Unknown
     }
 }
 
@@ -136,6 +206,19 @@ impl Backends {
             Some(s) => Some((s, self.get(s)?)),
             None => self.iter().find(|(_, e)| &*e.config.name == name),
         }
+    }
+
+    /// The one whose checks and agent decide on a backend: itself, or the last that it tracks.
+    pub fn root<'a>(&'a self, of: &'a Entry) -> &'a Entry {
+        let mut at = of;
+        // Tracking has no circles; but a mistake here must not hang VPP's main thread.
+        for _ in 0..self.slots.len() {
+            match at.links.tracks.and_then(|s| self.get(s)) {
+                Some(next) => at = next,
+                None => break,
+            }
+        }
+        at
     }
 
     /// The configured names, sorted.

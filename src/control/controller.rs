@@ -15,8 +15,9 @@ use super::programmer::{LbAnswer, LbRequest, Programmer};
 use super::schedule::{Schedule, Slot};
 use super::state::{Keeper, Snapshot};
 use crate::Name;
+use crate::balance::Alarm;
 use crate::config::Config;
-use crate::health::{self, Change, Limits, State, Transition};
+use crate::health::Limits;
 use crate::lb::VipKey;
 use crate::probe::{Code, Order, Told};
 use crate::time::{Now, Time};
@@ -37,6 +38,12 @@ pub struct ProbeStats {
     pub main_stalls: u64,
     /// By code.
     pub results: BTreeMap<Code, u64>,
+    /// Agents asked.
+    pub agent_queries: u64,
+    /// Their replies.
+    pub agent_replies: u64,
+    /// Queries that came to nothing.
+    pub agent_failures: u64,
     /// Of the last beat.
     pub in_flight: usize,
     /// Of the last beat.
@@ -69,6 +76,10 @@ pub struct Controller {
     pub(super) stats: ProbeStats,
     pub(super) frozen: Option<String>,
     pub(super) schedule: Schedule,
+    /// When each agent is asked next.
+    pub(super) agents: Schedule,
+    /// When those of which an agent alone decides are taken for up, if it says nothing.
+    pub(super) silences: Schedule,
     pub(super) rng: fastrand::Rng,
     /// Frontends to be looked at again at a time: start-up delays, holds.
     pub(super) timers: BTreeSet<(Time, Name)>,
@@ -107,6 +118,8 @@ impl Controller {
             stats: ProbeStats::default(),
             frozen: None,
             schedule: Schedule::default(),
+            agents: Schedule::default(),
+            silences: Schedule::default(),
             rng: fastrand::Rng::with_seed(seed),
             timers: BTreeSet::new(),
             removed: BTreeSet::new(),
@@ -185,7 +198,8 @@ impl Controller {
 
     /// The next moment at which [`Controller::poll`] or [`Controller::next_lb`] has something to do.
     pub fn deadline(&mut self) -> Time {
-        let mut at = self.schedule.earliest().unwrap_or(Time::MAX);
+        let due = [self.schedule.earliest(), self.agents.earliest(), self.silences.earliest()];
+        let mut at = due.into_iter().flatten().min().unwrap_or(Time::MAX);
         if self.frozen.is_some() {
             at = Time::MAX;
         }
@@ -214,6 +228,12 @@ impl Controller {
         if self.frozen.is_none() {
             while let Some((slot, due)) = self.schedule.pop(now.mono) {
                 self.probe_due(now, slot, due);
+            }
+            while let Some((slot, due)) = self.agents.pop(now.mono) {
+                self.agent_due(now, slot, due);
+            }
+            while let Some((slot, _)) = self.silences.pop(now.mono) {
+                self.silent(now, slot);
             }
         }
         self.keeper.poll(now.mono);
@@ -250,6 +270,7 @@ impl Controller {
             self.flying -= 1;
             self.probe_soon(now, slot);
         }
+        self.ask_anew(now);
         self.configure_prober();
         if self.prober_stalled() {
             self.thaw(now);
@@ -272,13 +293,14 @@ impl Controller {
         let probed: Vec<(Slot, Duration)> = self
             .backends
             .iter()
-            .filter(|(_, b)| b.state().probed() && b.in_flight.is_none())
+            .filter(|(_, b)| b.health.checked() && b.in_flight.is_none())
             .filter_map(|(s, b)| Some((s, b.config.healthcheck.as_ref()?.fast_interval)))
             .collect();
         for (slot, fast) in probed {
             let at = now.mono + fast.mul_f64(self.rng.f64());
             self.schedule.set(slot, at);
         }
+        self.thaw_agents(now);
         self.programmer.begin_anew();
     }
 
@@ -318,9 +340,11 @@ impl Controller {
             // All that the state file keeps is told when it changes; an operator's word is saved at once.
             Event::Operator { .. } => self.keeper.urge(),
             Event::Backend { .. } | Event::ConfigReload { ok: true, .. } => self.keeper.touch(),
+            Event::Agent { .. } => self.keeper.touch(),
             Event::ConfigReload { ok: false, .. }
             | Event::Frontend { .. }
             | Event::Failover { .. }
+            | Event::Panic { .. }
             | Event::LbSync { .. }
             | Event::ProbeFault { .. }
             | Event::Engine { .. } => {}
@@ -346,63 +370,10 @@ impl Controller {
         }
     }
 
-    /// Lets an event act on a backend, and all that follows from it: history, log, frontends, schedule.
-    ///
-    /// # Errors
-    /// As [`health::Health::transition`].
-    pub(super) fn transition(
-        &mut self,
-        now: Now,
-        slot: Slot,
-        event: health::Event,
-        code: &'static str,
-        detail: std::borrow::Cow<'static, str>,
-    ) -> Result<Change, health::Refusal> {
-        let Some(b) = self.backends.get_mut(slot) else { return Ok(Change::None) };
-        let change = b.health.transition(event)?;
-        let Change::To { from, to } = change else { return Ok(change) };
-        b.guess = 0;
-        self.record(now, slot, Some(from), to, code, detail);
-        if !to.probed() {
-            self.stop_probing(now, slot);
-        } else if !from.probed() {
-            self.probe_soon(now, slot);
-        }
-        let frontends = self.backends.get(slot).map(|b| b.frontends.clone()).unwrap_or_default();
-        for f in frontends {
-            self.reweigh(now, &f, false);
-        }
-        Ok(change)
-    }
-
-    /// A transition into the history and the log.
-    pub(super) fn record(
-        &mut self,
-        now: Now,
-        slot: Slot,
-        from: Option<State>,
-        to: State,
-        code: &'static str,
-        detail: std::borrow::Cow<'static, str>,
-    ) {
-        let Some(b) = self.backends.get_mut(slot) else { return };
-        b.meters.transitions += u64::from(from.is_some());
-        b.history.push(Transition { from, to, at_ms: now.wall_ms, code, detail: detail.clone() });
-        let backend = b.config.name.clone();
-        self.event(Event::Backend { backend, from, to, code, detail });
-    }
-
-    /// A backend without healthcheck passes a synthetic probe at once.
-    pub(super) fn settle_static(&mut self, now: Now, slot: Slot) {
-        if self.backends.get(slot).is_some_and(|b| b.is_static() && b.state() == State::Unknown) {
-            let _ = self.transition(now, slot, health::Event::Pass, "static", "".into());
-        }
-    }
-
     /// Applies the rule to a frontend; where anything came out different, or `anyway`, `lb` is looked at.
     pub(super) fn reweigh(&mut self, now: Now, name: &Name, anyway: bool) {
         let Some(f) = self.frontends.get_mut(name) else { return };
-        let (shares, state) = f.weigh(&self.backends);
+        let (shares, state) = f.weigh(&self.backends, now.mono);
         let (was, was_active) = (f.state, f.active.clone());
         let active = f.pool_name(shares.active);
         let mut changed = shares != f.shares;
@@ -414,10 +385,17 @@ impl Controller {
             f.newcomers.clear();
             changed = true;
         }
+        let alarm = (f.shares.alarm, shares.alarm);
+        f.last = shares.members.iter().map(|m| Some(m.weight)).collect();
         f.shares = shares;
         f.state = state;
         f.active = active.clone();
         let address = f.config.vip.address;
+        match alarm {
+            (None, Some(a)) => self.alarmed(name, a, true),
+            (Some(a), None) => self.alarmed(name, a, false),
+            (None, None) | (Some(_), Some(_)) => {}
+        }
         if was != state {
             self.event(Event::Frontend {
                 frontend: name.clone(),
@@ -432,6 +410,11 @@ impl Controller {
         if changed || anyway {
             self.programmer.urge(address);
         }
+    }
+
+    fn alarmed(&mut self, frontend: &Name, alarm: Alarm, on: bool) {
+        let Alarm { up, of, mode } = alarm;
+        self.event(Event::Panic { frontend: frontend.clone(), mode: mode.as_str(), on, up, of });
     }
 
     /// Removed backends are forgotten when no server of theirs is left in `lb`. Where another backend of that address

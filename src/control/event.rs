@@ -64,6 +64,20 @@ pub enum Event {
         text: String,
         failed: bool,
     },
+    /// What an agent says that it did not say before, and that it fails or is back.
+    Agent {
+        text: String,
+        level: LogLevel,
+    },
+    /// Too few backends of a frontend are up, or no longer too few.
+    Panic {
+        frontend: Name,
+        /// `fail-open`, `keep-last`.
+        mode: &'static str,
+        on: bool,
+        up: usize,
+        of: usize,
+    },
     /// An operator's verb that changed something.
     Operator {
         text: String,
@@ -93,6 +107,8 @@ impl Event {
             Event::Frontend { .. } => "frontend-transition",
             Event::Failover { .. } => "frontend-failover",
             Event::LbSync { .. } => "lb-sync",
+            Event::Agent { .. } => "agent",
+            Event::Panic { .. } => "frontend-panic",
             Event::Operator { .. } => "operator",
             Event::ConfigReload { .. } => "config-reload",
             Event::ProbeFault { .. } => "probe-fault",
@@ -124,7 +140,9 @@ impl Event {
                 }
             }
             Event::ProbeFault { .. } => LogLevel::Warning,
-            Event::Engine { level, .. } => *level,
+            Event::Panic { on: true, .. } => LogLevel::Error,
+            Event::Panic { on: false, .. } => LogLevel::Notice,
+            Event::Engine { level, .. } | Event::Agent { level, .. } => *level,
         }
     }
 }
@@ -152,6 +170,11 @@ impl fmt::Display for Event {
             }
             Event::Failover { frontend, from, to } => {
                 write!(f, "frontend={frontend} from={from} to={to}")
+            }
+            Event::Agent { text, .. } => write!(f, "{text}"),
+            Event::Panic { frontend, mode, on, up, of } => {
+                let word = if *on { "begins" } else { "ends" };
+                write!(f, "frontend={frontend} {word} mode={mode} up={up}/{of}")
             }
             Event::LbSync { text, .. } => write!(f, "{text}"),
             Event::Operator { text } => write!(f, "{text}"),

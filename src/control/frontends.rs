@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::backends::Backends;
 use super::schedule::Slot;
 use crate::Name;
-use crate::balance::{FrontendState, Member, Shares, weigh};
+use crate::balance::{FrontendState, Member, Rules, Shares, ramp, weigh, weight};
 use crate::config::Frontend;
 use crate::health::State;
 use crate::time::Time;
@@ -28,9 +28,15 @@ pub struct Seat {
 }
 
 impl Seat {
-    /// The weight that counts, before any state.
-    pub fn weight(&self) -> u8 {
+    /// The configured weight, or the operator's instead.
+    pub fn set_weight(&self) -> u8 {
         self.overridden.unwrap_or(self.configured)
+    }
+
+    /// The weight that counts, before any state.
+    pub fn weight(&self, backends: &Backends) -> u8 {
+        let agent = backends.get(self.slot).and_then(|b| b.agent_weight(backends));
+        weight(self.overridden, agent, self.configured)
     }
 }
 
@@ -43,6 +49,8 @@ pub struct Entry {
     pub seats: Vec<Seat>,
     /// What the rule made of the seats last, in their order.
     pub shares: Shares,
+    /// The weights of that time, by seat; over a reload those of seats that are the same. None: there was no such seat.
+    pub last: Vec<Option<u8>>,
     /// Name of the pool that was active then.
     pub active: Name,
     /// Its own state.
@@ -63,21 +71,24 @@ pub struct Entry {
 
 impl Entry {
     /// The seats as the rule takes them.
-    pub fn members(&self, backends: &Backends) -> Vec<Member> {
-        self.seats
-            .iter()
-            .map(|s| Member {
-                pool: s.pool,
-                weight: s.weight(),
-                state: backends.get(s.slot).map_or(State::Removed, super::backends::Entry::state),
-            })
-            .collect()
+    pub fn members(&self, backends: &Backends, now: Time) -> Vec<Member> {
+        let member = |(i, s): (usize, &Seat)| {
+            let Some(b) = backends.get(s.slot) else { return Member::gone(s.pool) };
+            let ramp = match (self.config.slow_start, b.back_at) {
+                (Some(slow_start), Some(back)) => ramp::percent(now.since(back), slow_start),
+                (None, _) | (_, None) => 100,
+            };
+            let last = self.last.get(i).copied().flatten();
+            Member { ramp, last, ..Member::new(s.pool, s.weight(backends), &b.standing) }
+        };
+        self.seats.iter().enumerate().map(member).collect()
     }
 
     /// Applies the rule. Answers the new shares and state without keeping them.
-    pub fn weigh(&self, backends: &Backends) -> (Shares, FrontendState) {
-        let members = self.members(backends);
-        let shares = weigh(&members, self.config.flush_on_down);
+    pub fn weigh(&self, backends: &Backends, now: Time) -> (Shares, FrontendState) {
+        let members = self.members(backends, now);
+        let rules = Rules { flush_on_down: self.config.flush_on_down, panic: self.config.panic };
+        let shares = weigh(&members, rules);
         let state = FrontendState::of(&members, &shares);
         (shares, state)
     }

@@ -1,13 +1,16 @@
 //! The controller that joins health, balance and `lb`, and the engine that drives it.
 
+pub mod agents;
 pub mod backends;
 pub mod controller;
 pub mod engine;
 pub mod event;
 pub mod frontends;
+mod hands;
 pub mod intent;
 pub mod journal;
 pub mod latency;
+mod links;
 pub mod loader;
 pub mod meters;
 pub mod operator;
@@ -21,6 +24,7 @@ pub mod show;
 pub mod state;
 pub mod stats;
 pub mod verbs;
+mod words;
 pub mod view;
 pub mod watch;
 

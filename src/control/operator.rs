@@ -19,9 +19,38 @@ pub enum BackendVerb {
     Pause,
     /// Out of `paused`.
     Resume,
+    /// Weight 0, flows kept, checks run.
+    Drain,
+    /// Out of `drain`.
+    Ready,
+    /// Up, the counter at its maximum; checks count on from there.
+    HealthUp,
+    /// Down, the counter at 0; checks count on from there.
+    HealthDown,
+    /// Up, but with no new flows until the next pass.
+    HealthStopping,
+    /// The agent is not asked, and nothing it said counts.
+    AgentMute,
+    /// The agent is asked again.
+    AgentUnmute,
 }
 
 impl BackendVerb {
+    /// All of them, in the order of the binary API.
+    pub const ALL: [BackendVerb; 11] = [
+        BackendVerb::Enable,
+        BackendVerb::Disable,
+        BackendVerb::Pause,
+        BackendVerb::Resume,
+        BackendVerb::Drain,
+        BackendVerb::Ready,
+        BackendVerb::HealthUp,
+        BackendVerb::HealthDown,
+        BackendVerb::HealthStopping,
+        BackendVerb::AgentMute,
+        BackendVerb::AgentUnmute,
+    ];
+
     /// As typed.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -29,6 +58,13 @@ impl BackendVerb {
             BackendVerb::Disable => "disable",
             BackendVerb::Pause => "pause",
             BackendVerb::Resume => "resume",
+            BackendVerb::Drain => "drain",
+            BackendVerb::Ready => "ready",
+            BackendVerb::HealthUp => "health up",
+            BackendVerb::HealthDown => "health down",
+            BackendVerb::HealthStopping => "health stopping",
+            BackendVerb::AgentMute => "agent mute",
+            BackendVerb::AgentUnmute => "agent unmute",
         }
     }
 }

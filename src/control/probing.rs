@@ -12,11 +12,11 @@ use super::schedule::Slot;
 use super::view::ProbeView;
 use crate::config::Healthcheck;
 use crate::health;
-use crate::probe::{Code, Job, Order, Outcome, ProbeId, Report, Verdict};
+use crate::probe::{Code, Job, Order, Outcome, ProbeId, Report, Task, Verdict};
 use crate::time::{Now, Time};
 
 /// A probe that is this much overdue waited for VPP's main thread, not for the prober.
-const MAIN_STALL: Duration = Duration::from_secs(1);
+pub(super) const MAIN_STALL: Duration = Duration::from_secs(1);
 /// No beat of the prober for so long, while a probe is due: stalled.
 const PROBER_STALL: Duration = Duration::from_secs(3);
 /// Why frozen, when the prober does not beat. It thaws by itself; nothing else does.
@@ -31,7 +31,7 @@ impl Controller {
     pub(super) fn probe_due(&mut self, now: Now, slot: Slot, due: Time) {
         let Some(b) = self.backends.get_mut(slot) else { return };
         let Some(check) = b.config.healthcheck.clone() else { return };
-        if !b.state().probed() || b.in_flight.is_some() {
+        if !b.health.checked() || b.in_flight.is_some() {
             return;
         }
         if now.mono.since(due) > MAIN_STALL && !b.put_off {
@@ -53,7 +53,7 @@ impl Controller {
         b.put_off = false;
         b.in_flight = Some(Flight { id, due });
         self.flying += 1;
-        let job = Job { id, address: b.config.address, check: check.clone(), due };
+        let job = Job { id, address: b.config.address, task: Task::Check(check.clone()), due };
         self.stats.probes += 1;
         self.order(Order::Probe(job));
     }
@@ -63,9 +63,12 @@ impl Controller {
         let Some(b) = self.backends.get(slot) else { return };
         if b.is_static() {
             self.settle_static(now, slot);
-        } else if b.state().probed() && b.in_flight.is_none() {
+            return;
+        }
+        if b.config.healthcheck.is_some() && b.health.checked() && b.in_flight.is_none() {
             self.schedule.set(slot, now.mono);
         }
+        self.ask_soon(now, slot, Duration::ZERO);
     }
 
     /// An operator's probe: even of a backend that is not probed otherwise; its result then changes nothing.
@@ -102,6 +105,9 @@ impl Controller {
 
     pub(super) fn report(&mut self, now: Now, report: Report) {
         let slot = (report.id.0 & u64::from(u32::MAX)) as Slot;
+        if self.agent_report(now, slot, &report) {
+            return;
+        }
         let Some(b) = self.backends.get_mut(slot) else { return };
         let Some(flight) = b.in_flight.take_if(|f| f.id == report.id) else { return };
         self.flying -= 1;
@@ -139,7 +145,7 @@ impl Controller {
         match event {
             Some(event) => {
                 b.guess = b.guess.saturating_sub(1);
-                let _ = self.transition(now, slot, event, code.as_str(), detail);
+                let _ = self.act(now, slot, event, code.as_str(), detail);
             }
             None => self.fault(now, slot, detail),
         }
@@ -151,7 +157,7 @@ impl Controller {
     pub(super) fn reschedule(&mut self, slot: Slot, started: Time, finished: Time) {
         let Some(b) = self.backends.get(slot) else { return };
         let Some(check) = b.config.healthcheck.clone() else { return };
-        if !b.state().probed() || b.in_flight.is_some() {
+        if !b.health.checked() || b.in_flight.is_some() {
             return;
         }
         let at = started + jittered(b.interval(&check), check.jitter_percent, &mut self.rng);
@@ -189,7 +195,7 @@ impl Controller {
         if self.frozen.is_some() {
             return None;
         }
-        let oldest = self.schedule.earliest();
+        let oldest = [self.schedule.earliest(), self.agents.earliest()].into_iter().flatten().min();
         let beat = self.stats.last_beat.unwrap_or(self.alive_since).max(self.alive_since);
         let limit = beat + PROBER_STALL;
         if self.flying > 0 { Some(limit) } else { oldest.map(|t| t.max(limit)) }

@@ -4,8 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::backends::{Entry as BackendEntry, Tally};
+use super::backends::{Entry as BackendEntry, Links, Tally};
 use super::controller::Controller;
 use super::event::Event;
 use super::frontends::{Entry, Frontends, Seat};
@@ -14,7 +15,7 @@ use super::schedule::Slot;
 use crate::Name;
 use crate::balance::{FrontendState, Shares};
 use crate::config::{Backend, Config, Frontend};
-use crate::health::{self, Health, History, State};
+use crate::health::{self, Author, Health, History, Standing, State};
 use crate::time::{Now, Time};
 
 /// How many of what changed.
@@ -74,6 +75,7 @@ impl Controller {
         let mut summary = Summary::default();
         let newborn = self.apply_backends(now, &new, &mut summary);
         self.config = Some(new.clone());
+        self.relink(now);
         self.apply_frontends(now, &new, &old_frontends, start, &mut summary);
         self.config_status.loaded_ms = Some(now.wall_ms);
         self.config_status.errors.clear();
@@ -121,6 +123,9 @@ impl Controller {
             } else if let Some(slot) = self.heir(&mut leaving, b) {
                 summary.backends.changed += 1;
                 self.backends.rename(slot, b.name.clone());
+                if let Some(e) = self.backends.get_mut(slot) {
+                    e.health.forget_operator();
+                }
                 self.keep_backend(now, slot, b);
             } else {
                 summary.backends.added += 1;
@@ -129,18 +134,21 @@ impl Controller {
         }
         for slot in leaving.into_values().flatten() {
             summary.backends.removed += 1;
-            let _ = self.transition(now, slot, health::Event::Remove, "removed", "".into());
+            let _ = self.act(now, slot, health::Event::Remove, "removed", "".into());
             self.removed.insert(slot);
         }
         newborn
     }
 
-    /// A leaving backend with the address and healthcheck of a new name, under no operator's word: its health
-    /// passes on.
+    /// A leaving backend with the address, healthcheck and agent of a new name, that is neither disabled nor paused: its
+    /// health passes on.
     fn heir(&self, leaving: &mut BTreeMap<IpAddr, Vec<Slot>>, b: &Backend) -> Option<Slot> {
         let slots = leaving.get_mut(&b.address)?;
         let i = slots.iter().position(|s| {
-            self.backends.get(*s).is_some_and(|e| e.state().probed() && e.config.healthcheck == b.healthcheck)
+            self.backends.get(*s).is_some_and(|e| {
+                let (old, follows) = (&e.config, e.config.track.is_some() || b.track.is_some());
+                e.health.checked() && !follows && old.healthcheck == b.healthcheck && old.agent == b.agent
+            })
         })?;
         Some(slots.remove(i))
     }
@@ -152,38 +160,60 @@ impl Controller {
         if old == *new {
             return false;
         }
-        if old.healthcheck != new.healthcheck {
-            b.health.relimit(Self::limits(new));
+        if old.healthcheck != new.healthcheck || old.track.is_some() != new.track.is_some() {
+            if old.track.is_some() && new.track.is_none() {
+                // What it inherited is what is known of it.
+                b.health.adopt(&b.standing, Self::limits(new));
+            } else {
+                b.health.relimit(Self::limits(new));
+            }
             // What is under way asks by the old healthcheck.
             self.stop_probing(now, slot);
-            if new.healthcheck.is_some() {
-                self.probe_soon(now, slot);
+            if new.is_static() {
+                let _ = self.act(now, slot, health::Event::Pass, "static", "".into());
             } else {
-                let _ = self.transition(now, slot, health::Event::Pass, "static", "".into());
+                self.probe_soon(now, slot);
             }
         }
+        self.keep_agent(now, slot, &old);
         match (old.enabled, new.enabled) {
             (true, false) => {
-                let _ = self.transition(
-                    now,
-                    slot,
-                    health::Event::Disable,
-                    "disabled",
-                    "by the configuration".into(),
-                );
+                let disable = health::Event::Disable(Author::Configuration);
+                let _ = self.act(now, slot, disable, "disabled", "by the configuration".into());
             }
             (false, true) => {
-                let _ = self.transition(
-                    now,
-                    slot,
-                    health::Event::Enable,
-                    "enabled",
-                    "by the configuration".into(),
-                );
+                let enable = health::Event::Enable;
+                let _ = self.act(now, slot, enable, "enabled", "by the configuration".into());
             }
             (true, true) | (false, false) => {}
         }
         true
+    }
+
+    /// The agent of a backend that stays: its words stand while there is one, whoever that is.
+    fn keep_agent(&mut self, now: Now, slot: Slot, old: &Backend) {
+        let Some(b) = self.backends.get_mut(slot) else { return };
+        let (was, is) = (&old.agent, b.config.agent.clone());
+        if *was == is && old.address == b.config.address {
+            return;
+        }
+        if is.is_none() {
+            b.health.forget_agent();
+            self.stop_asking(slot);
+            if let Some(b) = self.backends.get_mut(slot) {
+                b.agent = None;
+            }
+            self.restand(now, slot, "agent", "gone from the configuration".into());
+            self.settle_static(now, slot);
+            return;
+        }
+        if was.is_some() {
+            // What is under way asks the old one.
+            self.stop_asking(slot);
+        } else {
+            b.agent = Some(Box::default());
+        }
+        self.ask_soon(now, slot, Duration::ZERO);
     }
 
     fn apply_frontends(
@@ -234,6 +264,7 @@ impl Controller {
             config: f.clone(),
             seats,
             shares: Shares::default(),
+            last: Vec::new(),
             active: f.pools.first().map_or_else(|| "-".into(), |p| p.name.clone()),
             state: FrontendState::Unknown,
             open: false,
@@ -245,6 +276,7 @@ impl Controller {
         };
         let Some(b) = before else { return entry };
         entry.shares = b.shares.clone();
+        entry.last = entry.seats.iter().map(|s| last_of(b, s)).collect();
         // A pool that only has another name now is no other pool.
         let (old_name, index) = (&b.active, b.config.pools.iter().position(|p| p.name == b.active));
         let new_name = index.and_then(|i| f.pools.get(i)).map(|p| &p.name);
@@ -277,10 +309,20 @@ impl Controller {
         entry
     }
 
+    /// The first query of a new backend's agent, at some moment of its interval.
+    pub(super) fn meet_agent(&mut self, now: Now, slot: Slot) {
+        let interval = self.backends.get(slot).and_then(|b| Some(b.config.agent.as_ref()?.interval));
+        if let Some(interval) = interval {
+            let after = interval.mul_f64(self.rng.f64());
+            self.ask_soon(now, slot, after);
+        }
+    }
+
     /// First words and first probes; those are spread, each over its own interval.
     fn settle(&mut self, now: Now, newborn: &[Slot]) {
-        let probed =
-            |c: &Controller, s: Slot| c.backends.get(s).is_some_and(|b| b.config.enabled && !b.is_static());
+        let probed = |c: &Controller, s: Slot| {
+            c.backends.get(s).is_some_and(|b| b.config.enabled && b.config.healthcheck.is_some())
+        };
         let all = newborn.iter().filter(|s| probed(self, **s)).count();
         let mut nth = 0usize;
         for &slot in newborn {
@@ -289,7 +331,8 @@ impl Controller {
             self.record(now, slot, None, State::Unknown, "start", "".into());
             if !enabled {
                 let why = "by the configuration".into();
-                let _ = self.transition(now, slot, health::Event::Disable, "disabled", why);
+                let disable = health::Event::Disable(Author::Configuration);
+                let _ = self.act(now, slot, disable, "disabled", why);
             } else if let Some(interval) = interval {
                 let share = (nth as f64 + self.rng.f64()) / all as f64;
                 nth += 1;
@@ -297,6 +340,17 @@ impl Controller {
             } else {
                 self.settle_static(now, slot);
             }
+            self.meet_agent(now, slot);
+        }
+        for &slot in newborn {
+            let tracks = self.backends.get(slot).and_then(|b| b.config.track.clone());
+            if let Some(name) = tracks {
+                self.restand(now, slot, "tracked", name.to_string().into());
+            }
+        }
+        let climbing: Vec<Slot> = self.backends.iter().map(|(slot, _)| slot).collect();
+        for slot in climbing {
+            self.climb(now, slot);
         }
         let names: Vec<Name> = self.frontends.keys().cloned().collect();
         for name in names {
@@ -316,9 +370,22 @@ fn word(before: &Entry, f: &Frontend, pool: usize, name: &Name, slot: Slot, conf
     before.seats.iter().filter(same).find(|s| before.pool_name(s.pool) == pool)?.overridden
 }
 
+/// The weight that a seat had last, in the pool of that name.
+fn last_of(before: &Entry, seat: &Seat) -> Option<u8> {
+    let i = before.seats.iter().position(|o| o.slot == seat.slot)?;
+    before.last.get(i).copied().flatten()
+}
+
 fn first_seen(b: Arc<Backend>, cap: usize) -> BackendEntry {
+    let health = Health::new(Controller::limits(&b));
     BackendEntry {
-        health: Health::new(Controller::limits(&b).counter()),
+        standing: Standing::of(&health, None),
+        agent: b.agent.is_some().then(Box::default),
+        links: Links::default(),
+        checked: true,
+        out: false,
+        back_at: None,
+        health,
         config: b,
         history: History::new(cap),
         frontends: Vec::new(),

@@ -109,10 +109,10 @@ impl Controller {
             pool.backends.push(MemberView {
                 name: b.config.name.to_string(),
                 address: b.config.address.to_string(),
-                weight: seat.weight(),
+                weight: seat.set_weight(),
                 overridden: seat.overridden.is_some(),
                 effective: share.weight,
-                state: b.display(),
+                state: b.display(&self.backends),
                 buckets: None,
                 disabled: b.state() == State::Disabled,
             });
@@ -158,14 +158,14 @@ impl Controller {
     }
 
     fn backend_view(&self, slot: Slot, b: &Backend) -> BackendView {
-        let counter = b.health.counter();
+        let counter = b.health.checks().counter();
         let membership = |f: &Frontend, i: usize| {
             let seat = f.seats.get(i)?;
             Some(MembershipView {
                 frontend: f.config.name.to_string(),
                 pool: f.pool_name(seat.pool).to_string(),
                 pool_active: seat.pool == f.shares.active,
-                weight: seat.weight(),
+                weight: seat.set_weight(),
                 effective: f.shares.members.get(i)?.weight,
             })
         };
@@ -174,7 +174,7 @@ impl Controller {
             address: b.config.address.to_string(),
             healthcheck: b.config.healthcheck.as_ref().map(|c| c.name.to_string()),
             state: b.state().as_str().to_owned(),
-            display: b.display(),
+            display: b.display(&self.backends),
             counter: counter.value(),
             counter_max: counter.max(),
             rise: counter.rise(),
@@ -350,9 +350,11 @@ impl Controller {
 
 /// What would bring the backend into service, or that nothing need.
 fn waits_for(b: &Backend) -> Option<String> {
-    let counter = b.health.counter();
+    let counter = b.health.checks().counter();
     match b.state() {
         State::Up | State::Removed => None,
+        State::Stopping => Some("1 more pass".to_owned()),
+        State::Drain => Some("operator ready".to_owned()),
         State::Disabled => Some("operator enable".to_owned()),
         State::Paused => Some("operator resume".to_owned()),
         State::Unknown | State::Down => match counter.rise().saturating_sub(counter.value()) {

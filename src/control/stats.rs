@@ -130,7 +130,7 @@ impl Controller {
                 name.to_string(),
                 [
                     state(b.state()),
-                    u64::from(b.health.counter().value()),
+                    u64::from(b.health.checks().counter().value()),
                     b.tally.passes,
                     b.tally.failures,
                     b.tally.faults,
@@ -148,7 +148,7 @@ impl Controller {
             frontends.push(name.to_string(), [state, f.serving() as u64, f.seats.len() as u64]);
             for (seat, share) in f.seats.iter().zip(&f.shares.members) {
                 let name = format!("{name}/{}/{}", f.pool_name(seat.pool), seat.name);
-                members.push(name, [u64::from(seat.weight()), u64::from(share.weight)]);
+                members.push(name, [u64::from(seat.set_weight()), u64::from(share.weight)]);
             }
         }
         let lb = self.programmer.status(&self.frontends);
@@ -187,5 +187,7 @@ fn state(s: State) -> u64 {
         State::Paused => 3,
         State::Disabled => 4,
         State::Removed => 5,
+        State::Stopping => 6,
+        State::Drain => 7,
     }
 }

@@ -2,54 +2,15 @@
 
 use super::controller::Controller;
 use super::event::Event;
-use super::operator::{BackendVerb, Done, Finished, NameKind, Ticket, VerbError};
+use super::operator::{Done, Finished, NameKind, Ticket, VerbError};
 use super::view::SyncView;
 use crate::Name;
-use crate::health::{self, Change, State};
+use crate::health::{self, State};
 use crate::lb::VipKey;
 use crate::nearest::nearest;
 use crate::time::Now;
 
 impl Controller {
-    /// `set backend <b> <verb>`
-    ///
-    /// # Errors
-    /// The name is unknown, or the verb is refused.
-    pub fn set_backend(&mut self, now: Now, name: &str, verb: BackendVerb) -> Result<Done, VerbError> {
-        let Some((slot, b)) = self.backends.find(name) else {
-            return Err(self.unknown(NameKind::Backend, name));
-        };
-        let before = b.state();
-        let (event, code) = match verb {
-            BackendVerb::Enable => (health::Event::Enable, "enabled"),
-            BackendVerb::Disable => (health::Event::Disable, "disabled"),
-            BackendVerb::Pause => (health::Event::Pause, "paused"),
-            BackendVerb::Resume => (health::Event::Resume, "resumed"),
-        };
-        let change = self
-            .transition(now, slot, event, code, "by the operator".into())
-            .map_err(|r| VerbError::Refused(format!("backend `{name}` {r}")))?;
-        match change {
-            Change::To { .. } => {
-                self.event(Event::Operator { text: format!("set backend {name} {}", verb.as_str()) });
-                Ok(Done { changed: true, text: format!("backend `{name}` {code}") })
-            }
-            Change::None => {
-                let text = match verb {
-                    BackendVerb::Disable => format!("backend `{name}` is disabled already"),
-                    BackendVerb::Pause => format!("backend `{name}` is paused already"),
-                    BackendVerb::Enable => {
-                        format!("backend `{name}` is enabled already ({})", before.as_str())
-                    }
-                    BackendVerb::Resume => {
-                        format!("backend `{name}` is resumed already ({})", before.as_str())
-                    }
-                };
-                Ok(Done { changed: false, text })
-            }
-        }
-    }
-
     /// `set frontend <f> pool <p> backend <b> weight <n>|default [flush]`
     ///
     /// # Errors
@@ -123,8 +84,13 @@ impl Controller {
         if b.state() == State::Removed {
             return Err(VerbError::Refused(format!("backend `{name}` {}", health::Refusal::Removed)));
         }
-        if b.is_static() {
-            return Err(VerbError::Refused(format!("backend `{name}` has no healthcheck: it is static")));
+        if let Some(other) = &b.config.track {
+            let text = format!("backend `{name}` has no healthcheck: it tracks `{other}`, probe that");
+            return Err(VerbError::Refused(text));
+        }
+        if b.config.healthcheck.is_none() {
+            let what = if b.is_static() { "it is static" } else { "its agent alone decides" };
+            return Err(VerbError::Refused(format!("backend `{name}` has no healthcheck: {what}")));
         }
         if let Some(why) = self.frozen() {
             return Err(VerbError::Refused(format!("frozen: {why}")));

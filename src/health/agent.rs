@@ -107,6 +107,19 @@ pub struct AgentWords {
     pub weight: Option<AgentWeight>,
 }
 
+impl std::fmt::Display for AgentWords {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let words = [
+            self.health.map(|h| h.as_str().to_owned()),
+            self.admin.map(|a| a.as_str().to_owned()),
+            self.weight.map(|w| w.to_string()),
+        ];
+        let words: Vec<String> = words.into_iter().flatten().collect();
+        f.write_str(if words.is_empty() { "no word" } else { "" })?;
+        f.write_str(&words.join(" "))
+    }
+}
+
 impl AgentWords {
     /// A reply changes the classes that it has a word of, and no other.
     pub fn hear(&mut self, reply: &Reply) {

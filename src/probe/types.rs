@@ -3,10 +3,12 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::config::Healthcheck;
+use crate::config::{Agent, Healthcheck};
+use crate::health::agent::Reply;
 use crate::time::Time;
 
 /// HAProxy's check codes (docs/behaviour.md, "Probes").
@@ -102,9 +104,28 @@ pub struct Job {
     /// To whom.
     pub address: IpAddr,
     /// How; its timeout runs from the moment the probe starts.
-    pub check: Arc<Healthcheck>,
+    pub task: Task,
     /// When it should start: now, or a little ago. The difference to the actual start is its lateness.
     pub due: Time,
+}
+
+/// What a probe is for.
+#[derive(Clone, Debug)]
+pub enum Task {
+    /// A healthcheck.
+    Check(Arc<Healthcheck>),
+    /// To ask an agent. The address is the agent's.
+    Agent(Arc<Agent>),
+}
+
+impl Task {
+    /// One deadline, from start to last byte.
+    pub fn timeout(&self) -> Duration {
+        match self {
+            Task::Check(check) => check.timeout,
+            Task::Agent(agent) => agent.timeout,
+        }
+    }
 }
 
 /// What the prober is told.
@@ -134,8 +155,10 @@ pub struct Report {
     pub started: Time,
     /// The prober's own stamp of the end.
     pub finished: Time,
-    /// The result.
+    /// The result; of an agent's query `L7OK` when there was a line.
     pub outcome: Outcome,
+    /// That line.
+    pub reply: Option<Box<Reply>>,
 }
 
 /// A code and a few words, at most 120 bytes of printable ASCII whatever the peer sent.

@@ -9,7 +9,8 @@ use crate::control::controller::Controller;
 use crate::control::event::LogLevel;
 use crate::control::schedule::Slot;
 use crate::control::view::StateFileView;
-use crate::health::{self, Health, State, Transition};
+use crate::health::agent::AgentWords;
+use crate::health::{self, Author, Checks, Health, Limits, Operator, Standing, State, Transition, Vital};
 use crate::probe::Code;
 use crate::time::{Now, Time};
 
@@ -86,7 +87,7 @@ impl Controller {
                 name: b.config.name.to_string(),
                 address: b.config.address,
                 enabled: b.config.enabled,
-                state: b.state(),
+                state: saved_state(&b.health),
                 history: b.history.iter().take(HISTORY_MAX).map(save).collect(),
             })
             .collect();
@@ -138,12 +139,14 @@ impl Controller {
     /// Puts a backend into its last state: up at the counter's maximum, down at 0. Answers `enabled` as it was.
     fn revive(&mut self, slot: Slot, saved: SavedBackend) -> bool {
         if let Some(b) = self.backends.get_mut(slot) {
-            b.health = Health::restored(saved.state, Self::limits(&b.config));
-            let counter = *b.health.counter();
-            b.guess = match saved.state {
-                State::Up => counter.rise(),
-                State::Down => counter.fall(),
-                State::Unknown | State::Paused | State::Disabled | State::Removed => 0,
+            b.health = restored(&saved, Self::limits(&b.config));
+            b.standing = Standing::of(&b.health, None);
+            b.checked = b.health.checked();
+            let counter = *b.health.checks().counter();
+            b.guess = match b.health.checks().vital() {
+                Vital::Up => counter.rise(),
+                Vital::Down => counter.fall(),
+                Vital::Unknown => 0,
             };
             for t in saved.history.into_iter().rev() {
                 b.history.push(load(t));
@@ -174,19 +177,19 @@ impl Controller {
     /// Where the configuration says another thing than when the state was saved.
     fn reconsider(&mut self, now: Now, slot: Slot, was_enabled: bool) {
         let Some(b) = self.backends.get(slot) else { return };
-        let (is_static, state) = (b.is_static(), b.state());
+        let (is_static, vital) = (b.is_static(), b.health.checks().vital());
         let why = "by the configuration".into();
         match (was_enabled, b.config.enabled) {
             (true, false) => {
-                let _ = self.transition(now, slot, health::Event::Disable, "disabled", why);
+                let _ = self.act(now, slot, health::Event::Disable(Author::Configuration), "disabled", why);
             }
             (false, true) => {
-                let _ = self.transition(now, slot, health::Event::Enable, "enabled", why);
+                let _ = self.act(now, slot, health::Event::Enable, "enabled", why);
             }
             (true, true) | (false, false) => {}
         }
-        if is_static && state == State::Down {
-            let _ = self.transition(now, slot, health::Event::Pass, "static", "".into());
+        if is_static && vital == Vital::Down {
+            let _ = self.act(now, slot, health::Event::Pass, "static", "".into());
         }
         self.settle_static(now, slot);
     }
@@ -195,7 +198,7 @@ impl Controller {
     fn probe_restored(&mut self, now: Now, known: &[(Slot, bool)]) {
         let n = u32::try_from(known.len()).unwrap_or(u32::MAX);
         for &(slot, _) in known {
-            let Some(b) = self.backends.get(slot).filter(|b| b.state().probed()) else { continue };
+            let Some(b) = self.backends.get(slot).filter(|b| b.health.checked()) else { continue };
             let Some(check) = &b.config.healthcheck else { continue };
             let spread = check.fast_interval.min(SPREAD.saturating_mul(n));
             let at = now.mono + spread.mul_f64(self.rng.f64());
@@ -215,6 +218,41 @@ impl Controller {
             format!("state-file restored backends={} {} weights={weights}", known.len(), states.join(" "));
         self.engine_event(LogLevel::Notice, text);
     }
+}
+
+/// What the file says of a state: the operator's word where there is one, else what the checks found.
+fn saved_state(health: &Health) -> State {
+    let (operator, checks) = (health.operator(), health.checks());
+    match checks.vital() {
+        _ if operator.disabled.is_some() => State::Disabled,
+        _ if operator.paused.is_some() => State::Paused,
+        Vital::Up if checks.stopping() => State::Stopping,
+        Vital::Up => State::Up,
+        Vital::Down => State::Down,
+        Vital::Unknown => State::Unknown,
+    }
+}
+
+/// The reverse of [`saved_state`].
+fn restored(saved: &SavedBackend, limits: Limits) -> Health {
+    let since = saved.history.first().map_or(0, |t| t.at_ms);
+    let author = if saved.enabled { Author::Operator } else { Author::Configuration };
+    let mut operator = Operator::default();
+    let vital = match saved.state {
+        State::Up | State::Stopping => Vital::Up,
+        State::Down => Vital::Down,
+        State::Disabled => {
+            operator.disabled = Some((since, author));
+            Vital::Unknown
+        }
+        State::Paused => {
+            operator.paused = Some(since);
+            Vital::Unknown
+        }
+        State::Unknown | State::Drain | State::Removed => Vital::Unknown,
+    };
+    let checks = Checks::restored(vital, saved.state == State::Stopping, limits);
+    Health::restored(checks, operator, AgentWords::default(), since)
 }
 
 fn save(t: &Transition) -> SavedTransition {

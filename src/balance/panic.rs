@@ -1,0 +1,62 @@
+//! When too few backends are up, it is more likely that the checks are wrong than that all servers are.
+
+use super::{Member, Rules, Share, Shares, flush};
+use crate::config::{Panic, PanicMode};
+use crate::health::{State, Vital};
+
+/// Too few backends are up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Alarm {
+    /// Those whose checks and agent are not against them, or have not spoken yet.
+    pub up: usize,
+    /// Those with weight, in all pools, but for the disabled and paused.
+    pub of: usize,
+    /// What is done about it.
+    pub mode: PanicMode,
+}
+
+/// Whether fewer than the threshold are up. One of which nothing is known yet is not held against the frontend: a reload
+/// that adds many must not look like a failure of many. Nor must maintenance: what is disabled or paused does not count.
+pub(super) fn alarm(members: &[Member], panic: Option<Panic>) -> Option<Alarm> {
+    let Panic { threshold, mode } = panic?;
+    let mut alarm = Alarm { up: 0, of: 0, mode };
+    for m in members.iter().filter(|m| m.weight > 0) {
+        let (up, of) = match m.state {
+            State::Up | State::Stopping | State::Drain | State::Unknown => (1, 1),
+            State::Down => (0, 1),
+            State::Paused | State::Disabled | State::Removed => (0, 0),
+        };
+        alarm.up += up;
+        alarm.of += of;
+    }
+    (alarm.up * 100 < alarm.of * usize::from(threshold)).then_some(alarm)
+}
+
+/// The weights then; none where there is nothing to be done, and the rule applies.
+pub(super) fn shares(members: &[Member], rules: Rules, alarm: Alarm) -> Option<Shares> {
+    match alarm.mode {
+        PanicMode::FailOpen => fail_open(members, rules, alarm),
+        PanicMode::KeepLast => keep_last(members, rules, alarm),
+    }
+}
+
+/// The first pool as if all were up; but none that somebody took out. A pool in which all are taken out is passed over:
+/// an operator has moved the traffic on purpose.
+fn fail_open(members: &[Member], rules: Rules, alarm: Alarm) -> Option<Shares> {
+    let open = |m: &&Member| m.weight > 0 && !m.barred && m.vital != Vital::Unknown;
+    let active = members.iter().filter(open).map(|m| m.pool).min()?;
+    let share = |m: &Member| Share {
+        weight: if m.pool == active && open(&m) { m.weight } else { 0 },
+        flush: flush(m, rules),
+    };
+    Some(Shares { active, members: members.iter().map(share).collect(), alarm: Some(alarm) })
+}
+
+/// The weights of before; but none for what somebody has taken out since. Where there were none the rule is better than
+/// nothing.
+fn keep_last(members: &[Member], rules: Rules, alarm: Alarm) -> Option<Shares> {
+    let kept = |m: &Member| if m.barred || m.weight == 0 { 0 } else { m.last.unwrap_or(0) };
+    let active = members.iter().filter(|m| kept(m) > 0).map(|m| m.pool).min()?;
+    let share = |m: &Member| Share { weight: kept(m), flush: flush(m, rules) };
+    Some(Shares { active, members: members.iter().map(share).collect(), alarm: Some(alarm) })
+}

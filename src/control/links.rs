@@ -1,0 +1,56 @@
+//! Who tracks whom, as the configuration says it by name.
+
+use super::controller::Controller;
+use super::schedule::Slot;
+use crate::config::Backend;
+use crate::time::Now;
+
+impl Controller {
+    /// Ties the backends together anew after a configuration was applied, and lets what is inherited take effect.
+    pub(super) fn relink(&mut self, now: Now) {
+        let slots: Vec<Slot> = self.backends.iter().map(|(s, _)| s).collect();
+        let named: Vec<Slot> = self.backends.names().filter_map(|n| self.backends.slot(n)).collect();
+        for slot in slots {
+            if let Some(b) = self.backends.get_mut(slot) {
+                b.links = super::backends::Links::default();
+            }
+        }
+        for &slot in &named {
+            let tracks = self.named(slot, |b| b.track.as_ref().map(|n| &**n));
+            let share_of = self.agent_of(slot);
+            if let Some(b) = self.backends.get_mut(slot) {
+                b.links.tracks = tracks;
+                b.links.share_of = share_of;
+            }
+            if let Some(t) = tracks.and_then(|t| self.backends.get_mut(t)) {
+                t.links.trackers.push(slot);
+            }
+            if let Some(s) = share_of.and_then(|s| self.backends.get_mut(s)) {
+                s.links.sharers.push(slot);
+            }
+        }
+        for slot in named {
+            if let Some(name) = self.backends.get(slot).map(|b| b.config.track.clone()) {
+                let told = name.map_or_else(String::new, |n| n.to_string());
+                self.restand(now, slot, "tracked", told.into());
+            }
+        }
+    }
+
+    fn named(&self, slot: Slot, name: impl Fn(&Backend) -> Option<&str>) -> Option<Slot> {
+        self.backends.slot(name(&self.backends.get(slot)?.config)?)
+    }
+
+    /// The backend at the end of `agent-track`, if there is such a thing: the one with an agent.
+    fn agent_of(&self, slot: Slot) -> Option<Slot> {
+        let mut at = self.named(slot, |b| b.agent_track.as_deref())?;
+        // No circles, by the configuration; and never more steps than backends.
+        for _ in self.backends.names() {
+            match self.named(at, |b| b.agent_track.as_deref()) {
+                Some(next) => at = next,
+                None => break,
+            }
+        }
+        Some(at)
+    }
+}
