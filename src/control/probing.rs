@@ -12,7 +12,7 @@ use super::schedule::Slot;
 use super::view::ProbeView;
 use crate::config::Healthcheck;
 use crate::health;
-use crate::probe::{Code, Job, Order, Outcome, ProbeId, Report, Verdict};
+use crate::probe::{Code, Job, Order, Outcome, ProbeId, Report, Task, Verdict};
 use crate::time::{Now, Time};
 
 /// A probe that is this much overdue waited for VPP's main thread, not for the prober.
@@ -53,7 +53,7 @@ impl Controller {
         b.put_off = false;
         b.in_flight = Some(Flight { id, due });
         self.flying += 1;
-        let job = Job { id, address: b.config.address, check: check.clone(), due };
+        let job = Job { id, address: b.config.address, task: Task::Check(check.clone()), due };
         self.stats.probes += 1;
         self.order(Order::Probe(job));
     }
@@ -123,7 +123,8 @@ impl Controller {
         b.meters.probed(now.mono, code, latency);
         b.last = Some(Last { code, detail: detail.clone(), latency, at_ms: now.wall_ms });
         let event = match code.verdict() {
-            Verdict::Pass => {
+            // Of the second only that it is a pass: it does not stop new flows.
+            Verdict::Pass | Verdict::Conditional => {
                 b.tally.passes += 1;
                 Some(health::Event::Pass)
             }
@@ -177,7 +178,7 @@ impl Controller {
             detail: detail.to_owned(),
             latency_us: u64::try_from(latency.as_micros()).unwrap_or(u64::MAX),
             verdict: match code.verdict() {
-                Verdict::Pass => "pass",
+                Verdict::Pass | Verdict::Conditional => "pass",
                 Verdict::Fail => "fail",
                 Verdict::OurFault => "none",
             }

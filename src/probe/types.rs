@@ -3,10 +3,12 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::config::Healthcheck;
+use crate::config::{Agent, Healthcheck};
+use crate::health::agent::Reply;
 use crate::time::Time;
 
 /// HAProxy's check codes (docs/behaviour.md, "Probes").
@@ -66,7 +68,8 @@ impl Code {
     /// What it means for the backend.
     pub fn verdict(self) -> Verdict {
         match self {
-            Code::L4Ok | Code::L6Ok | Code::L7Ok | Code::L7Okc => Verdict::Pass,
+            Code::L4Ok | Code::L6Ok | Code::L7Ok => Verdict::Pass,
+            Code::L7Okc => Verdict::Conditional,
             Code::L4Tout
             | Code::L4Con
             | Code::L6Tout
@@ -84,6 +87,8 @@ impl Code {
 pub enum Verdict {
     /// One up.
     Pass,
+    /// A pass for the counter of a backend that is up, and it asks for no new flows; a failure for one that is not.
+    Conditional,
     /// One down.
     Fail,
     /// Nothing: our own fault.
@@ -102,9 +107,28 @@ pub struct Job {
     /// To whom.
     pub address: IpAddr,
     /// How; its timeout runs from the moment the probe starts.
-    pub check: Arc<Healthcheck>,
+    pub task: Task,
     /// When it should start: now, or a little ago. The difference to the actual start is its lateness.
     pub due: Time,
+}
+
+/// What a probe is for.
+#[derive(Clone, Debug)]
+pub enum Task {
+    /// A healthcheck.
+    Check(Arc<Healthcheck>),
+    /// To ask an agent. The address is the agent's.
+    Agent(Arc<Agent>),
+}
+
+impl Task {
+    /// One deadline, from start to last byte.
+    pub fn timeout(&self) -> Duration {
+        match self {
+            Task::Check(check) => check.timeout,
+            Task::Agent(agent) => agent.timeout,
+        }
+    }
 }
 
 /// What the prober is told.
@@ -134,8 +158,10 @@ pub struct Report {
     pub started: Time,
     /// The prober's own stamp of the end.
     pub finished: Time,
-    /// The result.
+    /// The result; of an agent's query `L7OK` when there was a line.
     pub outcome: Outcome,
+    /// That line.
+    pub reply: Option<Box<Reply>>,
 }
 
 /// A code and a few words, at most 120 bytes of printable ASCII whatever the peer sent.
@@ -161,4 +187,20 @@ pub enum Told {
         /// Jobs that wait for room under `max-in-flight`.
         waiting: usize,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn verdicts() {
+        let of = |v: Verdict| {
+            Code::ALL.into_iter().filter(|c| c.verdict() == v).map(Code::as_str).collect::<Vec<_>>()
+        };
+        assert_eq!(of(Verdict::Pass), ["L4OK", "L6OK", "L7OK"]);
+        assert_eq!(of(Verdict::Conditional), ["L7OKC"]);
+        assert_eq!(of(Verdict::Fail), ["L4TOUT", "L4CON", "L6TOUT", "L6RSP", "L7TOUT", "L7RSP", "L7STS"]);
+        assert_eq!(of(Verdict::OurFault), ["SOCKERR"]);
+    }
 }
