@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use maglev::clock;
-use maglev::probe::{Code, Job, Order, ProbeId, Prober, ProberOptions, Told};
+use maglev::probe::{Code, Job, Order, ProbeId, Prober, ProberOptions, Task, Told};
 use probe_support::*;
 
 #[test]
@@ -104,7 +104,12 @@ fn a_cancelled_probe_says_nothing_waiting_or_flying() {
     let r = rig.report();
     assert_eq!((r.id, code(&r)), (last, Code::L4Con));
     // The number is free again.
-    rig.0.send(Order::Probe(Job { id: flying, address: V4, check: tcp(closed, 500), due: clock::mono() }));
+    rig.0.send(Order::Probe(Job {
+        id: flying,
+        address: V4,
+        task: Task::Check(tcp(closed, 500)),
+        due: clock::mono(),
+    }));
     assert_eq!(rig.report().id, flying);
 }
 
@@ -112,8 +117,12 @@ fn a_cancelled_probe_says_nothing_waiting_or_flying() {
 fn an_identifier_in_use_is_not_probed_twice() {
     let rig = Rig::new();
     let silent = silent(V4);
-    let job =
-        Job { id: ProbeId(u64::MAX - 1), address: V4, check: tcp(silent.port, 100), due: clock::mono() };
+    let job = Job {
+        id: ProbeId(u64::MAX - 1),
+        address: V4,
+        task: Task::Check(tcp(silent.port, 100)),
+        due: clock::mono(),
+    };
     rig.0.send(Order::Probe(job.clone()));
     rig.0.send(Order::Probe(job.clone()));
     assert_eq!(rig.report().id, job.id);

@@ -50,6 +50,32 @@ fn the_status_decides() {
 }
 
 #[test]
+fn a_404_that_disables_is_l7okc_whatever_its_body() {
+    let rig = Rig::new();
+    let ask = |port, regexp: &str| {
+        let regexp = (!regexp.is_empty()).then(|| pattern(regexp));
+        let kind = HttpCheck { disable_on_404: true, regexp, ..HttpCheck::default() };
+        rig.said(V4, &Arc::new(check(CheckKind::Http(kind), port, 5000)))
+    };
+    for answer in [
+        "HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\nhi",
+        "HTTP/1.1 404 Not Found\r\nContent-Length: 1000\r\nConnection: keep-alive\r\n\r\n",
+        "HTTP/1.1 404 Not Found\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n",
+        "HTTP/1.0 404 Not Found\r\n\r\nno end",
+    ] {
+        let port = answers_and_stays(answer);
+        assert_eq!(ask(port, ""), "L7OKC HTTP 404");
+        assert_eq!(ask(port, "^welcome$"), "L7OKC HTTP 404");
+        assert_eq!(rig.said(V4, &http(port, 5000)), "L7STS HTTP 404");
+    }
+    // Every other code is as ever.
+    let port = answers(V4, "HTTP/1.1 410 Gone\r\n\r\n");
+    assert_eq!(ask(port, ""), "L7STS HTTP 410");
+    let port = answers(V4, "HTTP/1.1 200 OK\r\n\r\n");
+    assert_eq!(ask(port, "^welcome$"), "L7RSP body does not match");
+}
+
+#[test]
 fn no_body_is_awaited_without_a_regular_expression() {
     let rig = Rig::new();
     let port = answers_and_stays("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n");

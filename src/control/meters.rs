@@ -30,7 +30,7 @@ impl Meters {
     pub fn probed(&mut self, now: Time, code: Code, took: Duration) {
         *self.results.entry(code).or_default() += 1;
         match code.verdict() {
-            Verdict::Pass | Verdict::Fail => self.window.record(now, took),
+            Verdict::Pass | Verdict::Conditional | Verdict::Fail => self.window.record(now, took),
             // It did not get as far as the backend.
             Verdict::OurFault => {}
         }

@@ -129,7 +129,8 @@ impl Controller {
         b.meters.probed(now.mono, code, latency);
         b.last = Some(Last { code, detail: detail.clone(), latency, at_ms: now.wall_ms });
         let event = match code.verdict() {
-            Verdict::Pass => {
+            // Of the second only that it is a pass: it does not stop new flows.
+            Verdict::Pass | Verdict::Conditional => {
                 b.tally.passes += 1;
                 Some(health::Event::Pass)
             }
@@ -183,7 +184,7 @@ impl Controller {
             detail: detail.to_owned(),
             latency_us: u64::try_from(latency.as_micros()).unwrap_or(u64::MAX),
             verdict: match code.verdict() {
-                Verdict::Pass => "pass",
+                Verdict::Pass | Verdict::Conditional => "pass",
                 Verdict::Fail => "fail",
                 Verdict::OurFault => "none",
             }

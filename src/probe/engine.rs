@@ -23,9 +23,10 @@ use super::prober::Doorbell;
 use super::stream::{Stream, interest};
 use super::text::{our_fault, printable};
 use super::timers::Timers;
-use super::types::{Code, Job, Order, Outcome, ProbeId, Report, Told};
+use super::types::{Code, Job, Order, Outcome, ProbeId, Report, Task, Told};
 use crate::clock;
 use crate::config::{CheckKind, Healthchecker};
+use crate::health::agent::Reply;
 use crate::time::Time;
 
 /// Probes started in one turn of the loop, so that a burst of due ones never keeps the answers of others waiting.
@@ -257,7 +258,7 @@ impl Engine {
         let started = clock::mono();
         match self.launch(job, key) {
             Ok(kind) => {
-                let deadline = started + job.check.timeout;
+                let deadline = started + job.task.timeout();
                 if let Some(s) = self.slots.get_mut(slot as usize) {
                     s.flight = Some(Flight { id: job.id, started, deadline, kind });
                 }
@@ -268,7 +269,7 @@ impl Engine {
             Err(outcome) => {
                 self.free.push(slot);
                 self.places.remove(&job.id);
-                self.report(job.id, started, outcome);
+                self.report(job.id, started, outcome, None);
             }
         }
     }
@@ -279,22 +280,26 @@ impl Engine {
         }
         let epoll = self.epoll.as_fd();
         let data = EventData::new_u64(key);
-        match &job.check.kind {
-            CheckKind::Tcp(_) | CheckKind::Http(_) => {
-                let stream = Stream::start(&job.check, job.address)?;
-                epoll::add(epoll, stream.fd(), data, interest()).map_err(|e| our_fault("epoll", e))?;
-                Ok(Kind::Stream(stream))
-            }
+        let fly = |stream: Stream| {
+            epoll::add(epoll, stream.fd(), data, interest()).map_err(|e| our_fault("epoll", e))?;
+            Ok(Kind::Stream(stream))
+        };
+        let check = match &job.task {
+            Task::Check(check) => check,
+            Task::Agent(agent) => return fly(Stream::ask(agent, job.address)?),
+        };
+        match &check.kind {
+            CheckKind::Tcp(_) | CheckKind::Http(_) => fly(Stream::start(check, job.address)?),
             CheckKind::Udp(_) | CheckKind::Dns(_) => {
                 let id = self.entropy.number().map_err(|e| our_fault("getrandom", e))?;
-                let datagram = Datagram::start(&job.check, job.address, id)?;
+                let datagram = Datagram::start(check, job.address, id)?;
                 epoll::add(epoll, datagram.fd(), data, EventFlags::IN).map_err(|e| our_fault("epoll", e))?;
                 Ok(Kind::Datagram(datagram))
             }
             CheckKind::Icmp => {
                 let source = match job.address {
-                    IpAddr::V4(_) => job.check.probe_ipv4_src.map(IpAddr::V4),
-                    IpAddr::V6(_) => job.check.probe_ipv6_src.map(IpAddr::V6),
+                    IpAddr::V4(_) => check.probe_ipv4_src.map(IpAddr::V4),
+                    IpAddr::V6(_) => check.probe_ipv6_src.map(IpAddr::V6),
                 };
                 let sent = self.sockets.send(key, job.address, source, &mut |fd, number| {
                     let data = EventData::new_u64(SHARED | u64::from(number));
@@ -359,10 +364,14 @@ impl Engine {
     fn finish(&mut self, key: u64, outcome: Outcome) {
         let (slot, generation) = split(key);
         if self.slots.get(slot as usize).is_some_and(|s| s.generation == generation)
-            && let Some(flight) = self.land(slot)
+            && let Some(mut flight) = self.land(slot)
         {
             self.places.remove(&flight.id);
-            self.report(flight.id, flight.started, outcome);
+            let reply = match &mut flight.kind {
+                Kind::Stream(stream) => stream.take_reply(),
+                Kind::Ping(_) | Kind::SharedPing(_) | Kind::Datagram(_) => None,
+            };
+            self.report(flight.id, flight.started, outcome, reply);
         }
     }
 
@@ -380,8 +389,8 @@ impl Engine {
         Some(flight)
     }
 
-    fn report(&mut self, id: ProbeId, started: Time, outcome: Outcome) {
-        let report = Report { id, started, finished: clock::mono(), outcome };
+    fn report(&mut self, id: ProbeId, started: Time, outcome: Outcome, reply: Option<Box<Reply>>) {
+        let report = Report { id, started, finished: clock::mono(), outcome, reply };
         // Nobody there any more: Stop is on its way, or the owner is gone and the channel tells so.
         let _ = self.told.send(Told::Report(report));
         self.news = true;

@@ -5,14 +5,16 @@
 //!
 //! * [`prober`]: the thread, and how to talk to it
 //! * `engine`: its loop: starts, readiness, deadlines, results
-//! * `stream`: the probes over TCP: connect, send, read
+//! * `stream`: what goes over TCP: connect, send, read
 //! * [`expect`]: what a `tcp` check reads, [`http`]: what an `http` check writes and reads (pure)
+//! * [`agent`]: what an agent says (pure)
 //! * `tls`: what lies between the two where a check uses TLS (pure)
 //! * `datagram`: the probes over UDP; [`dns`]: what a `dns` check asks and is told (pure)
 //! * [`icmp`]: echo packets (pure), and the sockets they travel on
 //! * `netns`: the network namespace of the thread
 //! * [`text`]: words for errors, and what peers send made fit to print
 
+pub mod agent;
 mod datagram;
 pub mod dns;
 mod engine;

@@ -1,4 +1,4 @@
-//! The probes over TCP: connect, then perhaps TLS, then perhaps send, then perhaps read.
+//! What goes over TCP, the questions to agents too: connect, then perhaps TLS, then perhaps send, then perhaps read.
 //!
 //! | what happens | before the handshake is done | before that of TLS is | after it |
 //! |---|---|---|---|
@@ -21,12 +21,14 @@ use rustix::event::epoll::EventFlags;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, sockopt};
 
+use super::agent::Line;
 use super::expect::Expect;
 use super::http;
 use super::text::{errno, fixed, our_fault, printable};
 use super::tls::{Heard, Session};
 use super::types::{Code, Outcome};
-use crate::config::{CheckKind, Healthcheck, Tls};
+use crate::config::{Agent, CheckKind, Healthcheck, Pattern, Tls};
+use crate::health::agent::Reply;
 
 /// Where Linux takes source ports from by default. A probe of an own address there may meet itself (below).
 const FIRST_EPHEMERAL_PORT: u16 = 32768;
@@ -44,12 +46,14 @@ enum Talk {
     Send,
     Expect(Expect),
     Http(Box<http::Reader>),
+    Agent(Line),
 }
 
 /// One probe over TCP.
 pub(super) struct Stream {
     fd: OwnedFd,
-    check: Arc<Healthcheck>,
+    /// None: an agent is asked.
+    check: Option<Arc<Healthcheck>>,
     peer: SocketAddr,
     connected: bool,
     /// What goes out as it is: with TLS records, a few at a time, else all of the request.
@@ -62,7 +66,7 @@ pub(super) struct Stream {
 }
 
 impl Stream {
-    /// Makes the socket and begins the handshake.
+    /// Begins a check: makes the socket and begins the handshake.
     ///
     /// # Errors
     /// The outcome, where it is certain now: our own fault, or a refusal that the kernel knew at once.
@@ -86,14 +90,35 @@ impl Stream {
             None => (None, request),
             Some(tls) => (Some(Box::new(Session::new(tls, address, request)?)), Vec::new()),
         };
-        let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
-        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-        let fd = rustix::net::socket_with(family, SocketType::STREAM, flags, None)
-            .map_err(|e| our_fault("socket", e))?;
         let source = match address {
             IpAddr::V4(_) => check.probe_ipv4_src.map(IpAddr::V4),
             IpAddr::V6(_) => check.probe_ipv6_src.map(IpAddr::V6),
         };
+        let peer = SocketAddr::new(address, check.port);
+        Stream::connect(peer, source, Some(check.clone()), talk, request, tls)
+    }
+
+    /// Begins to ask an agent.
+    ///
+    /// # Errors
+    /// As [`Stream::start`].
+    pub(super) fn ask(agent: &Agent, address: IpAddr) -> Result<Stream, Outcome> {
+        let peer = SocketAddr::new(address, agent.port);
+        Stream::connect(peer, None, None, Talk::Agent(Line::default()), agent.send.clone(), None)
+    }
+
+    fn connect(
+        peer: SocketAddr,
+        source: Option<IpAddr>,
+        check: Option<Arc<Healthcheck>>,
+        talk: Talk,
+        request: Vec<u8>,
+        tls: Option<Box<Session>>,
+    ) -> Result<Stream, Outcome> {
+        let family = if peer.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+        let fd = rustix::net::socket_with(family, SocketType::STREAM, flags, None)
+            .map_err(|e| our_fault("socket", e))?;
         if let Some(source) = source {
             // Without it each bound socket takes a port of the source address for itself, and they run out; a
             // kernel that lacks it (none since 4.2) still binds.
@@ -106,13 +131,11 @@ impl Stream {
         if tls.is_some() || matches!(talk, Talk::Connect) || !request.is_empty() {
             let _ = sockopt::set_tcp_quickack(&fd, false);
         }
-        let peer = SocketAddr::new(address, check.port);
         match rustix::net::connect(&fd, &peer) {
             Ok(()) | Err(Errno::INPROGRESS | Errno::INTR) => {}
             Err(e @ Errno::CONNREFUSED) => return Err(errno(Code::L4Con, e)),
             Err(e) => return Err(our_fault("connect", e)),
         }
-        let check = check.clone();
         Ok(Stream { fd, check, peer, connected: false, request, sent: 0, talk, tls, broken: None })
     }
 
@@ -147,7 +170,7 @@ impl Stream {
         match (&self.talk, &self.tls, self.broken) {
             (Talk::Connect, None, None) => return Some(fixed(Code::L4Ok, "")),
             (Talk::Connect, None, Some(e)) => return Some(errno(Code::L4Con, e)),
-            (Talk::Connect | Talk::Send | Talk::Expect(_) | Talk::Http(_), _, _) => {}
+            (Talk::Connect | Talk::Send | Talk::Expect(_) | Talk::Http(_) | Talk::Agent(_), _, _) => {}
         }
         if self.broken.is_none()
             && let Some(outcome) = self.write()
@@ -161,6 +184,14 @@ impl Stream {
         None
     }
 
+    /// What an agent has said, after an outcome that there was a line.
+    pub(super) fn take_reply(&mut self) -> Option<Box<Reply>> {
+        match &mut self.talk {
+            Talk::Agent(line) => line.take_reply(),
+            Talk::Connect | Talk::Send | Talk::Expect(_) | Talk::Http(_) => None,
+        }
+    }
+
     /// The deadline has come.
     pub(super) fn on_timeout(&mut self) -> Outcome {
         match &mut self.talk {
@@ -170,15 +201,11 @@ impl Stream {
             }
             Talk::Connect => fixed(Code::L6Tout, "TLS handshake not done in time"),
             Talk::Send => fixed(Code::L7Tout, "could not send in time"),
-            Talk::Expect(expect) => match &self.check.kind {
-                CheckKind::Tcp(t) => match &t.expect {
-                    Some(pattern) => expect.timeout(pattern),
-                    None => fixed(Code::L7Tout, ""),
-                },
-                CheckKind::Http(_) | CheckKind::Icmp | CheckKind::Udp(_) | CheckKind::Dns(_) => {
-                    fixed(Code::L7Tout, "")
-                }
+            Talk::Expect(expect) => match self.check.as_ref().and_then(|c| wants_expect(&c.kind)) {
+                Some(pattern) => expect.timeout(pattern),
+                None => fixed(Code::L7Tout, ""),
             },
+            Talk::Agent(line) => line.timeout(),
             Talk::Http(_) => fixed(Code::L7Tout, "no complete response in time"),
         }
     }
@@ -224,7 +251,7 @@ impl Stream {
             (_, Some(tls)) if tls.is_handshaking() => None,
             (Talk::Connect, Some(_)) => Some(fixed(Code::L6Ok, "")),
             (Talk::Send, _) => Some(fixed(Code::L7Ok, "")),
-            (Talk::Connect | Talk::Expect(_) | Talk::Http(_), _) => None,
+            (Talk::Connect | Talk::Expect(_) | Talk::Http(_) | Talk::Agent(_), _) => None,
         }
     }
 
@@ -284,9 +311,10 @@ impl Stream {
     }
 
     fn push(&mut self, data: &[u8]) -> Option<Outcome> {
-        match (&mut self.talk, &self.check.kind) {
-            (Talk::Http(reader), CheckKind::Http(h)) => reader.push(h, data),
-            (Talk::Expect(expect), CheckKind::Tcp(t)) => expect.push(t.expect.as_ref()?, data),
+        match (&mut self.talk, self.check.as_ref().map(|c| &c.kind)) {
+            (Talk::Http(reader), Some(CheckKind::Http(h))) => reader.push(h, data),
+            (Talk::Expect(expect), Some(kind)) => expect.push(wants_expect(kind)?, data),
+            (Talk::Agent(line), _) => line.push(data),
             // Not asked for: the answer to a check that only sends.
             (Talk::Connect | Talk::Send | Talk::Http(_) | Talk::Expect(_), _) => None,
         }
@@ -296,9 +324,10 @@ impl Stream {
         if self.tls.as_ref().is_some_and(|s| s.is_handshaking()) {
             return fixed(Code::L6Rsp, super::tls::CLOSED);
         }
-        match (&mut self.talk, &self.check.kind) {
-            (Talk::Http(reader), CheckKind::Http(h)) => reader.eof(h),
-            (Talk::Expect(expect), CheckKind::Tcp(t)) if let Some(p) = &t.expect => expect.eof(p),
+        match (&mut self.talk, self.check.as_ref().map(|c| &c.kind)) {
+            (Talk::Http(reader), Some(CheckKind::Http(h))) => reader.eof(h),
+            (Talk::Expect(expect), Some(kind)) if let Some(p) = wants_expect(kind) => expect.eof(p),
+            (Talk::Agent(line), _) => line.eof(),
             (Talk::Connect | Talk::Send | Talk::Http(_) | Talk::Expect(_), _) => {
                 fixed(Code::L7Rsp, "closed by the peer")
             }
@@ -312,6 +341,14 @@ fn wants_tls(kind: &CheckKind) -> Option<&Tls> {
         CheckKind::Tcp(t) => t.tls.as_ref(),
         CheckKind::Http(h) => h.tls.as_ref(),
         CheckKind::Icmp | CheckKind::Udp(_) | CheckKind::Dns(_) => None,
+    }
+}
+
+/// What the answer to a check must match, if it has to.
+fn wants_expect(kind: &CheckKind) -> Option<&Pattern> {
+    match kind {
+        CheckKind::Tcp(t) => t.expect.as_ref(),
+        CheckKind::Http(_) | CheckKind::Icmp | CheckKind::Udp(_) | CheckKind::Dns(_) => None,
     }
 }
 

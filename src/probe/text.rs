@@ -11,11 +11,16 @@ pub const DETAIL_MAX: usize = 120;
 
 /// At most [`DETAIL_MAX`] bytes of printable ASCII: every other byte becomes `.`, what is too long ends in `...`.
 pub fn printable(bytes: &[u8]) -> String {
+    printable_within(bytes, DETAIL_MAX)
+}
+
+/// [`printable`] with another limit, of at least 3 bytes.
+pub fn printable_within(bytes: &[u8], max: usize) -> String {
     let clean = |b: &u8| if (0x20..0x7f).contains(b) { char::from(*b) } else { '.' };
-    if bytes.len() <= DETAIL_MAX {
+    if bytes.len() <= max {
         bytes.iter().map(clean).collect()
     } else {
-        let mut s: String = bytes.iter().take(DETAIL_MAX - 3).map(clean).collect();
+        let mut s: String = bytes.iter().take(max.saturating_sub(3)).map(clean).collect();
         s.push_str("...");
         s
     }
@@ -86,6 +91,8 @@ mod tests {
         assert_eq!(s.len(), DETAIL_MAX);
         assert!(s.ends_with("x..."));
         assert_eq!(printable(&[b'x'; DETAIL_MAX]).len(), DETAIL_MAX);
+        assert_eq!(printable_within(b"\xff12345", 6), ".12345");
+        assert_eq!(printable_within(b"\xff123456", 6), ".12...");
     }
 
     #[test]

@@ -68,7 +68,8 @@ impl Code {
     /// What it means for the backend.
     pub fn verdict(self) -> Verdict {
         match self {
-            Code::L4Ok | Code::L6Ok | Code::L7Ok | Code::L7Okc => Verdict::Pass,
+            Code::L4Ok | Code::L6Ok | Code::L7Ok => Verdict::Pass,
+            Code::L7Okc => Verdict::Conditional,
             Code::L4Tout
             | Code::L4Con
             | Code::L6Tout
@@ -86,6 +87,8 @@ impl Code {
 pub enum Verdict {
     /// One up.
     Pass,
+    /// A pass for the counter of a backend that is up, and it asks for no new flows; a failure for one that is not.
+    Conditional,
     /// One down.
     Fail,
     /// Nothing: our own fault.
@@ -184,4 +187,20 @@ pub enum Told {
         /// Jobs that wait for room under `max-in-flight`.
         waiting: usize,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn verdicts() {
+        let of = |v: Verdict| {
+            Code::ALL.into_iter().filter(|c| c.verdict() == v).map(Code::as_str).collect::<Vec<_>>()
+        };
+        assert_eq!(of(Verdict::Pass), ["L4OK", "L6OK", "L7OK"]);
+        assert_eq!(of(Verdict::Conditional), ["L7OKC"]);
+        assert_eq!(of(Verdict::Fail), ["L4TOUT", "L4CON", "L6TOUT", "L6RSP", "L7TOUT", "L7RSP", "L7STS"]);
+        assert_eq!(of(Verdict::OurFault), ["SOCKERR"]);
+    }
 }

@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use maglev::clock;
-use maglev::config::{CheckKind, CounterKind, Healthcheck, HttpCheck, Pattern, TcpCheck};
-use maglev::probe::{Code, Job, Order, Outcome, ProbeId, Prober, ProberOptions, Report, Told};
+use maglev::config::{Agent, CheckKind, CounterKind, Healthcheck, HttpCheck, Pattern, TcpCheck};
+use maglev::probe::{Code, Job, Order, Outcome, ProbeId, Prober, ProberOptions, Report, Task, Told};
 
 /// No test waits longer for anything.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -53,10 +53,28 @@ impl Rig {
 
     /// Orders a probe.
     pub fn order(&self, address: IpAddr, check: &Arc<Healthcheck>) -> ProbeId {
+        self.send(address, Task::Check(check.clone()))
+    }
+
+    /// Orders whatever there is to ask.
+    pub fn send(&self, address: IpAddr, task: Task) -> ProbeId {
         let id = ProbeId(NEXT_ID.fetch_add(1, Ordering::Relaxed));
-        let job = Job { id, address, check: check.clone(), due: clock::mono() };
-        self.0.send(Order::Probe(job));
+        self.0.send(Order::Probe(Job { id, address, task, due: clock::mono() }));
         id
+    }
+
+    /// Asks an agent; the report.
+    pub fn ask(&self, address: IpAddr, agent: &Arc<Agent>) -> Report {
+        let id = self.send(address, Task::Agent(agent.clone()));
+        self.report_of(id)
+    }
+
+    /// The next result, which must be that probe's.
+    fn report_of(&self, id: ProbeId) -> Report {
+        let report = self.report();
+        assert_eq!(report.id, id);
+        assert!(report.started <= report.finished);
+        report
     }
 
     pub fn configure(&self, netns: Option<&str>, max_in_flight: usize) {
@@ -79,11 +97,7 @@ impl Rig {
 
     /// One probe and its result.
     pub fn probe(&self, address: IpAddr, check: &Arc<Healthcheck>) -> Report {
-        let id = self.order(address, check);
-        let report = self.report();
-        assert_eq!(report.id, id);
-        assert!(report.started <= report.finished);
-        report
+        self.report_of(self.order(address, check))
     }
 
     /// One probe and its outcome, as `L7STS HTTP 503`.
@@ -155,6 +169,12 @@ pub fn http(port: u16, timeout_ms: u64) -> Arc<Healthcheck> {
 pub fn http_body(port: u16, timeout_ms: u64, regexp: &str) -> Arc<Healthcheck> {
     let kind = HttpCheck { regexp: Some(pattern(regexp)), ..HttpCheck::default() };
     Arc::new(check(CheckKind::Http(kind), port, timeout_ms))
+}
+
+pub fn agent(port: u16, timeout_ms: u64, send: &str) -> Arc<Agent> {
+    let interval = Duration::from_secs(2);
+    let timeout = Duration::from_millis(timeout_ms);
+    Arc::new(Agent { port, address: None, interval, timeout, send: send.into() })
 }
 
 pub fn pattern(s: &str) -> Pattern {

@@ -228,12 +228,12 @@ impl Lab {
         let (after, code, detail) = match self.net.get(&job.address).copied().unwrap_or(Net::Good) {
             Net::Good => (Duration::from_millis(1), Code::L4Ok, ""),
             Net::Refused => (Duration::from_millis(1), Code::L4Con, "connection refused"),
-            Net::Silent => (job.check.timeout, Code::L4Tout, ""),
+            Net::Silent => (job.task.timeout(), Code::L4Tout, ""),
             Net::Fault => (Duration::from_millis(1), Code::SockErr, "no route to host"),
         };
         let finished = self.now + after;
         let outcome = Outcome { code, detail: detail.into() };
-        let report = Report { id: job.id, started: self.now, finished, outcome };
+        let report = Report { id: job.id, started: self.now, finished, outcome, reply: None };
         self.coming.insert((finished, job.id), report);
     }
 

@@ -184,7 +184,7 @@ fn a_result_that_comes_late_or_twice_counts_for_nothing() {
     let before = lab.c.backend("a").unwrap();
     for id in [0, 1, 1 << 32, (9 << 32) | 77, u64::MAX] {
         let outcome = Outcome { code: Code::L4Con, detail: "".into() };
-        let report = Report { id: ProbeId(id), started: lab.now, finished: lab.now, outcome };
+        let report = Report { id: ProbeId(id), started: lab.now, finished: lab.now, outcome, reply: None };
         let now = lab.wall();
         lab.c.told(now, Told::Report(report));
     }

@@ -22,6 +22,7 @@ pub const BODY_MAX: usize = 64 * 1024;
 /// The reader of one response.
 ///
 /// * A status outside the check's codes is `L7STS`, one inside `L7OK`, as soon as the head is whole.
+/// * A 404 is `L7OKC` where the check says so, whatever its body.
 /// * With a regular expression the body is read first: to its `Content-Length`, its last chunk or the close of the
 ///   connection, but no further than [`BODY_MAX`]; a miss is `L7RSP`.
 /// * 1xx responses are skipped, but for 101, which nobody asked for and which is final.
@@ -155,6 +156,9 @@ impl Reader {
                 return Err(fixed(Code::L7Rsp, "too many interim responses"));
             }
             return Ok(None);
+        }
+        if self.status == 404 && check.disable_on_404 {
+            return Err(Outcome { code: Code::L7Okc, detail: Cow::Borrowed("HTTP 404") });
         }
         if !check.codes.iter().any(|(low, high)| (*low..=*high).contains(&self.status)) {
             return Err(Outcome { code: Code::L7Sts, detail: self.status_text() });

@@ -129,6 +129,52 @@ fn table() {
 }
 
 #[test]
+fn a_404_that_disables() {
+    let rows: &[(&str, &str, &str)] = &[
+        ("HTTP/1.1 404 Not Found\r\n\r\n", "", "L7OKC HTTP 404"),
+        ("HTTP/1.0 404\n\n", "x", "L7OKC HTTP 404"),
+        // Its body is not looked at, nor is what announces it.
+        ("HTTP/1.1 404 Not Found\r\nContent-Length: 5\r\n\r\nhello", "^bye$", "L7OKC HTTP 404"),
+        (
+            "HTTP/1.1 404 Not Found\r\nContent-Length: 5\r\nConnection: keep-alive\r\n\r\n",
+            "x",
+            "L7OKC HTTP 404",
+        ),
+        ("HTTP/1.1 404 Not Found\r\nContent-Length: -1\r\n\r\n", "x", "L7OKC HTTP 404"),
+        (
+            "HTTP/1.1 404 Not Found\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+            "x",
+            "L7OKC HTTP 404",
+        ),
+        ("HTTP/1.1 404 Not Found\r\nTransfer-Encoding: chunked\r\n\r\ngarbage", "x", "L7OKC HTTP 404"),
+        ("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 404 Not Found\r\n\r\n", "", "L7OKC HTTP 404"),
+        // The head must be whole and well.
+        ("HTTP/1.1 404 Not Found\r\n", "", "L7RSP closed within the headers"),
+        ("HTTP/1.1 404 Not Found\r\nno colon\r\n\r\n", "", "L7RSP malformed response"),
+        // The other codes are as ever.
+        ("HTTP/1.1 403 Forbidden\r\n\r\n", "", "L7STS HTTP 403"),
+        ("HTTP/1.1 410 Gone\r\n\r\n", "", "L7STS HTTP 410"),
+        ("HTTP/1.1 200 OK\r\n\r\n", "", "L7OK HTTP 200"),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", "^bye$", "L7RSP body does not match"),
+    ];
+    for (data, regexp, want) in rows {
+        for piece in [1, 2, 7, usize::MAX] {
+            let c = HttpCheck { disable_on_404: true, ..check(regexp) };
+            assert_eq!(said(&read(&c, data.as_bytes(), piece).1), *want, "{data:?} {regexp:?}");
+            // Without it, 404 is a code as any other.
+            let want = want.replace("L7OKC", "L7STS");
+            assert_eq!(said(&read(&check(regexp), data.as_bytes(), piece).1), want, "{data:?} {regexp:?}");
+        }
+    }
+    // As soon as the head is whole.
+    let c = HttpCheck { disable_on_404: true, ..check("x") };
+    let open = read(&c, b"HTTP/1.1 404 Not Found\r\nContent-Length: 5\r\n\r\n", 3).0;
+    assert_eq!(said(&open.unwrap()), "L7OKC HTTP 404");
+    let head = HttpCheck { method: "HEAD".into(), ..c };
+    assert_eq!(said(&read(&head, b"HTTP/1.1 404 Not Found\r\n\r\n", 3).0.unwrap()), "L7OKC HTTP 404");
+}
+
+#[test]
 fn head_requests_have_no_body() {
     let c = HttpCheck { method: "HEAD".into(), ..check("^$") };
     let (o, _) = read(&c, b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", 3);

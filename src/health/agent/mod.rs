@@ -1,6 +1,10 @@
 //! What an agent says of a backend, word by word, and what stands of it until it says otherwise.
 
+mod parse;
+
 use serde::{Deserialize, Serialize};
+
+pub use parse::{LINE_MAX, UNKNOWN_MAX, WORD_MAX, parse};
 
 /// An agent's word on health.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
