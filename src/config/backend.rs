@@ -3,23 +3,25 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::context::{At, Context, Item, Map};
 use super::global_keys::ABOVE_ZERO;
 use super::healthcheck::{DEFAULT_INTERVAL, Healthchecks, MIN_INTERVAL, duration_or};
-use super::issue::{Pos, clip, quote};
-use super::{Backend, Healthcheck};
+use super::issue::{clip, quote};
+use super::{Agent, Backend, Healthcheck};
 use crate::Name;
 
-/// A backend as far as it could be read.
+/// Names of a circle that are shown; of a longer one, only these.
+const SHOWN: usize = 10;
+
+/// A backend as far as it could be read. In each value, none: it was wrong, and that was said.
 pub(super) struct Draft {
     address: Option<At<IpAddr>>,
     healthcheck: Option<Option<Arc<Healthcheck>>>,
     enabled: Option<bool>,
-    track: Option<At<Name>>,
-    agent_track: Option<At<Name>>,
-    has_agent: bool,
+    track: Option<Option<At<Name>>>,
+    agent: Option<Option<Arc<Agent>>>,
+    agent_track: Option<Option<At<Name>>>,
 }
 
 /// Every name in the section.
@@ -38,10 +40,26 @@ impl Draft {
             address: self.address?.value,
             healthcheck: self.healthcheck.clone()?,
             enabled: self.enabled?,
-            track: None,
-            agent: None,
-            agent_track: None,
+            track: self.track.as_ref()?.as_ref().map(|to| Name::clone(&to.value)),
+            agent: self.agent.clone()?,
+            agent_track: self.agent_track.as_ref()?.as_ref().map(|to| Name::clone(&to.value)),
         })
+    }
+
+    /// Whose state it follows.
+    fn tracks(&self) -> Option<&At<Name>> {
+        self.track.as_ref()?.as_ref()
+    }
+
+    /// Whose agent it listens to.
+    fn tracks_agent(&self) -> Option<&At<Name>> {
+        self.agent_track.as_ref()?.as_ref()
+    }
+
+    /// Whether it hears an agent, its own or another's, or what is written for one is wrong.
+    fn hears_agent(&self) -> bool {
+        let own = !matches!(self.agent, Some(None));
+        own || !matches!(self.agent_track, Some(None))
     }
 }
 
@@ -74,30 +92,25 @@ fn backend(ctx: &mut Context, map: &Map<'_>, name: &str, checks: &Healthchecks) 
         Some(item) => healthcheck(ctx, item, checks),
     };
     let enabled = map.get("enabled").map_or(Some(true), |i| ctx.bool(i));
-    let mut track = None;
-    if let Some(item) = map.get("track") {
-        track = ctx.text(item).map(|t| At { pos: item.pos(), value: Name::from(t) });
-        if map.get("healthcheck").is_some() {
-            ctx.error(item.key_pos, "a backend with `track` takes no `healthcheck` of its own");
-        }
-        ctx.unsupported(item.key_pos, "track");
+    let track = other(ctx, map, "track", "healthcheck");
+    let agent = match map.get("agent") {
+        None => Some(None),
+        Some(item) => match ctx.map_node("agent", item.key_pos, item.node) {
+            Some(map) => agent(ctx, &map).map(|a| Some(Arc::new(a))),
+            None => None,
+        },
+    };
+    let agent_track = other(ctx, map, "agent-track", "agent");
+    Draft { address, healthcheck, enabled, track, agent, agent_track }
+}
+
+/// The backend that a key names, and that what it stands for is not there as well.
+fn other(ctx: &mut Context, map: &Map<'_>, key: &str, instead_of: &str) -> Option<Option<At<Name>>> {
+    let Some(item) = map.get(key) else { return Some(None) };
+    if map.get(instead_of).is_some() {
+        ctx.error(item.key_pos, format!("a backend with `{key}` takes no `{instead_of}` of its own"));
     }
-    let agent_item = map.get("agent");
-    if let Some(item) = agent_item {
-        if let Some(map) = ctx.map_node("agent", item.key_pos, item.node) {
-            agent(ctx, &map);
-        }
-        ctx.unsupported(item.key_pos, "agent");
-    }
-    let mut agent_track = None;
-    if let Some(item) = map.get("agent-track") {
-        agent_track = ctx.text(item).map(|t| At { pos: item.pos(), value: Name::from(t) });
-        if agent_item.is_some() {
-            ctx.error(item.key_pos, "a backend with `agent-track` takes no `agent` of its own");
-        }
-        ctx.unsupported(item.key_pos, "agent-track");
-    }
-    Draft { address, healthcheck, enabled, track, agent_track, has_agent: agent_item.is_some() }
+    ctx.text(item).map(|t| Some(At { pos: item.pos(), value: Name::from(t) }))
 }
 
 fn healthcheck(ctx: &mut Context, item: Item<'_>, checks: &Healthchecks) -> Option<Option<Arc<Healthcheck>>> {
@@ -114,55 +127,68 @@ fn healthcheck(ctx: &mut Context, item: Item<'_>, checks: &Healthchecks) -> Opti
     None
 }
 
-fn agent(ctx: &mut Context, map: &Map<'_>) {
+fn agent(ctx: &mut Context, map: &Map<'_>) -> Option<Agent> {
     ctx.keys(map, &["port", "address", "interval", "timeout", "send"]);
-    match map.get("port") {
-        Some(item) => {
-            ctx.int(item, 1, 65535);
+    let port = match map.get("port") {
+        Some(item) => ctx.int(item, 1, 65535).and_then(|p| u16::try_from(p).ok()),
+        None => {
+            ctx.error(map.pos, "`agent` lacks `port`");
+            None
         }
-        None => ctx.error(map.pos, "`agent` lacks `port`"),
-    }
-    if let Some(item) = map.get("address") {
-        ctx.address(item);
-    }
+    };
+    let address = map.get("address").map(|item| ctx.address(item));
     let interval = duration_or(ctx, map, "interval", MIN_INTERVAL, Some(DEFAULT_INTERVAL));
-    let _: Option<Duration> = duration_or(ctx, map, "timeout", ABOVE_ZERO, interval);
-    if let Some(item) = map.get("send") {
-        ctx.text(item);
+    let timeout = duration_or(ctx, map, "timeout", ABOVE_ZERO, interval.map(|i| i.min(DEFAULT_INTERVAL)));
+    let send = map.get("send").map_or(Some(Vec::new()), |item| {
+        let text = ctx.text(item)?;
+        if text.len() > Agent::MAX_SEND {
+            ctx.error(item.pos(), format!("`send` is longer than {} bytes", Agent::MAX_SEND));
+            return None;
+        }
+        Some(text.as_bytes().to_vec())
+    });
+    if address == Some(None) {
+        return None;
     }
+    Some(Agent {
+        port: port?,
+        address: address.flatten(),
+        interval: interval?,
+        timeout: timeout?,
+        send: send?,
+    })
 }
 
 /// What `track` and `agent-track` name, once all backends are read.
 fn references(ctx: &mut Context, all: &Backends) {
-    for draft in all.values() {
-        if let Some(to) = &draft.track {
-            exists(ctx, all, to);
+    for (own, draft) in all {
+        if let Some(to) = draft.tracks() {
+            exists(ctx, all, to, own);
         }
-        if let Some(to) = &draft.agent_track
-            && exists(ctx, all, to)
-            && all.get(&to.value).is_some_and(|b| !b.has_agent)
+        if let Some(to) = draft.tracks_agent()
+            && exists(ctx, all, to, own)
+            && all.get(&to.value).is_some_and(|b| !b.hears_agent())
         {
             ctx.error(to.pos, format!("backend {} has no `agent` to track", quote(&to.value)));
         }
     }
-    for (pos, path) in loops(all) {
-        ctx.error(pos, format!("`track` runs in a circle: {}", clip(&path)));
-    }
+    circles(ctx, all, "track", Draft::tracks);
+    circles(ctx, all, "agent-track", Draft::tracks_agent);
 }
 
-fn exists(ctx: &mut Context, all: &Backends, to: &At<Name>) -> bool {
+fn exists(ctx: &mut Context, all: &Backends, to: &At<Name>, own: &Name) -> bool {
     let known = all.contains_key(&to.value);
     if !known {
-        let hint = ctx.hint(&to.value, all.keys().map(|n| &**n));
+        // The one that asks cannot be meant, however near its name is.
+        let hint = ctx.hint(&to.value, all.keys().filter(|n| *n != own).map(|n| &**n));
         ctx.error(to.pos, format!("unknown backend {}{hint}", quote(&to.value)));
     }
     known
 }
 
-/// Each circle of `track` once, where its first member by name has the key.
-fn loops(all: &Backends) -> Vec<(Pos, String)> {
+/// Reports each circle once, at the reference that closes it.
+fn circles(ctx: &mut Context, all: &Backends, key: &str, next: impl Fn(&Draft) -> Option<&At<Name>>) {
     let mut done: BTreeSet<&str> = BTreeSet::new();
-    let mut found = Vec::new();
     for start in all.keys() {
         let mut path: Vec<&str> = Vec::new();
         let mut on_path: BTreeSet<&str> = BTreeSet::new();
@@ -170,16 +196,25 @@ fn loops(all: &Backends) -> Vec<(Pos, String)> {
         // Ends: each step adds a name to the path, or stops.
         while !done.contains(at) && on_path.insert(at) {
             path.push(at);
-            let Some(next) = all.get(at).and_then(|b| b.track.as_ref()) else { break };
+            let Some(next) = all.get(at).and_then(&next) else { break };
             if on_path.contains(&*next.value) {
-                let circle = path.iter().skip_while(|n| **n != &*next.value).copied();
-                let names: Vec<&str> = circle.chain([&*next.value]).collect();
-                found.push((next.pos, names.join(" → ")));
+                let circle = path.iter().skip_while(|n| **n != &*next.value).copied().collect();
+                ctx.error(next.pos, format!("`{key}` runs in a circle: {}", drawn(circle)));
                 break;
             }
             at = &next.value;
         }
         done.extend(path);
     }
-    found
+}
+
+/// The names of a circle, the first one again at the end: `a → b → a`.
+fn drawn(circle: Vec<&str>) -> String {
+    let mut shown: Vec<String> = circle.iter().take(SHOWN).map(|n| (*n).to_owned()).collect();
+    let more = circle.len().saturating_sub(SHOWN);
+    if more > 0 {
+        shown.push(format!("{more} more"));
+    }
+    shown.extend(circle.first().map(|n| (*n).to_owned()));
+    shown.join(" → ")
 }

@@ -109,11 +109,6 @@ impl Context {
         self.warnings.push(pos, message);
     }
 
-    /// The schema knows it, this version cannot do it.
-    pub(super) fn unsupported(&mut self, pos: Pos, what: &str) {
-        self.errors.push(pos, format!("not supported yet: {what}"));
-    }
-
     /// `, did you mean ...?`, or nothing.
     pub(super) fn hint<'a>(
         &mut self,
@@ -277,6 +272,16 @@ impl Context {
             return None;
         }
         Some(value)
+    }
+
+    /// A percentage without a fraction, in a range, both ends included.
+    pub(super) fn whole_percent(&mut self, item: Item<'_>, low: u8, high: u8) -> Option<u8> {
+        let value = self.percent(item, f64::from(low), f64::from(high))?;
+        let found = (low..=high).find(|n| f64::from(*n) == value);
+        if found.is_none() {
+            self.wrong(item, "a whole number of percent");
+        }
+        found
     }
 
     /// One of a few words.

@@ -228,8 +228,8 @@ fn build(f: &Draft, encap: Option<EncapWord>, length: Option<u32>) -> Option<Fro
         flush_on_down: f.flush_on_down?,
         encap,
         table_length: length?,
-        slow_start: None,
-        panic: None,
+        slow_start: f.slow_start?,
+        panic: f.panic?,
     })
 }
 

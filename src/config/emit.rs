@@ -6,8 +6,8 @@ use serde_yaml::{Mapping, Value};
 
 use super::scalar::{format_codes, format_duration};
 use super::{
-    Backend, CheckKind, Config, CounterKind, DnsCheck, Frontend, Healthcheck, Healthchecker, LbConfig, Pool,
-    Tls, TrustFrom,
+    Agent, Backend, CheckKind, Config, CounterKind, DnsCheck, Frontend, Healthcheck, Healthchecker, LbConfig,
+    Pool, Tls, TrustFrom,
 };
 use crate::lb::Encap;
 
@@ -178,6 +178,7 @@ fn healthcheck(h: &Healthcheck) -> Mapping {
             }
             put(&mut params, "response-code", format_codes(&http.codes));
             put_some(&mut params, "response-regexp", http.regexp.as_ref().map(|p| &p.source));
+            put(&mut params, "disable-on-404", http.disable_on_404);
             if let Some(t) = &http.tls {
                 tls(&mut params, t);
             }
@@ -213,6 +214,23 @@ fn backend(b: &Backend) -> Mapping {
     put(&mut m, "address", b.address.to_string());
     put_some(&mut m, "healthcheck", b.healthcheck.as_ref().map(|h| &h.name));
     put(&mut m, "enabled", b.enabled);
+    put_some(&mut m, "track", b.track.as_ref());
+    if let Some(a) = &b.agent {
+        put(&mut m, "agent", agent(a));
+    }
+    put_some(&mut m, "agent-track", b.agent_track.as_ref());
+    m
+}
+
+fn agent(a: &Agent) -> Mapping {
+    let mut m = Mapping::new();
+    put(&mut m, "port", a.port);
+    put_some(&mut m, "address", a.address);
+    put(&mut m, "interval", format_duration(a.interval));
+    put(&mut m, "timeout", format_duration(a.timeout));
+    if !a.send.is_empty() {
+        put(&mut m, "send", String::from_utf8_lossy(&a.send).into_owned());
+    }
     m
 }
 
@@ -237,6 +255,13 @@ fn frontend(f: &Frontend) -> Mapping {
         put(&mut m, "target-port", port);
     }
     put(&mut m, "new-flow-table-length", f.table_length);
+    put_some(&mut m, "slow-start", f.slow_start.map(format_duration));
+    if let Some(p) = f.panic {
+        let mut panic = Mapping::new();
+        put(&mut panic, "threshold", p.threshold);
+        put(&mut panic, "mode", p.mode.as_str());
+        put(&mut m, "panic", panic);
+    }
     put(&mut m, "pools", f.pools.iter().map(pool).collect::<Vec<Value>>());
     m
 }

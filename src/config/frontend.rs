@@ -2,13 +2,21 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
+use std::time::Duration;
 
 use super::context::{At, Context, Item, Map};
 use super::global_keys::ABOVE_ZERO;
 use super::issue::{Pos, clip, quote};
+use super::scalar::format_duration;
 use super::yaml::{Body, Entry};
+use super::{Panic, PanicMode};
 use crate::Name;
 use crate::lb::Protocol;
+
+/// The longest `slow-start`.
+const MAX_SLOW_START: Duration = Duration::from_secs(3600);
+/// The default threshold of `panic`, in percent.
+const PANIC_THRESHOLD: u8 = 50;
 
 /// `encap` as written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +84,9 @@ pub(super) struct Draft {
     pub(super) target_port: Option<u16>,
     /// None within: the default.
     pub(super) table_length: Option<Option<At<u32>>>,
+    /// None within: not wanted, as in the next.
+    pub(super) slow_start: Option<Option<Duration>>,
+    pub(super) panic: Option<Option<Panic>>,
 }
 
 /// In the file's order, so that of two that clash the later one is blamed.
@@ -130,14 +141,8 @@ fn frontend(ctx: &mut Context, map: &Map<'_>, name: Name) -> Draft {
         None => Some(None),
         Some(i) => ctx.power_of_two(i, 65536).map(|value| Some(At { pos: i.pos(), value })),
     };
-    if let Some(item) = map.get("slow-start") {
-        ctx.duration(item, ABOVE_ZERO);
-        ctx.unsupported(item.key_pos, "slow-start");
-    }
-    if let Some(item) = map.get("panic") {
-        panic_mode(ctx, item);
-        ctx.unsupported(item.key_pos, "panic");
-    }
+    let slow_start = map.get("slow-start").map_or(Some(None), |i| slow_start(ctx, i).map(Some));
+    let panic = map.get("panic").map_or(Some(None), |i| panic(ctx, i).map(Some));
     let encap = match map.get("encap") {
         None => Some(At { pos: map.pos, value: EncapWord::Gre }),
         Some(item) => ctx.word(item, &EncapWord::WORDS).and_then(|word| {
@@ -159,6 +164,8 @@ fn frontend(ctx: &mut Context, map: &Map<'_>, name: Name) -> Draft {
         dscp,
         target_port,
         table_length,
+        slow_start,
+        panic,
     }
 }
 
@@ -228,18 +235,30 @@ fn encap_args(
     (dscp, if port_item.is_some() { port } else { default })
 }
 
-fn panic_mode(ctx: &mut Context, item: Item<'_>) {
-    let Some(map) = ctx.map_node("panic", item.key_pos, item.node) else { return };
+fn slow_start(ctx: &mut Context, item: Item<'_>) -> Option<Duration> {
+    let time = ctx.duration(item, ABOVE_ZERO)?;
+    if time > MAX_SLOW_START {
+        let (max, is) = (format_duration(MAX_SLOW_START), format_duration(time));
+        let why = "until it is over, a backend that came back has less than its weight";
+        ctx.error(item.pos(), format!("`slow-start` must be at most {max}, not {is}: {why}"));
+        return None;
+    }
+    Some(time)
+}
+
+fn panic(ctx: &mut Context, item: Item<'_>) -> Option<Panic> {
+    let map = ctx.map_node("panic", item.key_pos, item.node)?;
     ctx.keys(&map, &["threshold", "mode"]);
-    if let Some(item) = map.get("threshold") {
-        ctx.percent(item, 1.0, 100.0);
-    }
-    match map.get("mode") {
+    let threshold = map.get("threshold").map_or(Some(PANIC_THRESHOLD), |i| ctx.whole_percent(i, 1, 100));
+    let mode = match map.get("mode") {
+        None => Some(PanicMode::FailOpen),
         Some(item) => {
-            ctx.word(item, &["fail-open", "keep-last"]);
+            let modes = [PanicMode::FailOpen, PanicMode::KeepLast];
+            let word = ctx.word(item, &modes.map(PanicMode::as_str));
+            modes.into_iter().find(|m| Some(m.as_str()) == word)
         }
-        None => ctx.error(map.pos, "`panic` lacks `mode`"),
-    }
+    };
+    Some(Panic { threshold: threshold?, mode: mode? })
 }
 
 fn pools(ctx: &mut Context, item: Item<'_>) -> Option<Vec<PoolDraft>> {

@@ -278,7 +278,7 @@ pub struct Backend {
     pub name: Name,
     /// Its address.
     pub address: IpAddr,
-    /// None: static: up without being probed.
+    /// None, and neither agent nor track: static: up without being probed.
     pub healthcheck: Option<Arc<Healthcheck>>,
     /// False: starts disabled.
     pub enabled: bool,
@@ -336,7 +336,7 @@ pub struct Frontend {
     pub encap: Encap,
     /// Power of two, 1 to 65536.
     pub table_length: u32,
-    /// How long a backend that was down or disabled takes to its full weight.
+    /// How long a backend that was down or disabled takes to its full weight, above 0, at most an hour; none: at once.
     pub slow_start: Option<Duration>,
     /// What to do when too few backends are up.
     pub panic: Option<Panic>,

@@ -88,14 +88,11 @@ fn http(ctx: &mut Context, map: &Map<'_>) -> Option<HttpCheck> {
     let code_item = map.get("response-code");
     let codes = code_item.map_or(Some(default.codes), |i| codes(ctx, i));
     let regexp = map.get("response-regexp").map(|i| ctx.pattern(i));
-    if let Some(item) = map.get("disable-on-404")
-        && ctx.bool(item) == Some(true)
+    let disable_on_404 = map.get("disable-on-404").map_or(Some(false), |i| ctx.bool(i));
+    if let (Some(true), Some(item)) = (disable_on_404, code_item)
+        && codes.iter().flatten().any(|(low, high)| (*low..=*high).contains(&404))
     {
-        if codes.iter().flatten().any(|(low, high)| (*low..=*high).contains(&404)) {
-            let at = code_item.map_or(item.pos(), |i| i.pos());
-            ctx.error(at, "`response-code` must not have 404 together with `disable-on-404`");
-        }
-        ctx.unsupported(item.key_pos, "disable-on-404: true");
+        ctx.error(item.pos(), "`response-code` must not have 404 together with `disable-on-404`");
     }
     Some(HttpCheck {
         path: path?,
@@ -105,7 +102,7 @@ fn http(ctx: &mut Context, map: &Map<'_>) -> Option<HttpCheck> {
         codes: codes?,
         regexp: regexp.unwrap_or_default(),
         tls: None,
-        disable_on_404: false,
+        disable_on_404: disable_on_404?,
     })
 }
 

@@ -48,37 +48,22 @@ fn backends() {
             &["`healthcheck` must be text, not a list"],
         ),
         ("enabled", "address: 192.0.2.1, enabled: ▸'true'", &["`enabled` must be true or false, not `true`"]),
-        ("track", "address: 192.0.2.1, ▸track: ok", &["not supported yet: track"]),
-        (
-            "track unknown",
-            "address: 192.0.2.1, ▸track: ▸o",
-            &["not supported yet: track", "unknown backend `o`, did you mean `ok`?"],
-        ),
-        (
-            "track itself",
-            "address: 192.0.2.1, ▸track: ▸x",
-            &["not supported yet: track", "`track` runs in a circle: x → x"],
-        ),
+        ("track unknown", "address: 192.0.2.1, track: ▸o", &["unknown backend `o`, did you mean `ok`?"]),
+        ("track nobody, nearest itself", "address: 192.0.2.1, track: ▸xx", &["unknown backend `xx`"]),
+        ("track nobody", "address: 192.0.2.1, track: ▸''", &["unknown backend ``"]),
+        ("track list", "address: 192.0.2.1, track: ▸[ok]", &["`track` must be text, not a list"]),
+        ("track itself", "address: 192.0.2.1, track: ▸x", &["`track` runs in a circle: x → x"]),
         (
             "track and healthcheck",
-            "address: 192.0.2.1, healthcheck: http, ▸▸track: ok",
-            &["a backend with `track` takes no `healthcheck` of its own", "not supported yet: track"],
+            "address: 192.0.2.1, healthcheck: http, ▸track: ok",
+            &["a backend with `track` takes no `healthcheck` of its own"],
         ),
-        (
-            "agent",
-            "address: 192.0.2.1, ▸agent: {port: 9, address: 192.0.2.2, interval: 1s, timeout: 1s, send: hi}",
-            &["not supported yet: agent"],
-        ),
-        (
-            "agent without port",
-            "address: 192.0.2.1, ▸▸agent: {}",
-            &["`agent` lacks `port`", "not supported yet: agent"],
-        ),
+        ("agent text", "address: 192.0.2.1, agent: ▸9777", &["`agent` must be a mapping, not `9777`"]),
+        ("agent without port", "address: 192.0.2.1, ▸agent: {}", &["`agent` lacks `port`"]),
         (
             "agent contents",
-            "address: 192.0.2.1, ▸agent: {port: ▸0, address: ▸x, interval: ▸1, timeout: ▸0, send: ▸[], ▸prot: 1}",
+            "address: 192.0.2.1, agent: {port: ▸0, address: ▸x, interval: ▸1, timeout: ▸0, send: ▸[], ▸prot: 1}",
             &[
-                "not supported yet: agent",
                 "`port` must be from 1 to 65535, not `0`",
                 "`address` must be an IPv4 or IPv6 address, not `x`",
                 "`interval`: `1` has no unit, as in `500ms` or `2s`",
@@ -88,24 +73,44 @@ fn backends() {
             ],
         ),
         (
-            "agent-track",
-            "address: 192.0.2.1, ▸agent-track: ▸ok",
-            &["not supported yet: agent-track", "backend `ok` has no `agent` to track"],
+            "agent limits",
+            "address: 192.0.2.1, agent: {port: ▸65536, address: ▸'::', interval: ▸9ms}",
+            &[
+                "`port` must be from 1 to 65535, not `65536`",
+                "`address` must be a host's address, and :: is the unspecified address",
+                "`interval` must be at least 10ms, not `9ms`",
+            ],
+        ),
+        ("agent-track", "address: 192.0.2.1, agent-track: ▸ok", &["backend `ok` has no `agent` to track"]),
+        ("agent-track unknown", "address: 192.0.2.1, agent-track: ▸no", &["unknown backend `no`"]),
+        (
+            "agent-track near",
+            "address: 192.0.2.1, agent-track: ▸okk",
+            &["unknown backend `okk`, did you mean `ok`?"],
         ),
         (
-            "agent-track unknown",
-            "address: 192.0.2.1, ▸agent-track: ▸no",
-            &["not supported yet: agent-track", "unknown backend `no`"],
+            "agent-track map",
+            "address: 192.0.2.1, agent-track: ▸{}",
+            &["`agent-track` must be text, not a mapping"],
+        ),
+        (
+            "agent-track itself",
+            "address: 192.0.2.1, agent-track: ▸x",
+            &["`agent-track` runs in a circle: x → x"],
         ),
         (
             "agent and agent-track",
-            "address: 192.0.2.1, ▸agent: {port: 1}, ▸▸agent-track: ▸ok",
+            "address: 192.0.2.1, agent: {port: 1}, ▸agent-track: ▸ok",
             &[
-                "not supported yet: agent",
                 "a backend with `agent-track` takes no `agent` of its own",
-                "not supported yet: agent-track",
                 "backend `ok` has no `agent` to track",
             ],
+        ),
+        // What is wrong with a key is said of that key alone.
+        (
+            "bad track, good rest",
+            "address: 192.0.2.1, track: ▸[], agent: {port: 9}",
+            &["`track` must be text, not a list"],
         ),
     ];
     for (rule, body, messages) in rows {
@@ -122,14 +127,67 @@ fn track_in_circles() {
     let text = "\
 maglev:
   backends:
-    z: {address: 192.0.2.1, ▸track: a}
-    a: {address: 192.0.2.2, ▸track: b}
-    b: {address: 192.0.2.3, ▸track: c}
-    c: {address: 192.0.2.4, ▸track: ▸a}
-    d: {address: 192.0.2.5, ▸track: e}
+    z: {address: 192.0.2.1, track: a}
+    a: {address: 192.0.2.2, track: b}
+    b: {address: 192.0.2.3, track: c}
+    c: {address: 192.0.2.4, track: ▸a}
+    d: {address: 192.0.2.5, track: e}
     e: {address: 192.0.2.6}
 ";
-    let no = "not supported yet: track";
     let circle = "`track` runs in a circle: a → b → c → a";
-    assert_errors("once", text, &[no, no, no, no, circle, no]);
+    assert_errors("once", text, &[circle]);
+    let agents = text.replace("e: {", "e: {agent: {port: 9}, ").replace("track: ", "agent-track: ");
+    assert_errors("agents, too", &agents, &["`agent-track` runs in a circle: a → b → c → a"]);
+    // A leads into the circle that b and c make.
+    let tail = "maglev:
+  backends:
+    a: {address: 192.0.2.1, track: c}
+    b: {address: 192.0.2.2, track: ▸c}
+    c: {address: 192.0.2.3, track: b}
+";
+    assert_errors("behind a tail", tail, &["`track` runs in a circle: c → b → c"]);
+}
+
+#[test]
+fn two_circles_and_a_long_one() {
+    let two = "maglev:
+  backends:
+    a: {address: 192.0.2.1, track: b, agent-track: d}
+    b: {address: 192.0.2.2, track: ▸a}
+    c: {address: 192.0.2.3, track: d}
+    d: {address: 192.0.2.4, track: ▸c, agent-track: ▸a}
+";
+    assert_errors(
+        "each",
+        two,
+        &[
+            "`track` runs in a circle: a → b → a",
+            "`track` runs in a circle: c → d → c",
+            "`agent-track` runs in a circle: a → d → a",
+        ],
+    );
+    for (n, shown) in [
+        (10, "b10 → b11 → b12 → b13 → b14 → b15 → b16 → b17 → b18 → b19 → b10"),
+        (12, "b10 → b11 → b12 → b13 → b14 → b15 → b16 → b17 → b18 → b19 → 2 more → b10"),
+    ] {
+        let mut text = String::from("maglev:\n  backends:\n");
+        for i in 0..n {
+            let mark = if i + 1 == n { "▸" } else { "" };
+            text += &format!("    b{}: {{address: 192.0.2.1, track: {mark}b{}}}\n", 10 + i, 10 + (i + 1) % n);
+        }
+        assert_errors("long", &text, &[&format!("`track` runs in a circle: {shown}")]);
+    }
+}
+
+#[test]
+fn what_an_agent_is_sent_has_a_limit() {
+    let text = |mark: &str, send: &str| {
+        format!("maglev: {{backends: {{x: {{address: 192.0.2.1, agent: {{port: 9, send: {mark}{send}}}}}}}}}")
+    };
+    assert_errors("too long", &text("▸", &"x".repeat(1025)), &["`send` is longer than 1024 bytes"]);
+    assert_errors("bytes, not letters", &text("▸", &"é".repeat(513)), &["`send` is longer than 1024 bytes"]);
+    for good in ["x".repeat(1024), "é".repeat(512)] {
+        let config = assert_warnings("as long as may be", &text("", &good), &[]);
+        assert_eq!(config.backends["x"].agent.as_ref().unwrap().send, good.as_bytes());
+    }
 }

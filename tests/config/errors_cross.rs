@@ -82,33 +82,59 @@ fn frontend_keys() {
             &["`new-flow-table-length` must be from 1 to 65536, not `131072`"],
         ),
         (
-            "slow-start",
-            format!("address: 192.0.2.1, ▸slow-start: 60s, {POOLS}"),
-            &["not supported yet: slow-start"],
-        ),
-        (
             "slow-start value",
-            format!("address: 192.0.2.1, ▸slow-start: ▸60, {POOLS}"),
-            &["not supported yet: slow-start", "`slow-start`: `60` has no unit, as in `500ms` or `2s`"],
+            format!("address: 192.0.2.1, slow-start: ▸60, {POOLS}"),
+            &["`slow-start`: `60` has no unit, as in `500ms` or `2s`"],
         ),
         (
-            "panic",
-            format!("address: 192.0.2.1, ▸panic: {{threshold: 50, mode: fail-open}}, {POOLS}"),
-            &["not supported yet: panic"],
+            "slow-start zero",
+            format!("address: 192.0.2.1, slow-start: ▸0s, {POOLS}"),
+            &["`slow-start` must be above 0, not `0s`"],
+        ),
+        (
+            "slow-start too long",
+            format!("address: 192.0.2.1, slow-start: ▸60m1ns, {POOLS}"),
+            &[
+                "`slow-start` must be at most 1h, not 1h0.000000001s: until it is over, a backend that came back has less than its weight",
+            ],
+        ),
+        (
+            "slow-start list",
+            format!("address: 192.0.2.1, slow-start: ▸[60s], {POOLS}"),
+            &["`slow-start` must be a duration, not a list"],
         ),
         (
             "panic values",
-            format!("address: 192.0.2.1, ▸panic: {{threshold: ▸0, mode: ▸fail-opn}}, {POOLS}"),
+            format!("address: 192.0.2.1, panic: {{threshold: ▸0, mode: ▸fail-opn}}, {POOLS}"),
             &[
-                "not supported yet: panic",
                 "`threshold` must be from 1 to 100 %, not `0`",
                 "`mode` must be one of fail-open, keep-last, not `fail-opn`, did you mean `fail-open`?",
             ],
         ),
         (
-            "panic without mode",
-            format!("address: 192.0.2.1, ▸▸panic: {{}}, {POOLS}"),
-            &["`panic` lacks `mode`", "not supported yet: panic"],
+            "panic above all",
+            format!("address: 192.0.2.1, panic: {{threshold: ▸101%}}, {POOLS}"),
+            &["`threshold` must be from 1 to 100 %, not `101%`"],
+        ),
+        (
+            "panic fraction",
+            format!("address: 192.0.2.1, panic: {{threshold: ▸33.3}}, {POOLS}"),
+            &["`threshold` must be a whole number of percent, not `33.3`"],
+        ),
+        (
+            "panic word",
+            format!("address: 192.0.2.1, panic: {{threshold: ▸half}}, {POOLS}"),
+            &["`threshold` must be a percentage such as `10` or `10%`, not `half`"],
+        ),
+        (
+            "panic key",
+            format!("address: 192.0.2.1, panic: {{▸treshold: 50}}, {POOLS}"),
+            &["unknown key `treshold`, did you mean `threshold`?"],
+        ),
+        (
+            "panic without a mapping",
+            format!("address: 192.0.2.1, panic: ▸fail-open, {POOLS}"),
+            &["`panic` must be a mapping, not `fail-open`"],
         ),
     ];
     for (rule, body, messages) in rows {
@@ -417,7 +443,7 @@ maglev:
       pools:
         - name: p
           backends: {▸wbe0: {weight: ▸200}, web1: {}}
-    g: {address: ▸192.0.2.1, pools: [{name: p, backends: {web1: {}}}], ▸slow-start: 1s}
+    g: {address: ▸192.0.2.1, pools: [{name: p, backends: {web1: {}}}], slow-start: ▸0}
   backends:
     web0: {address: 198.51.100.1, healthcheck: ▸wbe}
     web1: {address: 198.51.100.2, healthcheck: web}
@@ -438,7 +464,7 @@ maglev:
             "`weight` must be from 0 to 100, not `200`",
             "frontend `g` with encap gre4 needs `vpp.lb.ipv4-src-address`",
             "192.0.2.1 is taken by frontend `f` in line 6",
-            "not supported yet: slow-start",
+            "`slow-start` must be above 0, not `0`",
             "unknown healthcheck `wbe`, did you mean `web`?",
             "duplicate key `web1`, first in line 14",
         ],

@@ -342,11 +342,8 @@ fn params() {
         ),
         (
             "404",
-            "type: http, port: 80, params: {▸disable-on-404: true, response-code: ▸'200,400-404'}",
-            &[
-                "not supported yet: disable-on-404: true",
-                "`response-code` must not have 404 together with `disable-on-404`",
-            ],
+            "type: http, port: 80, params: {disable-on-404: true, response-code: ▸'200,400-404'}",
+            &["`response-code` must not have 404 together with `disable-on-404`"],
         ),
         (
             "disable-on-404 type",
@@ -370,18 +367,6 @@ fn params() {
         ),
         ("icmp unknown", "type: icmp, params: {▸size: 64}", &["unknown key `size` for type icmp"]),
     ];
-    for (rule, text, messages) in rows {
-        assert_errors(rule, &check(text), messages);
-    }
-}
-
-#[test]
-fn validated_then_refused() {
-    let rows: &[(&str, &str, &[&str])] = &[(
-        "disable-on-404",
-        "type: http, port: 80, params: {▸disable-on-404: true}",
-        &["not supported yet: disable-on-404: true"],
-    )];
     for (rule, text, messages) in rows {
         assert_errors(rule, &check(text), messages);
     }

@@ -162,6 +162,26 @@ fn suggestions_are_bounded() {
 }
 
 #[test]
+fn long_chains_and_circles_of_tracks() {
+    for key in ["track", "agent-track"] {
+        let ring = |n: usize, last: &str| {
+            let mut text = String::from("maglev:\n  backends:\n");
+            for i in 0..n {
+                let to = if i + 1 == n { last.to_owned() } else { format!("{key}: b{}", i + 1) };
+                text += &format!("    b{i}: {{address: 10.0.0.1, {to}}}\n");
+            }
+            text
+        };
+        let chain = ring(20_000, "agent: {port: 9}");
+        assert_eq!(timed("chain", &chain).unwrap().config.backends.len(), 20_000);
+        let errors = timed("circle", &ring(20_000, &format!("{key}: b0"))).expect_err("circle");
+        assert_eq!(errors.list.len(), 1);
+        assert!(errors.list[0].message.starts_with(&format!("`{key}` runs in a circle: b0 → b1 → ")));
+        assert!(errors.list[0].message.ends_with(" → b9 → 19990 more → b0"), "{errors}");
+    }
+}
+
+#[test]
 fn regular_expressions_are_bounded() {
     let mut text = String::from("maglev:\n  healthchecks:\n");
     for i in 0..1001 {

@@ -11,4 +11,5 @@ mod load;
 mod mark;
 mod moving_over;
 mod roundtrip;
+mod states;
 mod values;

@@ -37,8 +37,8 @@ fn every_default_is_written_out() {
 maglev:
   vpp: {lb: {ipv4-src-address: 192.0.2.254}}
   healthchecks: {h: {type: http, port: 80}, i: {type: icmp}, t: {type: tcp, port: 25}}
-  backends: {a: {address: 198.51.100.1, healthcheck: h}}
-  frontends: {f: {address: 192.0.2.1, protocol: tcp, port: 80, pools: [{name: p, backends: {a: }}]}}
+  backends: {a: {address: 198.51.100.1, healthcheck: h, agent: {port: 9777}}}
+  frontends: {f: {address: 192.0.2.1, protocol: tcp, port: 80, panic: {}, pools: [{name: p, backends: {a: }}]}}
 ";
     let expected = include_str!("fixtures/defaults.yaml");
     assert_eq!(to_yaml(&parse(text).unwrap().config), expected);
@@ -172,8 +172,10 @@ fn kind() -> impl Strategy<Value = CheckKind> {
         codes,
         option::of(pattern()),
         option::of(tls()),
+        any::<bool>(),
     )
-        .prop_map(|(path, method, host, headers, codes, regexp, tls)| {
+        .prop_map(|(path, method, host, headers, codes, regexp, tls, gone)| {
+            let has_404 = codes.iter().any(|(low, high)| (*low..=*high).contains(&404));
             CheckKind::Http(HttpCheck {
                 path,
                 method,
@@ -182,7 +184,7 @@ fn kind() -> impl Strategy<Value = CheckKind> {
                 codes,
                 regexp,
                 tls,
-                disable_on_404: false,
+                disable_on_404: gone && !has_404,
             })
         });
     prop_oneof![tcp, http, udp, dns, Just(CheckKind::Icmp)]
@@ -230,9 +232,56 @@ fn lb() -> impl Strategy<Value = LbConfig> {
     )
 }
 
+fn agent() -> impl Strategy<Value = Agent> {
+    let day = Duration::from_secs(86_400);
+    let address = prop_oneof![v4().prop_map(IpAddr::V4), v6().prop_map(IpAddr::V6)];
+    let interval = duration(Duration::from_millis(10), day);
+    (1u16.., option::of(address), interval, duration(Duration::from_nanos(1), day), bytes()).prop_map(
+        |(port, address, interval, timeout, mut send)| {
+            send.truncate(send.floor_char_boundary(Agent::MAX_SEND));
+            Agent { port, address, interval, timeout, send: send.into_bytes() }
+        },
+    )
+}
+
+fn panic() -> impl Strategy<Value = Panic> {
+    let mode = prop_oneof![Just(PanicMode::FailOpen), Just(PanicMode::KeepLast)];
+    (1u8..=100, mode).prop_map(|(threshold, mode)| Panic { threshold, mode })
+}
+
+/// Whom a backend follows and listens to: of the backends before it, so that there are no circles.
+type Ties = (Option<prop::sample::Index>, Option<Agent>, Option<prop::sample::Index>);
+
+fn ties() -> impl Strategy<Value = Ties> {
+    (option::of(any::<prop::sample::Index>()), option::of(agent()), option::of(any::<prop::sample::Index>()))
+}
+
+fn tie(backends: &mut BTreeMap<Name, Arc<Backend>>, ties: Vec<Ties>) {
+    let (mut before, mut heard): (Vec<Name>, Vec<Name>) = (Vec::new(), Vec::new());
+    for (b, (track, agent, agent_track)) in backends.values_mut().zip(ties) {
+        let b = Arc::get_mut(b).unwrap();
+        let pick = |of: &[Name], i: Option<prop::sample::Index>| {
+            i.filter(|_| !of.is_empty()).map(|i| i.get(of).clone())
+        };
+        b.track = pick(&before, track).filter(|_| b.healthcheck.is_none());
+        b.agent_track = pick(&heard, agent_track);
+        b.agent = agent.filter(|_| b.agent_track.is_none()).map(Arc::new);
+        before.push(b.name.clone());
+        if b.agent.is_some() || b.agent_track.is_some() {
+            heard.push(b.name.clone());
+        }
+    }
+}
+
 /// Choices that make frontends out of whatever backends there are.
-type Choice =
-    (Name, (String, bool, bool), (u8, u8, u16), (u32, bool), Vec<(Name, Vec<(prop::sample::Index, u8)>)>);
+type Choice = (
+    Name,
+    (String, bool, bool),
+    (u8, u8, u16),
+    (u32, bool),
+    (Option<Duration>, Option<Panic>),
+    Vec<(Name, Vec<(prop::sample::Index, u8)>)>,
+);
 
 fn choice() -> impl Strategy<Value = Choice> {
     let members = vec((any::<prop::sample::Index>(), 0u8..=100), 1..5);
@@ -242,6 +291,7 @@ fn choice() -> impl Strategy<Value = Choice> {
         (text(), any::<bool>(), any::<bool>()),
         (0u8..3, 0u8..64, 1u16..),
         (0u32..=16, any::<bool>()),
+        (option::of(duration(Duration::from_nanos(1), Duration::from_secs(3600))), option::of(panic())),
         pools,
     )
 }
@@ -254,14 +304,14 @@ fn config() -> impl Strategy<Value = Config> {
     let addresses = btree_set(prop_oneof![v4().prop_map(IpAddr::V4), v6().prop_map(IpAddr::V6)], 1..8);
     let backends = (addresses, vec((name(), any::<prop::sample::Index>(), any::<bool>(), any::<bool>()), 8));
     let vips = btree_set(prop_oneof![v4().prop_map(IpAddr::V4), v6().prop_map(IpAddr::V6)], 4);
-    (healthchecker, lb(), checks, backends, vips, vec(choice(), 0..4)).prop_map(
-        |(healthchecker, lb, checks, (addresses, picks), vips, choices)| {
+    (healthchecker, lb(), checks, backends, vec(ties(), 8), vips, vec(choice(), 0..4)).prop_map(
+        |(healthchecker, lb, checks, (addresses, picks), ties, vips, choices)| {
             let healthchecks: BTreeMap<Name, Arc<Healthcheck>> = checks
                 .into_iter()
                 .map(|(name, h)| (name.clone(), Arc::new(Healthcheck { name, ..h })))
                 .collect();
             let all: Vec<Arc<Healthcheck>> = healthchecks.values().cloned().collect();
-            let backends: BTreeMap<Name, Arc<Backend>> = addresses
+            let mut backends: BTreeMap<Name, Arc<Backend>> = addresses
                 .into_iter()
                 .zip(picks)
                 .map(|(address, (name, pick, some, enabled))| {
@@ -278,6 +328,7 @@ fn config() -> impl Strategy<Value = Config> {
                     (name, Arc::new(b))
                 })
                 .collect();
+            tie(&mut backends, ties);
             let mut frontends = BTreeMap::new();
             let mut nat_ports = 5000..;
             for (address, choice) in vips.into_iter().zip(choices) {
@@ -296,8 +347,14 @@ fn frontend(
     backends: &BTreeMap<Name, Arc<Backend>>,
     nat_ports: &mut impl Iterator<Item = u16>,
 ) -> Option<Frontend> {
-    let (name, (description, src_ip_sticky, flush_on_down), (service, dscp, port), (bits, dsr), picks) =
-        choice;
+    let (
+        name,
+        (description, src_ip_sticky, flush_on_down),
+        (service, dscp, port),
+        (bits, dsr),
+        (slow_start, panic),
+        picks,
+    ) = choice;
     let four = address.is_ipv4();
     let mut left: Vec<&Arc<Backend>> = backends.values().filter(|b| b.address.is_ipv4() == four).collect();
     let mut pools: Vec<Pool> = Vec::new();
@@ -337,8 +394,8 @@ fn frontend(
         flush_on_down,
         encap,
         table_length: 1 << bits,
-        slow_start: None,
-        panic: None,
+        slow_start,
+        panic,
     })
 }
 

@@ -128,11 +128,15 @@ class TestMaglevReload(MaglevTestCase):
             type(self).config_path = good
         return path
 
-    def test_not_supported_yet(self):
-        """What this version cannot do yet is refused with these words"""
-        next(iter(self.config["backends"].values()))["agent"] = {"port": 8080}
+    def test_a_circle_of_tracks_changes_nothing(self):
+        """Backends that track each other are refused, and the circle is shown"""
+        one, two = list(self.config["backends"])[:2]
+        for name, other in ((one, two), (two, one)):
+            del self.config["backends"][name]["healthcheck"]
+            self.config["backends"][name]["track"] = other
         self.write_config(self.config)
-        self.assertIn("not supported yet", self.error("maglev config reload"))
+        self.assertIn(f"`track` runs in a circle: {one} → {two} → {one}", self.error("maglev config reload"))
+        self.assertEqual(self.lb_weights(*WEB), {A1: 100, A2: 50})
 
     def test_a_weight_change_keeps_flows_and_health(self):
         """A new weight in the file is programmed; health and flows are not touched"""

@@ -36,11 +36,18 @@ class TestMaglevShowConfig(MaglevTestCase):
                 "web": frontend(
                     WEB, pool("first", a1=None), pool("second", a2=7), description='a "quoted": # text', flush_on_down=False
                 ),
-                "six": frontend(V6, pool("only", six=3), src_ip_sticky=True, new_flow_table_length=512),
+                "six": frontend(V6, pool("only", six=3), src_ip_sticky=True, new_flow_table_length=512, slow_start="90s", panic={}),
             },
         )
         config["backends"]["fixed"] = {"address": "10.77.0.9"}
-        config["backends"]["off"] = {"address": "10.77.0.8", "healthcheck": "tcp", "enabled": False}
+        config["backends"]["off"] = {
+            "address": "10.77.0.8",
+            "healthcheck": "tcp",
+            "enabled": False,
+            "agent": {"port": 9777, "send": "off\r\n"},
+        }
+        config["backends"]["heavy"] = {"address": "10.77.0.7", "agent-track": "off"}
+        config["backends"]["twin"] = {"address": "2001:db8::7", "track": "fixed"}
         config["healthchecks"]["rich"] = check(
             params={
                 "path": "/a?b=%20c",
@@ -48,6 +55,7 @@ class TestMaglevShowConfig(MaglevTestCase):
                 "headers": {"X-One": "1: two", "X-Two": "'"},
                 "response-code": "200-204,301",
                 "response-regexp": "^(ok|'fine')\\s",
+                "disable-on-404": True,
             },
             counter="haproxy",
             jitter="12.5%",
@@ -62,7 +70,7 @@ class TestMaglevShowConfig(MaglevTestCase):
         self.wait_weights(V6, wanted["six"])
         printed = self.do("maglev show config")
         # Every default is filled in.
-        for word in ("sync-interval", "startup-max-delay", "jitter", "src-ip-sticky", "new-flow-table-length", "enabled"):
+        for word in ("sync-interval", "startup-max-delay", "jitter", "src-ip-sticky", "new-flow-table-length", "enabled", "threshold"):
             self.assertIn(word, printed)
         as_json = json.loads(self.vapi.cli("maglev show config json"))
         backends = {b["name"]: (b["since_ms"], b["transitions"]) for b in self.show("backends")}
