@@ -36,7 +36,14 @@ class TestMaglevShowConfig(MaglevTestCase):
                 "web": frontend(
                     WEB, pool("first", a1=None), pool("second", a2=7), description='a "quoted": # text', flush_on_down=False
                 ),
-                "six": frontend(V6, pool("only", six=3), src_ip_sticky=True, new_flow_table_length=512, slow_start="90s", panic={}),
+                "six": frontend(
+                    V6,
+                    pool("only", six=3),
+                    src_ip_sticky=True,
+                    new_flow_table_length=512,
+                    slow_start="90s",
+                    panic={},
+                ),
             },
         )
         config["backends"]["fixed"] = {"address": "10.77.0.9"}
@@ -70,8 +77,10 @@ class TestMaglevShowConfig(MaglevTestCase):
         self.wait_weights(V6, wanted["six"])
         printed = self.do("maglev show config")
         # Every default is filled in.
-        for word in ("sync-interval", "startup-max-delay", "jitter", "src-ip-sticky", "new-flow-table-length", "enabled", "threshold"):
+        for word in ("sync-interval", "startup-max-delay", "jitter", "src-ip-sticky", "new-flow-table-length", "enabled"):
             self.assertIn(word, printed)
+        self.assertIn("threshold: 50", printed)
+        self.assertIn("mode: fail-open", printed)
         as_json = json.loads(self.vapi.cli("maglev show config json"))
         backends = {b["name"]: (b["since_ms"], b["transitions"]) for b in self.show("backends")}
         frontends = self.show("frontends")
