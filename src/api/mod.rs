@@ -97,13 +97,7 @@ pub fn error_number(error: &VerbError) -> i32 {
 
 /// The verb of a `maglev_verb`; none for a number that is none.
 pub fn verb(number: u8) -> Option<BackendVerb> {
-    match number {
-        0 => Some(BackendVerb::Enable),
-        1 => Some(BackendVerb::Disable),
-        2 => Some(BackendVerb::Pause),
-        3 => Some(BackendVerb::Resume),
-        _ => None,
-    }
+    BackendVerb::ALL.get(usize::from(number)).copied()
 }
 
 /// The `maglev_backend_state` of a state in a view.
@@ -114,6 +108,8 @@ pub fn backend_state(state: &str) -> u8 {
         "paused" => 3,
         "disabled" => 4,
         "removed" => 5,
+        "stopping" => 6,
+        "drain" => 7,
         _ => 0,
     }
 }

@@ -25,6 +25,8 @@ pub enum Kind {
     ProbeResult = 8,
     SyncResult = 9,
     ConfigResult = 10,
+    Agent = 11,
+    Panic = 12,
 }
 
 /// One event, as subscribers are told it; what a kind does not have is empty or 0.
@@ -82,6 +84,15 @@ impl Record {
                 r.kind = Kind::ProbeFault;
                 r.name = backend.to_string();
                 r.code = "SOCKERR".to_owned();
+            }
+            Event::Agent { backend, .. } => {
+                r.kind = Kind::Agent;
+                r.name = backend.to_string();
+            }
+            Event::Panic { frontend, on, .. } => {
+                r.kind = Kind::Panic;
+                r.name = frontend.to_string();
+                r.after = if *on { "begins" } else { "ends" }.to_owned();
             }
             Event::LbSync { .. } => r.kind = Kind::LbSync,
             Event::Operator { .. } => r.kind = Kind::Operator,

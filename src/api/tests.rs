@@ -51,8 +51,8 @@ fn numbers_are_those_of_the_file() {
     ] {
         assert_eq!(level(l), number(&format!("MAGLEV_API_LEVEL_{name}")));
     }
-    for v in [BackendVerb::Enable, BackendVerb::Disable, BackendVerb::Pause, BackendVerb::Resume] {
-        let name = format!("MAGLEV_API_VERB_{}", v.as_str().to_uppercase());
+    for v in BackendVerb::ALL {
+        let name = format!("MAGLEV_API_VERB_{}", v.as_str().to_uppercase().replace(' ', "_"));
         assert_eq!(verb(number(&name)), Some(v));
     }
     for (k, name) in [
@@ -67,6 +67,8 @@ fn numbers_are_those_of_the_file() {
         (Kind::ProbeResult, "PROBE_RESULT"),
         (Kind::SyncResult, "SYNC_RESULT"),
         (Kind::ConfigResult, "CONFIG_RESULT"),
+        (Kind::Agent, "AGENT"),
+        (Kind::Panic, "PANIC"),
     ] {
         assert_eq!(k as u8, number(&format!("MAGLEV_API_EVENT_{name}")));
     }
@@ -98,7 +100,7 @@ fn states_with_their_progress_are_the_same_states() {
 
 #[test]
 fn every_verb_has_a_number_and_no_other_number_a_verb() {
-    assert_eq!((0..=u8::MAX).filter_map(verb).count(), 4);
+    assert_eq!((0..=u8::MAX).filter_map(verb).count(), BackendVerb::ALL.len());
 }
 
 #[test]
@@ -161,7 +163,7 @@ fn bad_values_are_refused_before_anything_is_done() {
     let long = "a".repeat(NAME_SIZE);
     let path = "a".repeat(MOST_PATH + 1);
     for refused in [
-        desk.set_backend(&mut op, "nginx0", 4),
+        desk.set_backend(&mut op, "nginx0", 11),
         desk.set_backend(&mut op, "nginx0", 255),
         desk.set_backend(&mut op, &long, 0),
         desk.set_weight(&mut op, ("web", "primary", "nginx0"), Some(101), false),

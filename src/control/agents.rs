@@ -100,7 +100,8 @@ impl Controller {
 
     /// A new prober: what the old one was asking is lost.
     pub(super) fn ask_anew(&mut self, now: Now) {
-        let slots: Vec<Slot> = self.backends.iter().filter(|(_, b)| b.agent.is_some()).map(|(s, _)| s).collect();
+        let slots: Vec<Slot> =
+            self.backends.iter().filter(|(_, b)| b.agent.is_some()).map(|(s, _)| s).collect();
         for slot in slots {
             let side = self.backends.get_mut(slot).and_then(|b| b.agent.as_mut());
             if side.is_some_and(|s| s.flight.take().is_some()) {
@@ -186,12 +187,12 @@ impl Controller {
         }
         self.stats.agent_replies += 1;
         if let Some((_, n)) = was_failing {
-            let text = format!("backend={name} answers again after {n} failures");
-            self.event(Event::Agent { text, level: LogLevel::Notice });
+            let text = format!("answers again after {n} failures");
+            self.event(Event::Agent { backend: name.clone(), text, level: LogLevel::Notice });
         }
         if strange {
-            let text = format!("backend={name} unknown words={:?}, the rest applies", reply.unknown.join(" "));
-            self.event(Event::Agent { text, level: LogLevel::Warning });
+            let text = format!("unknown words={:?}, the rest applies", reply.unknown.join(" "));
+            self.event(Event::Agent { backend: name.clone(), text, level: LogLevel::Warning });
         }
         if changed {
             let also = if reply.description.is_empty() {
@@ -199,8 +200,8 @@ impl Controller {
             } else {
                 format!(" detail={:?}", reply.description)
             };
-            let text = format!("backend={name} {words}{also}");
-            self.event(Event::Agent { text, level: LogLevel::Notice });
+            let text = format!("{words}{also}");
+            self.event(Event::Agent { backend: name.clone(), text, level: LogLevel::Notice });
         }
         if alone && let Some(b) = self.backends.get_mut(slot) {
             // Any reply but down is as good as a passed check; and down has a word of its own.
@@ -234,8 +235,8 @@ impl Controller {
         let (since, n) = side.failing.unwrap_or((now.wall_ms, 0));
         side.failing = Some((since, n + 1));
         if n == 0 {
-            let text = format!("backend={name} failed code={} detail={detail:?}, its words stand", code.as_str());
-            self.event(Event::Agent { text, level: LogLevel::Warning });
+            let text = format!("failed code={} detail={detail:?}, its words stand", code.as_str());
+            self.event(Event::Agent { backend: name.clone(), text, level: LogLevel::Warning });
         }
     }
 }

@@ -66,6 +66,7 @@ pub enum Event {
     },
     /// What an agent says that it did not say before, and that it fails or is back.
     Agent {
+        backend: Name,
         text: String,
         level: LogLevel,
     },
@@ -171,7 +172,7 @@ impl fmt::Display for Event {
             Event::Failover { frontend, from, to } => {
                 write!(f, "frontend={frontend} from={from} to={to}")
             }
-            Event::Agent { text, .. } => write!(f, "{text}"),
+            Event::Agent { backend, text, .. } => write!(f, "backend={backend} {text}"),
             Event::Panic { frontend, mode, on, up, of } => {
                 let word = if *on { "begins" } else { "ends" };
                 write!(f, "frontend={frontend} {word} mode={mode} up={up}/{of}")

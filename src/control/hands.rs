@@ -110,7 +110,11 @@ impl Controller {
 
     /// A backend of which nobody is asked passes a synthetic probe at once.
     pub(super) fn settle_static(&mut self, now: Now, slot: Slot) {
-        if self.backends.get(slot).is_some_and(|b| b.is_static() && b.health.checks().vital() == Vital::Unknown) {
+        if self
+            .backends
+            .get(slot)
+            .is_some_and(|b| b.is_static() && b.health.checks().vital() == Vital::Unknown)
+        {
             let _ = self.act(now, slot, health::Event::Pass, "static", "".into());
         }
     }

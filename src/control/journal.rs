@@ -97,6 +97,8 @@ impl Journal {
             | Event::Failover { .. }
             | Event::LbSync { .. }
             | Event::ProbeFault { .. }
+            | Event::Agent { .. }
+            | Event::Panic { .. }
             | Event::Operator { .. }
             | Event::ConfigReload { .. }
             | Event::Engine { .. } => {}
@@ -165,7 +167,9 @@ fn comes_in_crowds(event: &Event) -> bool {
         | Event::Frontend { .. }
         | Event::Failover { .. }
         | Event::LbSync { .. }
-        | Event::ProbeFault { .. } => true,
+        | Event::ProbeFault { .. }
+        | Event::Agent { .. }
+        | Event::Panic { .. } => true,
         Event::Operator { .. } | Event::ConfigReload { .. } | Event::Engine { .. } => false,
     }
 }
@@ -190,6 +194,16 @@ impl EventFields {
                 frontend: frontend.to_string(),
                 from_pool: from.to_string(),
                 to_pool: to.to_string(),
+            },
+            Event::Agent { backend, text, .. } => {
+                EventFields::Agent { backend: backend.to_string(), said: text.clone() }
+            }
+            Event::Panic { frontend, mode, on, up, of } => EventFields::Panic {
+                frontend: frontend.to_string(),
+                mode: (*mode).to_owned(),
+                begins: *on,
+                up: *up,
+                of: *of,
             },
             Event::LbSync { failed, .. } => EventFields::LbSync { failed: *failed },
             Event::Operator { text } => EventFields::Operator { command: text.clone() },

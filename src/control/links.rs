@@ -16,7 +16,7 @@ impl Controller {
             }
         }
         for &slot in &named {
-            let tracks = self.named(slot, |b| b.track.as_ref().map(|n| &**n));
+            let tracks = self.named(slot, |b| b.track.as_deref());
             let share_of = self.agent_of(slot);
             if let Some(b) = self.backends.get_mut(slot) {
                 b.links.tracks = tracks;

@@ -24,9 +24,9 @@ pub mod show;
 pub mod state;
 pub mod stats;
 pub mod verbs;
-mod words;
 pub mod view;
 pub mod watch;
+mod words;
 
 #[cfg(test)]
 mod tests;

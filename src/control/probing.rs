@@ -129,10 +129,14 @@ impl Controller {
         b.meters.probed(now.mono, code, latency);
         b.last = Some(Last { code, detail: detail.clone(), latency, at_ms: now.wall_ms });
         let event = match code.verdict() {
-            // Of the second only that it is a pass: it does not stop new flows.
-            Verdict::Pass | Verdict::Conditional => {
+            Verdict::Pass => {
                 b.tally.passes += 1;
                 Some(health::Event::Pass)
+            }
+            Verdict::Conditional => {
+                let up = b.health.checks().vital() == health::Vital::Up;
+                *(if up { &mut b.tally.passes } else { &mut b.tally.failures }) += 1;
+                Some(health::Event::Conditional)
             }
             Verdict::Fail => {
                 b.tally.failures += 1;

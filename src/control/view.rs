@@ -337,6 +337,17 @@ pub enum EventFields {
     LbSync {
         failed: bool,
     },
+    Agent {
+        backend: String,
+        said: String,
+    },
+    Panic {
+        frontend: String,
+        mode: String,
+        begins: bool,
+        up: usize,
+        of: usize,
+    },
     Operator {
         command: String,
     },

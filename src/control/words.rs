@@ -102,7 +102,9 @@ impl Controller {
             }
             BackendVerb::Enable => format!("is enabled already ({shown})"),
             BackendVerb::Resume => format!("is resumed already ({shown})"),
-            BackendVerb::Ready if drain_of_another => format!("is not drained by the operator: it is {shown}"),
+            BackendVerb::Ready if drain_of_another => {
+                format!("is not drained by the operator: it is {shown}")
+            }
             BackendVerb::Ready => format!("is ready already ({shown})"),
             BackendVerb::HealthUp | BackendVerb::HealthDown | BackendVerb::HealthStopping => {
                 format!("has that health already ({shown})")

@@ -21,7 +21,8 @@ impl Checks {
 
     /// As an earlier life has left it: up at the maximum, down at 0. `stopping` counts for one that is up alone.
     pub fn restored(vital: Vital, stopping: bool, limits: Limits) -> Checks {
-        let mut checks = Checks { vital, stopping: stopping && vital == Vital::Up, counter: limits.counter() };
+        let mut checks =
+            Checks { vital, stopping: stopping && vital == Vital::Up, counter: limits.counter() };
         checks.relimit(limits);
         checks
     }

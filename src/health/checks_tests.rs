@@ -14,7 +14,8 @@ const CONDITIONAL: Result = ("404", Checks::conditional);
 fn every_result_in_every_state() {
     use Vital::*;
     // rise 2, fall 3, so max 4. result, state, stopping, counter → state, stopping, counter
-    let rows: &[(Result, Vital, bool, u32, (Vital, bool, u32))] = &[
+    type Row = (Result, Vital, bool, u32, (Vital, bool, u32));
+    let rows: &[Row] = &[
         (PASS, Unknown, false, 1, (Up, false, 2)),
         (PASS, Up, false, 2, (Up, false, 3)),
         (PASS, Up, false, 4, (Up, false, 4)),
@@ -164,8 +165,12 @@ fn display_adds_progress_while_degraded() {
 #[test]
 fn an_edited_healthcheck_keeps_the_state() {
     let to = Limits { rise: 3, fall: 5, kind: CounterKind::Linear };
-    let rows =
-        [(Vital::Up, true, 2, 7), (Vital::Up, false, 2, 7), (Vital::Down, false, 1, 0), (Vital::Unknown, false, 1, 2)];
+    let rows = [
+        (Vital::Up, true, 2, 7),
+        (Vital::Up, false, 2, 7),
+        (Vital::Down, false, 1, 0),
+        (Vital::Unknown, false, 1, 2),
+    ];
     for (vital, stopping, value, counter) in rows {
         let mut c = Checks::at(vital, stopping, Counter::at(value, 2, 3, CounterKind::Linear));
         c.relimit(to);

@@ -33,8 +33,7 @@ fn a_removed_backend_takes_no_word_and_counts_no_result() {
 #[test]
 fn each_verb_has_its_twin_and_touches_no_other_word() {
     use Event::*;
-    let pairs =
-        [(Disable(Author::Operator), Enable), (Pause, Resume), (Drain, Ready), (Mute, Unmute)];
+    let pairs = [(Disable(Author::Operator), Enable), (Pause, Resume), (Drain, Ready), (Mute, Unmute)];
     for (on, off) in pairs {
         for (other, _) in pairs.iter().filter(|(other, _)| *other != on) {
             let mut h = up();

@@ -82,6 +82,7 @@ fn a_tracker_follows_and_names_the_one_at_which_it_was_said() {
     let first = Standing::of(&took(up(), &[Drain]), None);
     let second = Standing::of(&took(up(), &[disable]), Some((&a, &first)));
     assert_eq!((second.display().as_str(), second.drain), ("disabled", Some(By::Via(a.clone()))));
-    let second = Standing::of(&heard(up(), Some(AgentHealth::Down), None), Some((&a, &Standing::of(&up(), None))));
+    let second =
+        Standing::of(&heard(up(), Some(AgentHealth::Down), None), Some((&a, &Standing::of(&up(), None))));
     assert_eq!(second.display(), "down by agent", "an agent of its own");
 }

@@ -222,6 +222,8 @@ fn fresh_with_states(of: &Lab, yaml: &str) -> Lab {
         lab.c.stop_probing(now, slot);
         let entry = lab.c.backends.get_mut(slot).unwrap();
         (entry.health, entry.history) = (health, history);
+        (entry.standing, entry.checked) = (e.standing.clone(), e.checked);
+        (entry.out, entry.back_at) = (e.out, e.back_at);
         if let Some(at) = due {
             lab.c.schedule.set(slot, at);
         }
