@@ -1,7 +1,9 @@
 //! The controller against the embedded `lb` and a network that is only a table, in virtual time.
 
+mod agents;
 mod journal;
 mod lab;
+mod lab_agents;
 
 mod nat;
 mod programming;
