@@ -15,5 +15,6 @@ mod schedule;
 mod state;
 mod stats;
 mod verbs;
+mod words;
 
 use lab::{Lab, Net};
