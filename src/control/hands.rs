@@ -2,7 +2,7 @@
 //! frontends.
 
 use std::borrow::Cow;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use super::backends::Entry;
 use super::controller::Controller;
@@ -46,6 +46,7 @@ impl Controller {
     /// too.
     pub(super) fn restand(&mut self, now: Now, slot: Slot, code: &'static str, detail: Cow<'static, str>) {
         let mut todo: VecDeque<(Slot, Why)> = VecDeque::from([(slot, (code, detail))]);
+        let mut frontends = BTreeSet::new();
         // Ends: tracking has no circles, and who stands as before passes nothing on.
         while let Some((slot, why)) = todo.pop_front() {
             let Some(b) = self.backends.get(slot) else { continue };
@@ -57,9 +58,11 @@ impl Controller {
             let Some(b) = self.backends.get(slot) else { continue };
             let told: Cow<'static, str> = format!("{}: {}", b.config.name, b.display(&self.backends)).into();
             todo.extend(b.links.trackers.iter().map(|t| (*t, ("tracked", told.clone()))));
-            for f in b.frontends.clone() {
-                self.reweigh(now, &f, false);
-            }
+            frontends.extend(b.frontends.iter().cloned());
+        }
+        // Not before all stand: a frontend would be judged on half of its backends, and panic too late.
+        for f in frontends {
+            self.reweigh(now, &f, false);
         }
     }
 

@@ -8,6 +8,7 @@ mod programming;
 mod random;
 mod reload;
 mod reload_prop;
+mod reload_words;
 mod review;
 mod schedule;
 mod state;
