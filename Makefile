@@ -9,7 +9,7 @@ PLUGIN = build/maglev_plugin.so
 API_JSON = build/maglev.api.json
 
 .DEFAULT_GOAL := help
-.PHONY: help run test plugin install-plugin lint deny clean
+.PHONY: help run test plugin install-plugin lint deny fuzz clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r t h; do printf '  make %-16s %s\n' "$$t" "$$h"; done
@@ -55,6 +55,9 @@ lint: ## format and lints, with VPP's part where one is installed
 deny: ## what the project depends on: licences, duplicates, sources, yanked crates, advisories
 	@vpp-plugin/need build
 	@.ci/deny
+
+fuzz: ## all fuzzing programs, T seconds each (default 120); needs a nightly Rust and `cargo install cargo-fuzz`
+	@fuzz/run $(or $(T),120)
 
 clean: ## everything that was built
 	$(CARGO) clean
