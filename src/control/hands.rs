@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::collections::VecDeque;
 
+use super::backends::Entry;
 use super::controller::Controller;
 use super::event::Event;
 use super::schedule::Slot;
@@ -28,7 +29,13 @@ impl Controller {
         detail: Cow<'static, str>,
     ) -> Result<Taken, Refusal> {
         let Some(b) = self.backends.get_mut(slot) else { return Ok(Taken::Already) };
+        let found = |b: &Entry| (b.health.checks().vital(), b.health.checks().stopping());
+        let before = found(b);
         let taken = b.health.take(event, now.wall_ms)?;
+        if found(b) != before {
+            // Beneath another's word it may be no change of state; the state file keeps it all the same.
+            self.keeper.touch();
+        }
         if taken == Taken::Changed {
             self.restand(now, slot, code, detail);
         }
@@ -76,6 +83,9 @@ impl Controller {
         if from != to {
             b.guess = 0;
             self.record(now, slot, Some(from), to, code, detail);
+        }
+        if changed {
+            self.keeper.touch();
         }
         if back {
             self.climb(now, slot);

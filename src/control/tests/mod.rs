@@ -13,5 +13,6 @@ mod schedule;
 mod state;
 mod stats;
 mod verbs;
+mod words;
 
 use lab::{Lab, Net};
