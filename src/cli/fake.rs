@@ -195,6 +195,7 @@ impl Fake {
             lb: LbStatusView {
                 kind: "embedded".into(),
                 unavailable: None,
+                threads: 1,
                 last_sync_ms: Some(NOW - 12_000),
                 syncs: 120,
                 calls: 14,

@@ -46,6 +46,8 @@ pub struct LbStatusView {
     /// `vpp` or `embedded`.
     pub kind: String,
     pub unavailable: Option<String>,
+    /// Each has a flow table, which every flush walks.
+    pub threads: u32,
     pub last_sync_ms: Option<u64>,
     pub syncs: u64,
     pub calls: u64,

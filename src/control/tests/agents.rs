@@ -239,7 +239,7 @@ fn alone_and_muted_it_counts_as_up() {
     lab.run(3000);
     set(&mut lab, "c", BackendVerb::AgentMute).unwrap();
     lab.run(10);
-    assert_eq!(lab.state("c"), "up");
+    assert_eq!(lab.state("c"), "up agent muted");
     assert!(lab.weights("192.0.2.1", 80).contains("10.1.0.3=50"));
     let mut lab = Lab::new(AGENTS);
     lab.voice(C, Voice::Silent);

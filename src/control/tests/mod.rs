@@ -6,10 +6,12 @@ mod lab;
 mod lab_agents;
 
 mod nat;
+mod not_found;
 mod programming;
 mod random;
 mod reload;
 mod reload_prop;
+mod reload_words;
 mod review;
 mod schedule;
 mod state;
