@@ -3,6 +3,7 @@
 mod journal;
 mod lab;
 
+mod explain;
 mod nat;
 mod programming;
 mod random;
