@@ -1,7 +1,9 @@
 //! The controller against the embedded `lb` and a network that is only a table, in virtual time.
 
+mod agents;
 mod journal;
 mod lab;
+mod lab_agents;
 
 mod explain;
 mod nat;
@@ -14,6 +16,7 @@ mod review;
 mod schedule;
 mod state;
 mod stats;
+mod stopping;
 mod verbs;
 mod words;
 
