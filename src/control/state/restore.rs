@@ -19,9 +19,23 @@ use crate::probe::Code;
 use crate::time::{Now, Time};
 
 /// Codes of transitions that no probe made.
-const WORDS: [&str; 14] = [
-    "start", "static", "enabled", "disabled", "paused", "resumed", "removed", "drain", "ready", "forced",
-    "muted", "unmuted", "tracked", "agent",
+const WORDS: [&str; 16] = [
+    "start",
+    "static",
+    "enabled",
+    "disabled",
+    "paused",
+    "resumed",
+    "removed",
+    "drain",
+    "ready",
+    "forced",
+    "muted",
+    "unmuted",
+    "tracked",
+    "agent",
+    "config",
+    "inherited",
 ];
 /// First probes of restored backends are spread over so much for each of them, a fast interval at most; first queries of
 /// their agents too, an interval at most.
