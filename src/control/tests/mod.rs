@@ -5,6 +5,7 @@ mod journal;
 mod lab;
 mod lab_agents;
 
+mod explain;
 mod nat;
 mod not_found;
 mod programming;
@@ -16,6 +17,7 @@ mod review;
 mod schedule;
 mod state;
 mod stats;
+mod stopping;
 mod verbs;
 mod words;
 
