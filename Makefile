@@ -9,7 +9,7 @@ PLUGIN = build/maglev_plugin.so
 API_JSON = build/maglev.api.json
 
 .DEFAULT_GOAL := help
-.PHONY: help run test plugin install-plugin lint clean
+.PHONY: help run test plugin install-plugin lint deny fuzz clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r t h; do printf '  make %-16s %s\n' "$$t" "$$h"; done
@@ -50,6 +50,14 @@ lint: ## format and lints, with VPP's part where one is installed
 	@if found=$$(vpp-plugin/find-vpp); then eval "$$found"; export VPP_PREFIX; \
 	  vpp-plugin/need plugin && set -x && $(CARGO) clippy --locked --all-targets --features vpp -- -D warnings; \
 	else echo "no VPP found under $${VPP_PREFIX:-/usr or /usr/local}: the plugin's own part was not linted"; fi
+	@.ci/deny --no-install
+
+deny: ## what the project depends on: licences, duplicates, sources, yanked crates, advisories
+	@vpp-plugin/need build
+	@.ci/deny
+
+fuzz: ## all fuzzing programs, T seconds each (default 120); needs a nightly Rust and `cargo install cargo-fuzz`
+	@fuzz/run $(or $(T),120)
 
 clean: ## everything that was built
 	$(CARGO) clean

@@ -128,6 +128,12 @@ maglev_shim_lb_loaded (void)
   return hash_get_mem (vlib_plugin_main.plugin_by_name_hash, "lb_plugin.so") != 0;
 }
 
+uint32_t
+maglev_shim_threads (void)
+{
+  return vlib_get_n_threads ();
+}
+
 int32_t
 maglev_shim_lb_open (void)
 {

@@ -221,6 +221,8 @@ int32_t maglev_shim_lb_open (void);
 
 /* Is there a plugin lb_plugin.so in this VPP? */
 uint8_t maglev_shim_lb_loaded (void);
+/* Threads of VPP, main's included: lb has a flow table for each, and a flush walks them all. */
+uint32_t maglev_shim_threads (void);
 
 /* The i-th message of lb that is needed, counted from 0: `name_crc`, ending in NUL, living as long as the process, and
    whether this VPP has it. 0: there are no more. */

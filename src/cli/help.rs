@@ -4,7 +4,7 @@ use once_cell::sync::Lazy;
 
 use super::matching::{Keyword, flat, keyword, keywords_at, narrow};
 use super::table::{Arg, Part, Row, TABLE, args, usage};
-use super::{Reply, layout, line};
+use super::{Reply, layout, line, verbs};
 use crate::control::{BackendVerb, NameKind, Operator};
 
 static USAGES: Lazy<Vec<String>> = Lazy::new(|| {
@@ -80,6 +80,12 @@ pub(super) fn reply(topic: &[String]) -> Reply {
     if let [row] = rows.as_slice() {
         for a in args(row) {
             out.push_str(&layout::wrap(&format!("{}: {}", a.usage(), a.help()), 4, 8));
+            if a == Arg::VerbWord {
+                for verb in BackendVerb::ALL {
+                    let line = format!("{}: {}", verb.as_str(), verbs::help(verb));
+                    out.push_str(&layout::wrap(&line, 8, 10));
+                }
+            }
         }
         if row.json {
             out.push_str("    json: the same as one JSON document\n");
@@ -180,12 +186,9 @@ fn values(a: Arg, before: &[&str], op: &dyn Operator) -> Vec<String> {
         Arg::Frontend => op.names(NameKind::Frontend),
         Arg::Healthcheck => op.names(NameKind::Healthcheck),
         Arg::Pool => frontend().map(|f| f.pools.into_iter().map(|p| p.name).collect()).unwrap_or_default(),
-        Arg::Verb => owned(&VERBS.map(BackendVerb::as_str)),
+        Arg::Verb => owned(&verbs::first()),
+        Arg::VerbWord => before.get(1).map(|verb| owned(&verbs::second(verb))).unwrap_or_default(),
         Arg::Weight => vec!["default".into()],
         Arg::Address | Arg::Port | Arg::DestinationPort | Arg::Path | Arg::Count => Vec::new(),
     }
 }
-
-/// The verbs, as they are offered.
-pub(super) const VERBS: [BackendVerb; 4] =
-    [BackendVerb::Enable, BackendVerb::Disable, BackendVerb::Pause, BackendVerb::Resume];

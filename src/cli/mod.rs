@@ -12,6 +12,7 @@ mod registered;
 mod run;
 mod table;
 mod text;
+mod verbs;
 pub mod when;
 
 #[cfg(test)]

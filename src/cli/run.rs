@@ -4,12 +4,11 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 
-use super::help::VERBS;
 use super::line::quoted;
-use super::matching::{Args, Keyword, keyword};
-use super::{Answer, Pending, Reply, Wait, What, text};
+use super::matching::Args;
+use super::{Answer, Pending, Reply, Wait, What, text, verbs};
 use crate::control::journal::KEPT;
-use crate::control::{BackendVerb, Done, Operator, Ticket, VerbError};
+use crate::control::{Done, Operator, Ticket, VerbError};
 
 /// A matched command.
 pub(super) struct Call<'a> {
@@ -153,18 +152,9 @@ fn not_a_port(which: &str, word: &str) -> Answer {
 }
 
 pub(super) fn set_backend(call: &Call<'_>, op: &mut dyn Operator) -> Answer {
-    let word = call.required(1);
-    let names = VERBS.map(BackendVerb::as_str);
-    let verb = match keyword(word, &names) {
-        Keyword::One(k) => VERBS.into_iter().find(|v| v.as_str() == k),
-        Keyword::Many(list) => {
-            return refused(format_args!("ambiguous word {} ({})", quoted(word), list.join(", ")));
-        }
-        Keyword::None => None,
-    };
-    match verb {
-        Some(verb) => settled(op.set_backend(call.required(0), verb)),
-        None => refused(format_args!("unknown verb {} (one of: {})", quoted(word), names.join(", "))),
+    match verbs::parse(call.required(1), call.value(2)) {
+        Ok(verb) => settled(op.set_backend(call.required(0), verb)),
+        Err(e) => refused(e),
     }
 }
 

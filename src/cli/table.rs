@@ -37,6 +37,8 @@ pub(super) enum Arg {
     Healthcheck,
     Pool,
     Verb,
+    /// Behind `health` and `agent`.
+    VerbWord,
     Weight,
     Address,
     Port,
@@ -53,7 +55,8 @@ impl Arg {
             Arg::Frontend => "<frontend>",
             Arg::Healthcheck => "<healthcheck>",
             Arg::Pool => "<pool>",
-            Arg::Verb => "enable|disable|pause|resume",
+            Arg::Verb => "enable|disable|pause|resume|drain|ready|health|agent",
+            Arg::VerbWord => "up|down|stopping|mute|unmute",
             Arg::Weight => "<0-100>|default",
             Arg::Address => "<source-address>",
             Arg::Port => "<source-port>",
@@ -71,6 +74,7 @@ impl Arg {
             Arg::Healthcheck => "a healthcheck's name, in full",
             Arg::Pool => "the name of a pool of that frontend, in full",
             Arg::Verb => "what to do with it",
+            Arg::VerbWord => "behind `health` the first three, behind `agent` the others",
             Arg::Weight => "a weight, or `default`: the configured one again",
             Arg::Address => "an address of the frontend's family",
             Arg::Port => "0 to 65535",
@@ -84,12 +88,20 @@ impl Arg {
     pub fn is_name(self) -> bool {
         match self {
             Arg::Backend | Arg::Frontend | Arg::Healthcheck | Arg::Pool | Arg::Path => true,
-            Arg::Verb | Arg::Weight | Arg::Address | Arg::Port | Arg::DestinationPort | Arg::Count => false,
+            Arg::Verb
+            | Arg::VerbWord
+            | Arg::Weight
+            | Arg::Address
+            | Arg::Port
+            | Arg::DestinationPort
+            | Arg::Count => false,
         }
     }
 }
 
-use Arg::{Address, Backend, Count, DestinationPort, Frontend, Healthcheck, Path, Pool, Port, Verb, Weight};
+use Arg::{
+    Address, Backend, Count, DestinationPort, Frontend, Healthcheck, Path, Pool, Port, Verb, VerbWord, Weight,
+};
 use Part::{Key, Opt};
 
 const fn arg(a: Arg) -> Part {
@@ -170,7 +182,7 @@ pub(super) static TABLE: &[Row] = &[
     },
     Row {
         path: &["set", "backend"],
-        rest: &[arg(Backend), arg(Verb)],
+        rest: &[arg(Backend), arg(Verb), Opt(&[arg(VerbWord)])],
         json: false,
         help: "take a backend out of service, or back in",
         run: run::set_backend,

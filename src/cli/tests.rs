@@ -41,6 +41,7 @@ fn example(a: Arg) -> &'static str {
         Arg::Healthcheck => "http",
         Arg::Pool => "primary",
         Arg::Verb => "disable",
+        Arg::VerbWord => "up",
         Arg::Weight => "50",
         Arg::Address => "198.51.100.7",
         Arg::Port => "1234",
@@ -60,6 +61,11 @@ fn all_lines() -> Vec<(String, bool)> {
                 match part {
                     Part::Key(k) => words.push(k),
                     Part::Arg(a) => words.push(example(*a)),
+                    // The verb without a second word cannot have one.
+                    Part::Opt([Part::Arg(Arg::VerbWord)]) if full => {
+                        words.pop();
+                        words.extend(["health", example(Arg::VerbWord)]);
+                    }
                     Part::Opt(inner) if full => words.extend(inner.iter().map(|p| match p {
                         Part::Key(k) => *k,
                         Part::Arg(a) => example(*a),
@@ -301,8 +307,29 @@ fn weights_and_verbs() {
     assert_eq!(told("show flow web 192.0.2.1 80 443"), ["flow to Some(443)"]);
     assert_eq!(told("show flow web 192.0.2.1 80 443 j"), ["flow to Some(443)"]);
     assert_eq!(told("show flow web 192.0.2.1 80 j"), ["flow to None"]);
-    for (verb, past) in [("enable", "enabled"), ("d", "disabled"), ("pause", "paused"), ("res", "resumed")] {
+    for (verb, past) in [("enable", "enabled"), ("di", "disabled"), ("pause", "paused"), ("res", "resumed")] {
         assert_eq!(told(&format!("set backend nginx0 {verb}")), [format!("backend `nginx0` {past}")]);
+    }
+}
+
+#[test]
+fn every_verb_in_full_and_shortened() {
+    use crate::control::BackendVerb;
+    assert_eq!(BackendVerb::ALL.len(), 11);
+    for verb in BackendVerb::ALL {
+        let want = [format!("backend `nginx0` {}d", verb.as_str())];
+        assert_eq!(told(&format!("set backend nginx0 {}", verb.as_str())), want);
+    }
+    for (short, full) in [
+        ("dr", "drain"),
+        ("rea", "ready"),
+        ("h u", "health up"),
+        ("he d", "health down"),
+        ("health st", "health stopping"),
+        ("a m", "agent mute"),
+        ("ag un", "agent unmute"),
+    ] {
+        assert_eq!(told(&format!("set backend nginx0 {short}")), [format!("backend `nginx0` {full}d")]);
     }
 }
 
@@ -321,12 +348,23 @@ fn errors_say_what_was_meant() {
         ("show backend nginx9", "error: unknown backend `nginx9` (nearest: nginx0, nginx1, weight)"),
         ("show status jason", "error: too many words, from `jason` on; usage: show status [json]"),
         ("show status json json", "error: too many words, from `json` on; usage: show status [json]"),
-        ("set backend", "error: missing <backend>; usage: set backend <backend> enable|disable|pause|resume"),
+        (
+            "set backend",
+            "error: missing <backend>; usage: set backend <backend> enable|disable|pause|resume|drain|ready|health|agent [up|down|stopping|mute|unmute]",
+        ),
         (
             "set backend nginx0",
-            "error: missing a verb; usage: set backend <backend> enable|disable|pause|resume",
+            "error: missing a verb; usage: set backend <backend> enable|disable|pause|resume|drain|ready|health|agent [up|down|stopping|mute|unmute]",
         ),
-        ("set backend nginx0 drain", "error: unknown verb `drain` (one of: enable, disable, pause, resume)"),
+        (
+            "set backend nginx0 drian",
+            "error: unknown verb `drian` (one of: enable, disable, pause, resume, drain, ready, health, agent)",
+        ),
+        ("set backend nginx0 d", "error: ambiguous word `d` (disable, drain)"),
+        ("set backend nginx0 re", "error: ambiguous word `re` (resume, ready)"),
+        ("set backend nginx0 health", "error: missing a word behind `health` (one of: up, down, stopping)"),
+        ("set backend nginx0 agent up", "error: unknown word `up` behind `agent` (one of: mute, unmute)"),
+        ("set backend nginx0 drain up", "error: too many words, from `up` on: `drain` stands alone"),
         (
             "show flow web",
             "error: missing <source-address>; usage: show flow <frontend> <source-address> <source-port> [<destination-port>] [json]",
@@ -414,7 +452,11 @@ fn help_is_reached_every_way() {
         assert_eq!(good(line), all, "{line}");
     }
     let one = help("set backend");
-    assert!(one.contains("set backend <backend> enable|disable|pause|resume"), "{one}");
+    assert!(one.contains("enable|disable|pause|resume|drain|ready|health|agent"), "{one}");
+    for verb in crate::control::BackendVerb::ALL {
+        let line = format!("        {}: ", verb.as_str());
+        assert!(one.lines().any(|l| l.starts_with(&line) && l.len() > line.len()), "{one}");
+    }
     for line in ["help set backend", "set backend ?", "set b?", "? set backend", "help set back"] {
         assert_eq!(good(line), one, "{line}");
     }
@@ -441,7 +483,15 @@ fn completion_offers_keywords_and_names() {
         ("show lb ", vec!["frontend", "json"]),
         ("show lb frontend ", vec!["dns", "web"]),
         ("set backend n", vec!["nginx0", "nginx1"]),
-        ("set backend nginx0 ", vec!["disable", "enable", "pause", "resume"]),
+        (
+            "set backend nginx0 ",
+            vec!["agent", "disable", "drain", "enable", "health", "pause", "ready", "resume"],
+        ),
+        ("set backend nginx0 h", vec!["health"]),
+        ("set backend nginx0 health ", vec!["down", "stopping", "up"]),
+        ("set backend nginx0 ag m", vec!["mute"]),
+        ("set backend nginx0 agent ", vec!["mute", "unmute"]),
+        ("set backend nginx0 drain ", vec![]),
         ("show flow web ::1 80 ", vec!["json"]),
         ("set frontend web ", vec!["pool"]),
         ("set frontend web pool ", vec!["backup", "primary"]),

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use regex::bytes::{Regex, RegexBuilder};
+use regex_syntax::hir::{Hir, HirKind};
 
 use super::Pattern;
 use super::issue::{Issues, Pos, quote};
@@ -20,6 +21,9 @@ const MAX_HINT: usize = 64;
 const HINT_BUDGET: u64 = 20_000_000;
 /// Bytes that one compiled regular expression may take.
 const REGEX_SIZE: usize = 1 << 20;
+/// Places of one regular expression, repetitions written out, that a match may be in at once. Each costs about half a
+/// millisecond in 64 KiB of what a hostile server makes for it, and the prober has one thread.
+const MAX_POSITIONS: usize = 1024;
 /// Bytes that one regular expression may be long: compiling takes time even where the result is small enough.
 const MAX_PATTERN: usize = 16 << 10;
 /// Different regular expressions in one file.
@@ -355,7 +359,7 @@ impl Context {
                 self.error(item.pos(), message);
                 return None;
             }
-            let made = RegexBuilder::new(source).size_limit(REGEX_SIZE).dfa_size_limit(REGEX_SIZE).build();
+            let made = compile(source);
             let why = match &made {
                 Ok(_) => None,
                 Err(regex::Error::CompiledTooBig(_)) => Some("too large".to_owned()),
@@ -371,6 +375,32 @@ impl Context {
         }
         let regex = self.patterns.get(source)?.clone()?;
         Some(Pattern { source: source.to_owned(), regex })
+    }
+}
+
+/// Compiles an expression that is neither too large nor too slow.
+fn compile(source: &str) -> Result<Regex, regex::Error> {
+    if let Ok(hir) = regex_syntax::ParserBuilder::new().utf8(false).build().parse(source)
+        && positions(&hir) > MAX_POSITIONS
+    {
+        return Err(regex::Error::CompiledTooBig(REGEX_SIZE));
+    }
+    RegexBuilder::new(source).size_limit(REGEX_SIZE).dfa_size_limit(REGEX_SIZE).build()
+}
+
+/// In how many places of the expression, repetitions written out, a match may be at once. Recursion is bounded by the
+/// parser's nesting limit.
+fn positions(hir: &Hir) -> usize {
+    let sum = |all: &[Hir]| all.iter().map(positions).fold(0, usize::saturating_add);
+    match hir.kind() {
+        HirKind::Empty | HirKind::Look(_) | HirKind::Class(_) => 1,
+        HirKind::Literal(literal) => literal.0.len(),
+        HirKind::Capture(inner) => positions(&inner.sub).saturating_add(1),
+        HirKind::Repetition(r) => {
+            let times = r.max.unwrap_or(r.min.saturating_add(1)).max(1);
+            positions(&r.sub).saturating_mul(usize::try_from(times).unwrap_or(usize::MAX))
+        }
+        HirKind::Concat(all) | HirKind::Alternation(all) => sum(all),
     }
 }
 

@@ -18,7 +18,7 @@ use crate::time::{Now, Time};
 pub struct AgentSide {
     /// The query under way, if any: never more than one.
     pub flight: Option<Flight>,
-    /// It has answered since the backend was last of unknown state.
+    /// It has answered since the backend was last of unknown state, and since it was muted.
     pub heard: bool,
     /// The last query's end.
     pub last: Option<Last>,

@@ -307,6 +307,7 @@ impl Operator for Engine {
         s.state_file.problem.clone_from(&self.state_problem);
         s.lb.kind = self.lb.kind().to_owned();
         s.lb.unavailable = self.lb.unavailable();
+        s.lb.threads = self.lb.threads();
         s.lb.calls = self.calls.summary().samples;
         s.lb.call_max_us = self.calls.longest_us();
         s.lb.call_mean_us = self.calls.mean_us();

@@ -2,8 +2,9 @@
 //! frontends.
 
 use std::borrow::Cow;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
+use super::backends::Entry;
 use super::controller::Controller;
 use super::event::Event;
 use super::schedule::Slot;
@@ -28,7 +29,13 @@ impl Controller {
         detail: Cow<'static, str>,
     ) -> Result<Taken, Refusal> {
         let Some(b) = self.backends.get_mut(slot) else { return Ok(Taken::Already) };
+        let found = |b: &Entry| (b.health.checks().vital(), b.health.checks().stopping());
+        let before = found(b);
         let taken = b.health.take(event, now.wall_ms)?;
+        if found(b) != before {
+            // Beneath another's word it may be no change of state; the state file keeps it all the same.
+            self.keeper.touch();
+        }
         if taken == Taken::Changed {
             self.restand(now, slot, code, detail);
         }
@@ -39,6 +46,7 @@ impl Controller {
     /// too.
     pub(super) fn restand(&mut self, now: Now, slot: Slot, code: &'static str, detail: Cow<'static, str>) {
         let mut todo: VecDeque<(Slot, Why)> = VecDeque::from([(slot, (code, detail))]);
+        let mut frontends = BTreeSet::new();
         // Ends: tracking has no circles, and who stands as before passes nothing on.
         while let Some((slot, why)) = todo.pop_front() {
             let Some(b) = self.backends.get(slot) else { continue };
@@ -50,9 +58,11 @@ impl Controller {
             let Some(b) = self.backends.get(slot) else { continue };
             let told: Cow<'static, str> = format!("{}: {}", b.config.name, b.display(&self.backends)).into();
             todo.extend(b.links.trackers.iter().map(|t| (*t, ("tracked", told.clone()))));
-            for f in b.frontends.clone() {
-                self.reweigh(now, &f, false);
-            }
+            frontends.extend(b.frontends.iter().cloned());
+        }
+        // Not before all stand: a frontend would be judged on half of its backends, and panic too late.
+        for f in frontends {
+            self.reweigh(now, &f, false);
         }
     }
 
@@ -76,6 +86,9 @@ impl Controller {
         if from != to {
             b.guess = 0;
             self.record(now, slot, Some(from), to, code, detail);
+        }
+        if changed {
+            self.keeper.touch();
         }
         if back {
             self.climb(now, slot);

@@ -30,9 +30,13 @@ impl Controller {
             }
         }
         for slot in named {
-            if let Some(name) = self.backends.get(slot).map(|b| b.config.track.clone()) {
-                let told = name.map_or_else(String::new, |n| n.to_string());
-                self.restand(now, slot, "tracked", told.into());
+            let Some(b) = self.backends.get(slot) else { continue };
+            match &b.config.track {
+                Some(name) => {
+                    let told = name.to_string();
+                    self.restand(now, slot, "tracked", told.into());
+                }
+                None => self.restand(now, slot, "config", "".into()),
             }
         }
     }

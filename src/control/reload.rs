@@ -126,6 +126,9 @@ impl Controller {
                 if let Some(e) = self.backends.get_mut(slot) {
                     e.health.forget_operator();
                 }
+                self.restand(now, slot, "inherited", "without the operator's words".into());
+                // It may have been muted.
+                self.ask_soon(now, slot, Duration::ZERO);
                 self.keep_backend(now, slot, b);
             } else {
                 summary.backends.added += 1;

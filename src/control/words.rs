@@ -45,6 +45,7 @@ impl Controller {
                 self.stop_asking(slot);
                 if let Some(side) = self.backends.get_mut(slot).and_then(|b| b.agent.as_mut()) {
                     side.failing = None;
+                    side.heard = false;
                     side.description.clear();
                 }
                 // Nobody else is left who could say what the backend is.

@@ -14,7 +14,8 @@ pub struct Transition {
     pub to: State,
     /// Milliseconds since the Unix epoch.
     pub at_ms: u64,
-    /// HAProxy's check code, or `start`, `disabled`, `enabled`, `paused`, `resumed`, `removed`, `static`.
+    /// HAProxy's check code, or `start`, `static`, `config`, `inherited`, `removed`, `tracked`, `agent`, `forced`, or a verb
+    /// in the past tense.
     pub code: &'static str,
     /// A few words; may be empty.
     pub detail: Cow<'static, str>,

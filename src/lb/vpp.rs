@@ -145,6 +145,11 @@ impl LoadBalancer for VppLb {
         "vpp"
     }
 
+    fn threads(&self) -> u32 {
+        // SAFETY: on the main thread (self holds the token); it only reads how many threads there are.
+        unsafe { shim::maglev_shim_threads() }
+    }
+
     fn settings(&mut self) -> Result<Settings, LbError> {
         self.available()?;
         let mut s = maglev_lb_settings_t::default();

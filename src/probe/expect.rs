@@ -10,7 +10,7 @@ pub const ANSWER_MAX: usize = 64 * 1024;
 /// Bytes that one probe may scan while the answer grows. A stream has no end that says when to look, so the
 /// expression is tried after each piece; a peer that sends byte by byte could make that quadratic. Beyond this it is
 /// tried only when the peer closes, at the limit or at the deadline. An ordinary answer is far below.
-pub const SCAN_MAX: usize = 4 * 1024 * 1024;
+pub const SCAN_MAX: usize = 256 * 1024;
 
 /// The reader of one answer.
 ///

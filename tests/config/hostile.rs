@@ -199,6 +199,19 @@ fn regular_expressions_are_bounded() {
         let errors = timed("pattern", &text).expect_err("pattern");
         assert_eq!(errors.list.len(), 1, "{errors}");
     }
+    // Small enough, but a server could keep the prober busy for seconds with each piece of 64 KiB.
+    let slow = |pattern: &str| {
+        parse(&format!(
+            "maglev: {{healthchecks: {{h: {{type: tcp, port: 1, params: {{expect: '{pattern}'}}}}}}}}"
+        ))
+    };
+    for pattern in ["(?s-u).*a.{3000}c", "(a|b)*a(a|b){1000}c", "(a{40}|b{40}){13}", "(x?){1025}"] {
+        let errors = slow(pattern).expect_err(pattern);
+        assert!(errors.list[0].message.ends_with("too large"), "{errors}");
+    }
+    for pattern in ["a.{1000}b", r"^\w+\s(?i)\p{Greek}{3,8}$", "(a|b)*a(a|b){300}c"] {
+        slow(pattern).expect(pattern);
+    }
     let long = format!(
         "maglev: {{healthchecks: {{h: {{type: tcp, port: 1, params: {{expect: {}}}}}}}}}",
         "a".repeat(16385)

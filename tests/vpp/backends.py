@@ -14,8 +14,11 @@ import sys
 
 from vpp_process import die_with_parent
 
-SERVER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "backend_server.py")
+HERE = os.path.dirname(os.path.abspath(__file__))
+SERVER = os.path.join(HERE, "backend_server.py")
+AGENT = os.path.join(HERE, "agent_server.py")
 PORT = 8080
+AGENT_PORT = 9777
 _numbers = itertools.count()
 
 
@@ -110,6 +113,35 @@ class Backend:
             self.behave("status 200")
 
 
+class Agent:
+    """The agent of one backend: a process of its own at the backend's address."""
+
+    def __init__(self, network, address):
+        self.network = network
+        self.address = address
+        self.process = None
+
+    def start(self, words):
+        """Starts the process, and it says this."""
+        if self.process is None:
+            self.process = self.network.spawn(AGENT_PORT, [self.address], server=AGENT)
+        self.behave("say " + words)
+
+    def kill(self):
+        """Ends the process at once."""
+        if self.process is not None:
+            self.network.end(self.process)
+            self.process = None
+
+    def behave(self, words):
+        """Changes what the process answers; see agent_server.py."""
+        return self.network.tell(self.process, words)
+
+    def asked(self):
+        """How often the process was asked."""
+        return int(self.behave("count").split()[1])
+
+
 class Network:
     """The two namespaces and the backends in them."""
 
@@ -190,11 +222,11 @@ class Network:
     def take_addresses(self, addresses):
         ip_batch(self.servers, ["addr del %s/32 dev lo" % a for a in addresses])
 
-    def spawn(self, port, addresses, namespace="", options=()):
-        """A backend_server in the servers' namespace, or in another one; None: in ours."""
+    def spawn(self, port, addresses, namespace="", options=(), server=SERVER):
+        """A backend_server, or another one, in the servers' namespace, or in another one; None: in ours."""
         enter = [] if namespace is None else ["ip", "netns", "exec", namespace or self.servers]
         process = subprocess.Popen(
-            [*enter, sys.executable, "-I", SERVER, *options, str(port), *addresses],
+            [*enter, sys.executable, "-I", server, *options, str(port), *addresses],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -202,7 +234,7 @@ class Network:
         )
         self.processes.append(process)
         if process.stdout.readline().strip() != "ready":
-            raise OSError("backend_server did not start on %s port %d" % (addresses, port))
+            raise OSError("%s did not start on %s port %d" % (os.path.basename(server), addresses, port))
         return process
 
     def end(self, process):
@@ -218,7 +250,7 @@ class Network:
         process.stdin.flush()
         answer = process.stdout.readline().strip()
         if not answer.startswith("ok"):
-            raise OSError("backend_server answered %r to %r" % (answer, words))
+            raise OSError("the server answered %r to %r" % (answer, words))
         return answer
 
     def remove(self):

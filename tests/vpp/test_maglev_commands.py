@@ -80,6 +80,8 @@ class TestMaglevCommands(CommandsCase):
         self.assertEqual((view["state"], view["reason"]), ("running", None))
         self.assertEqual(view["config_path"], self.config_path)
         self.assertEqual((view["lb"]["kind"], view["lb"]["unavailable"]), ("vpp", None))
+        # Each has a flow table, and a flush walks them all: main's and the workers'.
+        self.assertEqual(view["lb"]["threads"], 1 + self.vpp_worker_count)
         self.assertTrue(view["prober"]["running"])
         self.assertEqual(dict(view["backends"]), {"up": 3})
         self.assertEqual(dict(view["frontends"]), {"up": 1})

@@ -53,7 +53,8 @@ fn state_file(o: &mut String, s: &StateFileView, now: u64) {
 }
 
 fn lb(o: &mut String, lb: &LbStatusView, now: u64) {
-    field(o, "lb", &lb.kind);
+    let threads = if lb.threads == 1 { "1 thread".to_owned() } else { format!("{} threads", lb.threads) };
+    field(o, "lb", format!("{}, {threads}", lb.kind));
     field(o, "lb last sync", lb.last_sync_ms.map_or_else(|| "never".into(), |t| when::at(t, now)));
     field(o, "lb syncs", lb.syncs);
     let times = if lb.calls == 0 {

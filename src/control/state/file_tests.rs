@@ -11,6 +11,7 @@ fn snapshot(name: &str) -> Snapshot {
         address: "10.0.0.1".parse().unwrap(),
         enabled: true,
         state: State::Up,
+        words: crate::control::state::snapshot::SavedWords::default(),
         history: Vec::new(),
     };
     Snapshot { backends: vec![b], weights: Vec::new() }

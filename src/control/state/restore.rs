@@ -4,19 +4,41 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::keeper::Saving;
-use super::snapshot::{HISTORY_MAX, SavedBackend, SavedTransition, SavedWeight, Snapshot};
+use super::snapshot::{
+    HISTORY_MAX, SavedAgent, SavedBackend, SavedDisabled, SavedTransition, SavedWeight, SavedWords, Snapshot,
+};
+use crate::Name;
+use crate::control::backends::Entry;
 use crate::control::controller::Controller;
 use crate::control::event::LogLevel;
 use crate::control::schedule::Slot;
 use crate::control::view::StateFileView;
 use crate::health::agent::AgentWords;
-use crate::health::{self, Author, Checks, Health, Limits, Operator, Standing, State, Transition, Vital};
+use crate::health::{self, Author, Checks, Health, Operator, Standing, State, Transition, Vital};
 use crate::probe::Code;
 use crate::time::{Now, Time};
 
 /// Codes of transitions that no probe made.
-const WORDS: [&str; 7] = ["start", "static", "enabled", "disabled", "paused", "resumed", "removed"];
-/// First probes of restored backends are spread over so much for each of them, a fast interval at most.
+const WORDS: [&str; 16] = [
+    "start",
+    "static",
+    "enabled",
+    "disabled",
+    "paused",
+    "resumed",
+    "removed",
+    "drain",
+    "ready",
+    "forced",
+    "muted",
+    "unmuted",
+    "tracked",
+    "agent",
+    "config",
+    "inherited",
+];
+/// First probes of restored backends are spread over so much for each of them, a fast interval at most; first queries of
+/// their agents too, an interval at most.
 const SPREAD: Duration = Duration::from_millis(1);
 
 impl Controller {
@@ -87,7 +109,8 @@ impl Controller {
                 name: b.config.name.to_string(),
                 address: b.config.address,
                 enabled: b.config.enabled,
-                state: saved_state(&b.health),
+                state: saved_state(b),
+                words: saved_words(b),
                 history: b.history.iter().take(HISTORY_MAX).map(save).collect(),
             })
             .collect();
@@ -126,6 +149,7 @@ impl Controller {
                 None => fresh.push(slot),
             }
         }
+        self.stand_restored(now, &known);
         let weights = weights.into_iter().filter(|w| self.reweight(w)).count();
         self.tell_restored(&known, weights);
         // All are in their states before any of them moves: a frontend would be judged on half of its backends.
@@ -133,14 +157,18 @@ impl Controller {
             self.reconsider(now, slot, enabled);
         }
         self.probe_restored(now, &known);
+        self.ask_restored(now, &known);
         fresh
     }
 
-    /// Puts a backend into its last state: up at the counter's maximum, down at 0. Answers `enabled` as it was.
+    /// Gives a backend its words and what its checks found: up at the counter's maximum, down at 0. Answers `enabled` as
+    /// it was.
     fn revive(&mut self, slot: Slot, saved: SavedBackend) -> bool {
         if let Some(b) = self.backends.get_mut(slot) {
-            b.health = restored(&saved, Self::limits(&b.config));
-            b.standing = Standing::of(&b.health, None);
+            b.health = restored(&saved, b);
+            if let Some(side) = b.agent.as_mut() {
+                side.heard = b.health.agent() != AgentWords::default();
+            }
             b.checked = b.health.checked();
             let counter = *b.health.checks().counter();
             b.guess = match b.health.checks().vital() {
@@ -153,6 +181,53 @@ impl Controller {
             }
         }
         saved.enabled
+    }
+
+    /// What comes of the words, once all have theirs: nobody is judged by a tracked backend that has not.
+    fn stand_restored(&mut self, now: Now, known: &[(Slot, bool)]) {
+        for &(slot, _) in known {
+            let Some(new) = self.standing_of(slot) else { continue };
+            let Some(b) = self.backends.get_mut(slot) else { continue };
+            let was = b.history.iter().next().map(|t| t.to);
+            let to = new.state;
+            b.out = match to {
+                State::Down | State::Disabled => true,
+                State::Unknown
+                | State::Up
+                | State::Paused
+                | State::Removed
+                | State::Stopping
+                | State::Drain => new.vital != Vital::Up && was_out(b.history.iter().map(|t| t.to)),
+            };
+            b.standing = new;
+            // The agent is gone, or the one it tracks is another or not known any more.
+            if let Some(was) = was.filter(|was| *was != to) {
+                let (code, detail) = match &b.config.track {
+                    Some(name) => ("tracked", name.to_string()),
+                    None => ("start", String::new()),
+                };
+                self.record(now, slot, Some(was), to, code, detail.into());
+            }
+        }
+    }
+
+    /// What a backend is by its own words and those of all that it tracks, whatever was thought of them so far.
+    fn standing_of(&self, slot: Slot) -> Option<Standing> {
+        let mut chain = vec![self.backends.get(slot)?];
+        // No circles, by the configuration; and never more steps than backends.
+        for _ in self.backends.names() {
+            let next = chain.last().and_then(|b| self.backends.get(b.links.tracks?));
+            match next {
+                Some(next) => chain.push(next),
+                None => break,
+            }
+        }
+        let mut at: Option<(&Name, Standing)> = None;
+        for b in chain.into_iter().rev() {
+            let standing = Standing::of(&b.health, at.as_ref().map(|(name, s)| (*name, s)));
+            at = Some((&b.config.name, standing));
+        }
+        at.map(|(_, standing)| standing)
     }
 
     /// An operator's weight stands while the configured weight is the one it overrode.
@@ -177,7 +252,7 @@ impl Controller {
     /// Where the configuration says another thing than when the state was saved.
     fn reconsider(&mut self, now: Now, slot: Slot, was_enabled: bool) {
         let Some(b) = self.backends.get(slot) else { return };
-        let (is_static, vital) = (b.is_static(), b.health.checks().vital());
+        let (is_static, checks) = (b.is_static(), *b.health.checks());
         let why = "by the configuration".into();
         match (was_enabled, b.config.enabled) {
             (true, false) => {
@@ -188,7 +263,7 @@ impl Controller {
             }
             (true, true) | (false, false) => {}
         }
-        if is_static && vital == Vital::Down {
+        if is_static && (checks.vital() == Vital::Down || checks.stopping()) {
             let _ = self.act(now, slot, health::Event::Pass, "static", "".into());
         }
         self.settle_static(now, slot);
@@ -203,6 +278,18 @@ impl Controller {
             let spread = check.fast_interval.min(SPREAD.saturating_mul(n));
             let at = now.mono + spread.mul_f64(self.rng.f64());
             self.schedule.set(slot, at);
+        }
+    }
+
+    /// Their words stand until they answer; that is to be soon, but not in one moment.
+    fn ask_restored(&mut self, now: Now, known: &[(Slot, bool)]) {
+        let n = u32::try_from(known.len()).unwrap_or(u32::MAX);
+        for &(slot, _) in known {
+            let Some(b) = self.backends.get(slot) else { continue };
+            let Some(agent) = &b.config.agent else { continue };
+            let spread = agent.interval.min(SPREAD.saturating_mul(n));
+            let after = spread.mul_f64(self.rng.f64());
+            self.ask_soon(now, slot, after);
         }
     }
 
@@ -221,38 +308,86 @@ impl Controller {
 }
 
 /// What the file says of a state: the operator's word where there is one, else what the checks found.
-fn saved_state(health: &Health) -> State {
-    let (operator, checks) = (health.operator(), health.checks());
-    match checks.vital() {
-        _ if operator.disabled.is_some() => State::Disabled,
-        _ if operator.paused.is_some() => State::Paused,
-        Vital::Up if checks.stopping() => State::Stopping,
+fn saved_state(b: &Entry) -> State {
+    let operator = b.health.operator();
+    if operator.disabled.is_some() {
+        State::Disabled
+    } else if operator.paused.is_some() {
+        State::Paused
+    } else {
+        found(b)
+    }
+}
+
+/// What the checks found. Of a tracker what it inherits: that is what is known of it, should it have its own checks
+/// next.
+fn found(b: &Entry) -> State {
+    let (vital, stopping) = match b.config.track {
+        Some(_) => (b.standing.vital, b.standing.stopping.is_some()),
+        None => (b.health.checks().vital(), b.health.checks().stopping()),
+    };
+    match vital {
+        Vital::Up if stopping => State::Stopping,
         Vital::Up => State::Up,
         Vital::Down => State::Down,
         Vital::Unknown => State::Unknown,
     }
 }
 
-/// The reverse of [`saved_state`].
-fn restored(saved: &SavedBackend, limits: Limits) -> Health {
+fn saved_words(b: &Entry) -> SavedWords {
+    let (operator, words) = (b.health.operator(), b.health.agent());
+    let hidden = operator.disabled.is_some() || operator.paused.is_some();
+    SavedWords {
+        disabled: operator.disabled.map(|(since_ms, by)| SavedDisabled { since_ms, by }),
+        paused: operator.paused.filter(|_| operator.disabled.is_none()),
+        drain: operator.drain,
+        muted: operator.muted,
+        beneath: Some(found(b)).filter(|s| hidden && *s != State::Unknown),
+        agent: (words != AgentWords::default())
+            .then(|| SavedAgent { since_ms: b.health.agent_since(), words }),
+    }
+}
+
+/// The reverse of [`saved_state`] and [`saved_words`], as far as the configuration still has what they are of.
+fn restored(saved: &SavedBackend, b: &Entry) -> Health {
+    let (limits, words) = (Controller::limits(&b.config), &saved.words);
+    // A file of before there were words has the state alone.
     let since = saved.history.first().map_or(0, |t| t.at_ms);
     let author = if saved.enabled { Author::Operator } else { Author::Configuration };
-    let mut operator = Operator::default();
-    let vital = match saved.state {
-        State::Up | State::Stopping => Vital::Up,
-        State::Down => Vital::Down,
+    let mut operator = Operator { drain: words.drain, muted: words.muted, ..Operator::default() };
+    let mut found = saved.state;
+    match saved.state {
         State::Disabled => {
-            operator.disabled = Some((since, author));
-            Vital::Unknown
+            operator.disabled = Some(words.disabled.map_or((since, author), |d| (d.since_ms, d.by)));
+            found = words.beneath.unwrap_or(State::Unknown);
         }
         State::Paused => {
-            operator.paused = Some(since);
-            Vital::Unknown
+            operator.paused = Some(words.paused.unwrap_or(since));
+            found = words.beneath.unwrap_or(State::Unknown);
         }
-        State::Unknown | State::Drain | State::Removed => Vital::Unknown,
+        State::Unknown | State::Up | State::Down | State::Removed | State::Stopping | State::Drain => {}
+    }
+    let vital = match found {
+        State::Up | State::Stopping => Vital::Up,
+        State::Down => Vital::Down,
+        State::Unknown | State::Paused | State::Disabled | State::Removed | State::Drain => Vital::Unknown,
     };
-    let checks = Checks::restored(vital, saved.state == State::Stopping, limits);
-    Health::restored(checks, operator, AgentWords::default(), since)
+    let checks = Checks::restored(vital, found == State::Stopping, limits);
+    let agent = words.agent.filter(|_| b.config.agent.is_some() && operator.muted.is_none());
+    let (agent, since) = agent.map_or((AgentWords::default(), 0), |a| (a.words, a.since_ms));
+    Health::restored(checks, operator, agent, since)
+}
+
+/// Whether it was down or disabled since it was last up, by its history, the newest first.
+fn was_out(history: impl Iterator<Item = State>) -> bool {
+    for state in history {
+        match state {
+            State::Down | State::Disabled => return true,
+            State::Up | State::Stopping => return false,
+            State::Unknown | State::Paused | State::Removed | State::Drain => {}
+        }
+    }
+    false
 }
 
 fn save(t: &Transition) -> SavedTransition {

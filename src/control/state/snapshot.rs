@@ -4,7 +4,8 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::health::State;
+use crate::health::agent::{AgentWeight, AgentWords};
+use crate::health::{Author, State};
 
 /// What the file says it is.
 const FORMAT: &str = "maglev-state";
@@ -33,10 +34,84 @@ pub struct SavedBackend {
     pub address: IpAddr,
     /// `enabled` of the configuration, to which enable and disable belong.
     pub enabled: bool,
-    /// `disabled` and `paused` are the operator's words, or the configuration's.
+    /// `disabled` and `paused` are the operator's words, or the configuration's; else what its checks found, or those of
+    /// the one it tracks.
     pub state: State,
+    /// What `state` alone does not say; a file of before there were other words has none of it.
+    #[serde(default, skip_serializing_if = "SavedWords::is_none")]
+    pub words: SavedWords,
     /// Newest first, at most [`HISTORY_MAX`].
     pub history: Vec<SavedTransition>,
+}
+
+/// The words on a backend. Each `since` is in milliseconds since the Unix epoch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SavedWords {
+    /// With [`State::Disabled`] alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disabled: Option<SavedDisabled>,
+    /// Since when; with [`State::Paused`] alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused: Option<u64>,
+    /// Since when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drain: Option<u64>,
+    /// Since when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub muted: Option<u64>,
+    /// `up`, `down` or `stopping`: what the checks had found of one that is disabled or paused now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beneath: Option<State>,
+    /// Never of a muted one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<SavedAgent>,
+}
+
+/// The word `disable`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SavedDisabled {
+    /// Since when.
+    pub since_ms: u64,
+    /// Whose word it is.
+    pub by: Author,
+}
+
+/// The words of an agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SavedAgent {
+    /// When one of them last changed.
+    pub since_ms: u64,
+    /// One of each class at most, one in all at least.
+    pub words: AgentWords,
+}
+
+impl SavedWords {
+    fn is_none(&self) -> bool {
+        *self == SavedWords::default()
+    }
+
+    /// What is wrong with them, beside a state.
+    fn wrong(&self, state: State) -> Option<&'static str> {
+        let SavedWords { disabled, paused, drain: _, muted, beneath, agent } = self;
+        let words = agent.map(|a| a.words);
+        if disabled.is_some() && state != State::Disabled {
+            Some("has a word that disables it, and is not disabled")
+        } else if paused.is_some() && state != State::Paused {
+            Some("has a word that pauses it, and is not paused")
+        } else if beneath.is_some() && !matches!(state, State::Disabled | State::Paused) {
+            Some("has two states")
+        } else if beneath.is_some_and(|s| !matches!(s, State::Up | State::Down | State::Stopping)) {
+            Some("has a state beneath that checks do not find")
+        } else if agent.is_some() && muted.is_some() {
+            Some("has words of a muted agent")
+        } else if words == Some(AgentWords::default()) {
+            Some("has an agent's words, and none in them")
+        } else if words.is_some_and(|w| matches!(w.weight, Some(AgentWeight::Absolute(n)) if n > 100)) {
+            Some("has a weight of its agent above 100")
+        } else {
+            None
+        }
+    }
 }
 
 /// One change of state.
@@ -154,8 +229,20 @@ impl Snapshot {
 
     /// What the types alone do not rule out.
     fn check(&self) -> Result<(), Bad> {
-        if let Some(b) = self.backends.iter().find(|b| b.state == State::Removed) {
-            return Err(Bad::Damaged(format!("backend {:?} is saved as removed", b.name)));
+        for b in &self.backends {
+            let wrong = match b.state {
+                State::Removed => Some("is saved as removed"),
+                State::Drain => Some("is saved as drained, which is a word and no state of its checks"),
+                State::Unknown
+                | State::Up
+                | State::Down
+                | State::Paused
+                | State::Disabled
+                | State::Stopping => b.words.wrong(b.state),
+            };
+            if let Some(wrong) = wrong {
+                return Err(Bad::Damaged(format!("backend {:?} {wrong}", b.name)));
+            }
         }
         if let Some(w) = self.weights.iter().find(|w| w.weight > 100 || w.configured > 100) {
             return Err(Bad::Damaged(format!("a weight of {:?} is above 100", w.backend)));
@@ -169,121 +256,5 @@ fn damaged(e: serde_json::Error) -> Bad {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn sample() -> Snapshot {
-        Snapshot {
-            backends: vec![SavedBackend {
-                name: "a".into(),
-                address: "10.0.0.1".parse().unwrap(),
-                enabled: true,
-                state: State::Down,
-                history: vec![SavedTransition {
-                    from: Some(State::Up),
-                    to: State::Down,
-                    at_ms: 5,
-                    code: "L7STS".into(),
-                    detail: "HTTP 503 \"\\\u{7f}é".into(),
-                }],
-            }],
-            weights: vec![SavedWeight {
-                frontend: "web".into(),
-                pool: "first".into(),
-                backend: "a".into(),
-                address: "10.0.0.1".parse().unwrap(),
-                configured: 100,
-                weight: 7,
-            }],
-        }
-    }
-
-    fn decode(text: &str) -> Result<Snapshot, Bad> {
-        Snapshot::decode(text.as_bytes())
-    }
-
-    #[test]
-    fn what_is_written_is_read() {
-        for s in [sample(), Snapshot::default()] {
-            assert_eq!(Snapshot::decode(&s.encode().unwrap()), Ok(s));
-        }
-    }
-
-    #[test]
-    fn cut_short_anywhere_it_is_bad() {
-        let whole = sample().encode().unwrap();
-        // The last byte is the line's end.
-        for n in 0..whole.len() - 1 {
-            assert!(matches!(Snapshot::decode(&whole[..n]), Err(Bad::Damaged(_))), "{n} bytes");
-        }
-    }
-
-    #[test]
-    fn a_changed_byte_anywhere_is_bad() {
-        let whole = sample().encode().unwrap();
-        for i in 0..whole.len() - 1 {
-            for bit in 0..8 {
-                let mut bytes = whole.clone();
-                bytes[i] ^= 1 << bit;
-                assert!(Snapshot::decode(&bytes).is_err(), "byte {i} bit {bit}");
-            }
-        }
-    }
-
-    #[test]
-    fn other_versions_and_other_files_are_told_apart() {
-        let text = String::from_utf8(sample().encode().unwrap()).unwrap();
-        for (version, n) in [("0", 0), ("2", 2), ("4294967295", u32::MAX)] {
-            let other = text.replacen("\"version\":1", &format!("\"version\":{version}"), 1);
-            assert_eq!(decode(&other), Err(Bad::Version(n)));
-        }
-        // A later version need not have this one's shape.
-        assert_eq!(decode(r#"{"format":"maglev-state","version":2,"words":[]}"#), Err(Bad::Version(2)));
-        for foreign in ["{}", "[]", "null", "7", "\"x\"", r#"{"version":1}"#, r#"{"format":"x","version":1}"#]
-        {
-            assert_eq!(decode(foreign), Err(Bad::Foreign), "{foreign}");
-        }
-        for damaged in ["", "{", "maglev:\n", r#"{"format":"maglev-state","version":1}"#] {
-            assert!(matches!(decode(damaged), Err(Bad::Damaged(_))), "{damaged}");
-        }
-        assert!(matches!(decode(&"[".repeat(100_000)), Err(Bad::Damaged(_))), "too deep");
-    }
-
-    #[test]
-    fn what_cannot_have_been_written_is_bad() {
-        let mut s = sample();
-        s.backends[0].state = State::Removed;
-        assert!(matches!(Snapshot::decode(&s.encode().unwrap()), Err(Bad::Damaged(_))));
-        let mut s = sample();
-        s.weights[0].weight = 101;
-        assert!(matches!(Snapshot::decode(&s.encode().unwrap()), Err(Bad::Damaged(_))));
-    }
-
-    #[test]
-    fn its_size_is_bounded() {
-        let whole = sample().encode().unwrap();
-        assert_eq!(sample().encode_within(whole.len() - 1), Err(Bad::Long));
-        assert_eq!(sample().encode_within(whole.len()), Ok(whole));
-        assert_eq!(Snapshot::decode(&vec![b' '; SIZE_MAX + 1]), Err(Bad::Long));
-    }
-
-    proptest! {
-        #[test]
-        fn random_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
-            prop_assert!(Snapshot::decode(&bytes).is_err());
-        }
-
-        #[test]
-        fn random_damage_is_never_believed(at in 0usize..300, with in proptest::collection::vec(any::<u8>(), 1..9)) {
-            let whole = sample().encode().unwrap();
-            let mut bytes = whole.clone();
-            let at = at % whole.len();
-            bytes.splice(at..at, with.iter().copied());
-            if let Ok(s) = Snapshot::decode(&bytes) {
-                prop_assert_eq!(s, sample(), "white space alone may differ");
-            }
-        }
-    }
-}
+#[path = "snapshot_tests.rs"]
+mod tests;

@@ -1,17 +1,23 @@
 //! The controller against the embedded `lb` and a network that is only a table, in virtual time.
 
+mod agents;
 mod journal;
 mod lab;
+mod lab_agents;
 
+mod explain;
 mod nat;
 mod programming;
 mod random;
 mod reload;
 mod reload_prop;
+mod reload_words;
 mod review;
 mod schedule;
 mod state;
 mod stats;
+mod stopping;
 mod verbs;
+mod words;
 
 use lab::{Lab, Net};

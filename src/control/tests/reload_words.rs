@@ -1,0 +1,195 @@
+//! What a reload keeps of the words of all hands, of who follows whom, and of climbs and panics.
+
+use super::words::{HANDS, asked_within, says, set, settled, states};
+use super::{Lab, Net};
+use crate::control::BackendVerb;
+
+const WEB: &str = "192.0.2.1";
+const UP: &str = "a up, b up, d up, s up unchecked, t up, u up";
+
+fn down(lab: &mut Lab, address: &str) {
+    lab.net(address, Net::Refused);
+    lab.run(5000);
+    lab.log.clear();
+}
+
+fn transitions(lab: &mut Lab) -> Vec<String> {
+    lab.take_log("backend-transition")
+}
+
+#[test]
+fn a_track_that_comes_changes_and_goes() {
+    let mut lab = settled(HANDS);
+    down(&mut lab, "10.1.0.1");
+    assert_eq!(states(&lab), "a down, b up, d up, s up unchecked, t down, u down");
+    // Another is tracked, through two levels.
+    lab.load(&HANDS.replace("track: a", "track: d"));
+    assert_eq!(states(&lab), "a down, b up, d up, s up unchecked, t up, u up");
+    assert_eq!(transitions(&mut lab).len(), 2);
+    // One with checks of its own follows now, and its followers follow.
+    lab.load(
+        &HANDS
+            .replace("10.1.0.3, healthcheck: tcp, agent", "10.1.0.3, track: a, agent")
+            .replace("5, track: a", "5, track: d"),
+    );
+    assert_eq!(states(&lab), "a down, b up, d down, s up unchecked, t down, u down");
+    assert_eq!(transitions(&mut lab).len(), 3);
+    // Its agent is asked at once; nothing else is.
+    lab.run(10);
+    let n = lab.starts("10.1.0.3").len();
+    lab.run(10_000);
+    assert_eq!(lab.starts("10.1.0.3").len(), n, "it is not probed");
+    // Back to its own checks: it goes on from what it was.
+    lab.load(&HANDS.replace("5, track: a", "5, track: d"));
+    assert_eq!(states(&lab), "a down, b up, d down, s up unchecked, t down, u down");
+    lab.run(3000);
+    assert_eq!(states(&lab), "a down, b up, d up, s up unchecked, t up, u up");
+    // And one that nobody asks about any more is up.
+    lab.load(&HANDS.replace("10.1.0.5, track: a", "10.1.0.5"));
+    assert_eq!(states(&lab), "a down, b up, d up, s up unchecked, t up unchecked, u up unchecked");
+}
+
+#[test]
+fn from_checks_to_track_and_back_keeps_the_state() {
+    let mut lab = settled(HANDS);
+    let follows = HANDS.replace("10.1.0.3, healthcheck: tcp", "10.1.0.3, track: a");
+    for yaml in [&follows, HANDS, &follows, HANDS] {
+        lab.load(yaml);
+        assert_eq!(states(&lab), UP);
+        lab.run(3000);
+    }
+    assert_eq!(transitions(&mut lab), Vec::<String>::new());
+    down(&mut lab, "10.1.0.1");
+    down(&mut lab, "10.1.0.3");
+    for yaml in [&follows, HANDS, &follows, HANDS] {
+        lab.load(yaml);
+        assert_eq!((lab.state("a"), lab.state("d")), ("down".into(), "down".into()));
+        lab.run(3000);
+    }
+    assert_eq!(transitions(&mut lab), Vec::<String>::new());
+}
+
+#[test]
+fn the_tracked_one_gets_another_name() {
+    let mut lab = settled(HANDS);
+    down(&mut lab, "10.1.0.1");
+    lab.load(
+        &HANDS.replace("    a: {", "    z: {").replace("{a: {}", "{z: {}").replace("track: a", "track: z"),
+    );
+    assert_eq!(states(&lab), "b up, d up, s up unchecked, t down, u down, z down");
+    assert_eq!(transitions(&mut lab), Vec::<String>::new());
+    set(&mut lab, "z", BackendVerb::Drain);
+    lab.net("10.1.0.1", Net::Good);
+    lab.run(5000);
+    assert_eq!(states(&lab), "b up, d up, s up unchecked, t drain via z, u drain via z, z drain");
+}
+
+#[test]
+fn an_agents_words_stand_while_there_is_an_agent() {
+    let mut lab = settled(HANDS);
+    says(&mut lab, "d", "drain");
+    assert!(!asked_within(&lab, "d", 50_000));
+    // Another port: it is asked at once, and until then its words stand.
+    lab.load(&HANDS.replace(
+        "10.1.0.3, healthcheck: tcp, agent: {port: 99",
+        "10.1.0.3, healthcheck: tcp, agent: {port: 98",
+    ));
+    assert_eq!(lab.state("d"), "drain by agent");
+    assert!(asked_within(&lab, "d", 0));
+    lab.load(&HANDS.replace(
+        "10.1.0.3, healthcheck: tcp, agent: {port: 99, interval: 60s}",
+        "10.1.0.3, healthcheck: tcp",
+    ));
+    assert_eq!(lab.state("d"), "up", "its words went with it");
+    assert!(!asked_within(&lab, "d", 600_000));
+    lab.load(HANDS);
+    assert_eq!(lab.state("d"), "up", "and do not come back with it");
+    assert!(asked_within(&lab, "d", 0));
+    says(&mut lab, "d", "maint");
+    assert_eq!(lab.state("d"), "disabled by agent");
+    // A mute stays, and nobody is asked.
+    set(&mut lab, "d", BackendVerb::AgentMute);
+    lab.run(3000);
+    lab.load(&HANDS.replace("port: 99", "port: 98"));
+    assert_eq!(lab.state("d"), "up");
+    assert!(!asked_within(&lab, "d", 600_000));
+}
+
+#[test]
+fn whose_share_it_takes_may_change() {
+    let base = HANDS.replace(
+        "a: {address: 10.1.0.1, healthcheck: tcp}",
+        "a: {address: 10.1.0.1, healthcheck: tcp, agent-track: d}",
+    );
+    let mut lab = settled(&base);
+    says(&mut lab, "d", "40%");
+    says(&mut lab, "b", "20%");
+    let weight = |lab: &mut Lab| {
+        lab.turn();
+        lab.weights(WEB, 80).split(' ').next().unwrap().to_owned()
+    };
+    assert_eq!(weight(&mut lab), "10.1.0.1=40");
+    lab.load(&base.replace("agent-track: d", "agent-track: b"));
+    lab.run(10);
+    assert_eq!(weight(&mut lab), "10.1.0.1=20");
+    lab.load(HANDS);
+    lab.run(10);
+    assert_eq!(weight(&mut lab), "10.1.0.1=100");
+}
+
+#[test]
+fn drain_stays_over_any_reload_and_does_not_pass_to_an_heir() {
+    let mut lab = settled(HANDS);
+    set(&mut lab, "a", BackendVerb::Drain);
+    lab.load(&HANDS.replace("timeout: 500ms", "timeout: 400ms, rise: 4"));
+    assert_eq!(states(&lab), "a drain, b up, d up, s up unchecked, t drain via a, u drain via a");
+    lab.load(&HANDS.replace("10.1.0.1, healthcheck: tcp", "10.1.0.1"));
+    assert_eq!(lab.state("a"), "drain");
+    lab.load(HANDS);
+    assert_eq!(lab.state("a"), "drain");
+    lab.load(
+        &HANDS.replace("    a: {", "    z: {").replace("{a: {}", "{z: {}").replace("track: a", "track: z"),
+    );
+    assert_eq!(
+        states(&lab),
+        "b up, d up, s up unchecked, t up, u up, z up",
+        "its health passes on, its word does not"
+    );
+}
+
+#[test]
+fn a_climb_goes_on_over_a_reload() {
+    let slow = HANDS.replace("      pools:", "      slow-start: 60s\n      pools:");
+    let mut lab = settled(&slow);
+    down(&mut lab, "10.1.0.1");
+    lab.net("10.1.0.1", Net::Good);
+    while lab.state("a").starts_with("down") {
+        lab.run(10);
+    }
+    let weight = |lab: &mut Lab| lab.weights(WEB, 80).split(' ').next().unwrap().to_owned();
+    assert_eq!(weight(&mut lab), "10.1.0.1=1");
+    // Seven steps, ten seconds apart; each time another file.
+    for (i, want) in ["2", "5", "10", "20", "50", "100"].into_iter().enumerate() {
+        lab.run(4000);
+        lab.load(&slow.replace("s: {}", &format!("s: {{weight: {i}}}")));
+        lab.run(6010);
+        assert_eq!(weight(&mut lab), format!("10.1.0.1={want}"));
+    }
+}
+
+#[test]
+fn a_panics_last_weights_stay_over_a_reload() {
+    let yaml = HANDS.replace("      pools:", "      panic: {threshold: 60%, mode: keep-last}\n      pools:");
+    let mut lab = settled(&yaml);
+    let before = lab.weights(WEB, 80);
+    down(&mut lab, "10.1.0.1");
+    assert_eq!(lab.state("u"), "down");
+    assert_eq!(lab.weights(WEB, 80), before, "three of six down: the last weights stay");
+    lab.load(&yaml.replace("timeout: 500ms", "timeout: 400ms"));
+    lab.run(5000);
+    assert_eq!(lab.weights(WEB, 80), before);
+    assert_eq!(lab.take_log("panic"), Vec::<String>::new(), "nor is it told anew");
+    lab.load(&yaml.replace("60%", "10%"));
+    lab.run(10);
+    assert_ne!(lab.weights(WEB, 80), before, "no panic any more");
+}
