@@ -27,7 +27,7 @@ pub struct Member {
     pub barred: bool,
     /// How far it has climbed after it was out, in percent: 1–100 (slow start).
     pub ramp: u8,
-    /// The weight that the rule gave it last; none: it was not there.
+    /// The weight that it had last, as [`panic::remember`] says; none: it was not there.
     pub last: Option<u8>,
 }
 
@@ -90,13 +90,14 @@ pub struct Shares {
     pub active: usize,
     /// In the members' order.
     pub members: Vec<Share>,
-    /// Too few are up, and the weights are not what the states alone would make of them.
+    /// Too few are up, and the weights are not what the states alone would make of them, or will not follow them.
     pub alarm: Option<Alarm>,
 }
 
 /// Weighs `members`.
 pub fn weigh(members: &[Member], rules: Rules) -> Shares {
-    if let Some(alarm) = panic::alarm(members, rules.panic)
+    let alarm = panic::alarm(members, rules.panic);
+    if let Some(alarm) = alarm
         && let Some(shares) = panic::shares(members, rules, alarm)
     {
         return shares;
@@ -106,7 +107,10 @@ pub fn weigh(members: &[Member], rules: Rules) -> Shares {
         let carries = m.eligible() && m.pool == active;
         Share { weight: if carries { ramp::apply(m.weight, m.ramp) } else { 0 }, flush: flush(m, rules) }
     };
-    Shares { active, members: members.iter().map(share).collect(), alarm: None }
+    let members: Vec<Share> = members.iter().map(share).collect();
+    // Where there was nothing to keep, these are what is kept from now on.
+    let alarm = alarm.filter(|_| members.iter().any(|s| s.weight > 0));
+    Shares { active, members, alarm }
 }
 
 /// Whether the flows of a member at weight 0 shall go.

@@ -43,13 +43,10 @@ pub(super) fn shares(members: &[Member], rules: Rules, alarm: Alarm) -> Option<S
 /// The first pool as if all were up; but none that somebody took out. A pool in which all are taken out is passed over:
 /// an operator has moved the traffic on purpose.
 fn fail_open(members: &[Member], rules: Rules, alarm: Alarm) -> Option<Shares> {
-    let open = |m: &&Member| m.weight > 0 && !m.barred && m.vital != Vital::Unknown;
-    let active = members.iter().filter(open).map(|m| m.pool).min()?;
-    let share = |m: &Member| Share {
-        weight: if m.pool == active && open(&m) { m.weight } else { 0 },
-        flush: flush(m, rules),
-    };
-    Some(Shares { active, members: members.iter().map(share).collect(), alarm: Some(alarm) })
+    let open = |m: &Member| m.weight > 0 && !m.barred && m.vital != Vital::Unknown;
+    let active = members.iter().filter(|m| open(m)).map(|m| m.pool).min()?;
+    let weight = |m: &Member| if m.pool == active && open(m) { m.weight } else { 0 };
+    Some(answer(members, rules, alarm, active, weight))
 }
 
 /// The weights of before; but none for what somebody has taken out since. Where there were none the rule is better than
@@ -57,6 +54,34 @@ fn fail_open(members: &[Member], rules: Rules, alarm: Alarm) -> Option<Shares> {
 fn keep_last(members: &[Member], rules: Rules, alarm: Alarm) -> Option<Shares> {
     let kept = |m: &Member| if m.barred || m.weight == 0 { 0 } else { m.last.unwrap_or(0) };
     let active = members.iter().filter(|m| kept(m) > 0).map(|m| m.pool).min()?;
-    let share = |m: &Member| Share { weight: kept(m), flush: flush(m, rules) };
-    Some(Shares { active, members: members.iter().map(share).collect(), alarm: Some(alarm) })
+    Some(answer(members, rules, alarm, active, kept))
 }
+
+fn answer(
+    members: &[Member],
+    rules: Rules,
+    alarm: Alarm,
+    active: usize,
+    weight: impl Fn(&Member) -> u8,
+) -> Shares {
+    // One that is down and has weight all the same shall keep its flows.
+    let share = |m: &Member| match weight(m) {
+        0 => Share { weight: 0, flush: flush(m, rules) },
+        weight => Share { weight, flush: false },
+    };
+    Shares { active, members: members.iter().map(share).collect(), alarm: Some(alarm) }
+}
+
+/// What to take for [`Member::last`] after `shares`, in the members' order. While too few are up, a weight that somebody
+/// took away stays remembered: who is drained for a moment then gets it back.
+pub fn remember(last: &[Option<u8>], shares: &Shares) -> Vec<Option<u8>> {
+    let one = |(i, share): (usize, &Share)| {
+        let before = last.get(i).copied().flatten().filter(|_| shares.alarm.is_some() && share.weight == 0);
+        before.or(Some(share.weight))
+    };
+    shares.members.iter().enumerate().map(one).collect()
+}
+
+#[cfg(test)]
+#[path = "panic_tests.rs"]
+mod tests;

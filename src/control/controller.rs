@@ -15,7 +15,7 @@ use super::programmer::{LbAnswer, LbRequest, Programmer};
 use super::schedule::{Schedule, Slot};
 use super::state::{Keeper, Snapshot};
 use crate::Name;
-use crate::balance::Alarm;
+use crate::balance::{Alarm, panic};
 use crate::config::Config;
 use crate::health::Limits;
 use crate::lb::VipKey;
@@ -386,7 +386,7 @@ impl Controller {
             changed = true;
         }
         let alarm = (f.shares.alarm, shares.alarm);
-        f.last = shares.members.iter().map(|m| Some(m.weight)).collect();
+        f.last = panic::remember(&f.last, &shares);
         f.shares = shares;
         f.state = state;
         f.active = active.clone();
