@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use crate::control::view::{
-    BackendView, ConfigView, CountersView, EventsView, FlowView, FrontendView, HealthcheckView, LbServerView,
-    LbStatusView, LbView, LbVipView, MemberView, MembershipView, PoolView, ProbeView, ProberView,
-    StateFileView, StatusView, SyncView, TransitionView, VersionView,
+    BackendView, ConfigView, CountersView, EventsView, FlowView, FrontendView, HandView, HealthcheckView,
+    LbServerView, LbStatusView, LbView, LbVipView, MemberView, MembershipView, PoolView, ProbeView,
+    ProberView, StateFileView, StatusView, SyncView, TiesView, TransitionView, VersionView,
 };
 use crate::control::{BackendVerb, Done, Finished, NameKind, Operator, Ticket, VerbError};
 use crate::lb::Protocol;
@@ -60,6 +60,8 @@ fn frontend(name: &str, address: &str, pools: Vec<PoolView>) -> FrontendView {
         table_length: 1024,
         src_ip_sticky: false,
         flush_on_down: true,
+        slow_start: None,
+        panic: None,
         programmed: true,
         error: None,
         pools,
@@ -86,6 +88,9 @@ fn backend(name: &str, address: &str, state: &str) -> BackendView {
         passes: 155,
         failures: 3,
         sockerrs: 0,
+        verdict: "by its checks: L7OK HTTP 200".into(),
+        hands: Vec::new(),
+        ties: Default::default(),
         waits_for: None,
         transitions: vec![
             TransitionView {
@@ -108,7 +113,11 @@ fn backend(name: &str, address: &str, state: &str) -> BackendView {
             pool: "primary".into(),
             pool_active: true,
             weight: 100,
+            configured: 100,
+            overridden: false,
+            with_agent: 100,
             effective: 100,
+            why: String::new(),
         }],
     }
 }
@@ -292,7 +301,22 @@ impl Fake {
             last_detail: "x".repeat(120),
             last_latency_us: Some(u64::MAX),
             since_ms: 0,
-            waits_for: Some("operator enable".into()),
+            verdict: "z".repeat(200),
+            hands: ["checks", "agent", "operator", "inherited"]
+                .map(|hand| HandView {
+                    hand,
+                    says: "w".repeat(150),
+                    since_ms: Some(0),
+                    detail: "d".repeat(120),
+                })
+                .into(),
+            ties: TiesView {
+                tracks: Some(name('t')),
+                tracked_by: vec![name('u'); 20],
+                agent_track: Some(name('t')),
+                agent_tracked_by: vec![name('u'); 20],
+            },
+            waits_for: Some("operator enable, ".repeat(9)),
             transitions: vec![
                 TransitionView {
                     at_ms: 0,
@@ -308,7 +332,11 @@ impl Fake {
                 pool: name('p'),
                 pool_active: true,
                 weight: 100,
+                configured: 100,
+                overridden: false,
+                with_agent: 100,
                 effective: 100,
+                why: String::new(),
             }],
             ..backend(&name('b'), address, "down")
         }];

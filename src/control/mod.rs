@@ -5,6 +5,7 @@ pub mod backends;
 pub mod controller;
 pub mod engine;
 pub mod event;
+mod explain;
 pub mod frontends;
 mod hands;
 pub mod intent;

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use super::backends::Entry as Backend;
 use super::controller::Controller;
+use super::explain::waits_for;
 use super::frontends::Entry as Frontend;
 use super::operator::{NameKind, VerbError};
 use super::schedule::Slot;
 use super::view::{
-    BackendView, FlowView, FrontendView, HealthcheckView, LbServerView, LbVipView, MemberView,
-    MembershipView, PoolView, ProberView, StatusView, TransitionView,
+    BackendView, FlowView, FrontendView, HealthcheckView, LbServerView, LbVipView, MemberView, PoolView,
+    ProberView, StatusView, TransitionView,
 };
 use crate::config::{
     CheckKind, CounterKind, DnsCheck, Healthcheck, HttpCheck, TcpCheck, Tls, TrustFrom, UdpCheck, text_or_hex,
@@ -134,6 +135,14 @@ impl Controller {
             table_length: c.table_length,
             src_ip_sticky: c.src_ip_sticky,
             flush_on_down: c.flush_on_down,
+            slow_start: c.slow_start.map(|d| d.as_secs_f64()),
+            panic: c.panic.map(|p| {
+                let rule = format!("{} below {}%", p.mode.as_str(), p.threshold);
+                match f.shares.alarm {
+                    Some(a) => format!("{rule}, IN FORCE: {}/{} up", a.up, a.of),
+                    None => rule,
+                }
+            }),
             programmed: self.programmer.is_programmed(&c.vip),
             error: self.programmer.error(&c.vip),
             pools,
@@ -159,16 +168,6 @@ impl Controller {
 
     fn backend_view(&self, slot: Slot, b: &Backend) -> BackendView {
         let counter = b.health.checks().counter();
-        let membership = |f: &Frontend, i: usize| {
-            let seat = f.seats.get(i)?;
-            Some(MembershipView {
-                frontend: f.config.name.to_string(),
-                pool: f.pool_name(seat.pool).to_string(),
-                pool_active: seat.pool == f.shares.active,
-                weight: seat.set_weight(),
-                effective: f.shares.members.get(i)?.weight,
-            })
-        };
         BackendView {
             name: b.config.name.to_string(),
             address: b.config.address.to_string(),
@@ -187,7 +186,10 @@ impl Controller {
             passes: b.tally.passes,
             failures: b.tally.failures,
             sockerrs: b.tally.faults,
-            waits_for: waits_for(b),
+            verdict: self.verdict(b),
+            hands: self.hands_view(b),
+            ties: self.ties_view(b),
+            waits_for: waits_for(b, &self.backends),
             transitions: b
                 .history
                 .iter()
@@ -203,7 +205,10 @@ impl Controller {
                 .frontends
                 .iter()
                 .filter_map(|name| self.frontends.get(name))
-                .filter_map(|f| membership(f, f.seats.iter().position(|s| s.slot == slot)?))
+                .filter_map(|f| {
+                    let i = f.seats.iter().position(|s| s.slot == slot)?;
+                    self.membership_view(f, i, b)
+                })
                 .collect(),
         }
     }
@@ -345,22 +350,6 @@ impl Controller {
     /// The operator flushed all flows of a VIP.
     pub fn flushed(&mut self, vip: &VipKey) {
         self.programmer.note_flush(vip);
-    }
-}
-
-/// What would bring the backend into service, or that nothing need.
-fn waits_for(b: &Backend) -> Option<String> {
-    let counter = b.health.checks().counter();
-    match b.state() {
-        State::Up | State::Removed => None,
-        State::Stopping => Some("1 more pass".to_owned()),
-        State::Drain => Some("operator ready".to_owned()),
-        State::Disabled => Some("operator enable".to_owned()),
-        State::Paused => Some("operator resume".to_owned()),
-        State::Unknown | State::Down => match counter.rise().saturating_sub(counter.value()) {
-            0 | 1 => Some("1 more pass".to_owned()),
-            n => Some(format!("{n} more passes")),
-        },
     }
 }
 

@@ -106,6 +106,10 @@ pub struct FrontendView {
     pub table_length: u32,
     pub src_ip_sticky: bool,
     pub flush_on_down: bool,
+    /// Seconds of `slow-start`.
+    pub slow_start: Option<f64>,
+    /// `fail-open below 50%`; in force: `fail-open below 50%, IN FORCE: 1/4 up`.
+    pub panic: Option<String>,
     /// False: waits for its backends to be known, or for `lb`.
     pub programmed: bool,
     /// The last call of it that failed, until one succeeds.
@@ -161,11 +165,36 @@ pub struct BackendView {
     pub passes: u64,
     pub failures: u64,
     pub sockerrs: u64,
-    /// What would change the state: `operator enable`, `operator resume`, `2 more passes`.
+    /// Whose word the state is, and why: `by the operator: drain by the operator`.
+    pub verdict: String,
+    /// What each hand says.
+    pub hands: Vec<HandView>,
+    pub ties: TiesView,
+    /// All that has to happen before it serves again: `operator enable`, `2 more passes`, `c: operator ready`.
     pub waits_for: Option<String>,
     /// Newest first.
     pub transitions: Vec<TransitionView>,
     pub frontends: Vec<MembershipView>,
+}
+
+/// A word of a hand on a backend.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct HandView {
+    /// `checks`, `agent`, `operator`, `inherited`.
+    pub hand: &'static str,
+    pub says: String,
+    pub since_ms: Option<u64>,
+    /// What else there is to say; may be empty.
+    pub detail: String,
+}
+
+/// Who follows whom, by name.
+#[derive(Clone, Debug, PartialEq, Serialize, Default)]
+pub struct TiesView {
+    pub tracks: Option<String>,
+    pub tracked_by: Vec<String>,
+    pub agent_track: Option<String>,
+    pub agent_tracked_by: Vec<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -182,8 +211,15 @@ pub struct MembershipView {
     pub frontend: String,
     pub pool: String,
     pub pool_active: bool,
+    /// The configured weight, or the operator's instead.
     pub weight: u8,
+    pub configured: u8,
+    pub overridden: bool,
+    /// `weight` with what the agent says of it.
+    pub with_agent: u8,
     pub effective: u8,
+    /// Why it is not simply its weight; may be empty.
+    pub why: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]

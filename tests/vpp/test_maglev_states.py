@@ -74,9 +74,8 @@ class StatesCase(MaglevTestCase):
 
     def since(self, mark, kind, holds=""):
         """The events of a kind after a mark whose line holds a text."""
-        return [
-            e for e in self.show("events")["events"] if e["sequence"] > mark and e["kind"] == kind and holds in e["text"]
-        ]
+        new = [e for e in self.show("events")["events"] if e["sequence"] > mark]
+        return [e for e in new if e["kind"] == kind and holds in e["text"]]
 
     def wait_event(self, mark, kind, holds=""):
         """The first such event after a mark."""
@@ -307,9 +306,7 @@ class TestMaglevStates(StatesCase):
 
     def steps(self, name, mark):
         """The transitions of a backend after a mark: [(from, to)]"""
-        return [
-            (e["from"], e["to"]) for e in self.since(mark, "backend-transition", "backend=%s " % name)
-        ]
+        return [(e["from"], e["to"]) for e in self.since(mark, "backend-transition", "backend=%s " % name)]
 
     def test_forced_health(self):
         """health up, down, stopping: at once, and the checks count on from there"""

@@ -37,12 +37,15 @@ pub(in super::super) fn backend(b: &BackendView, now: u64) -> String {
     let o = &mut out;
     field(o, "backend", &b.name);
     field(o, "address", &b.address);
-    field(o, "healthcheck", b.healthcheck.as_deref().unwrap_or("none (static)"));
+    field(o, "healthcheck", b.healthcheck.as_deref().unwrap_or("none"));
     field(o, "state", &b.display);
     field(o, "since", when::at(b.since_ms, now));
+    field(o, "because", &b.verdict);
     if let Some(w) = &b.waits_for {
         field(o, "waits for", w);
     }
+    hands(o, b, now);
+    ties(o, b);
     if b.healthcheck.is_some() {
         field(o, "counter", format!("{} of {} (rise {}, fall {})", b.counter, b.counter_max, b.rise, b.fall));
         let result =
@@ -59,12 +62,15 @@ pub(in super::super) fn backend(b: &BackendView, now: u64) -> String {
     out.push_str(if b.frontends.is_empty() { "in no frontend\n" } else { "in frontends\n" });
     for m in &b.frontends {
         let line = format!(
-            "{} pool {}{}  weight {}  effective {}",
+            "{} pool {}{}  weight {}{}{}  effective {}{}",
             m.frontend,
             m.pool,
             if m.pool_active { " (active)" } else { "" },
             m.weight,
-            m.effective
+            if m.overridden { format!(" (override of {})", m.configured) } else { String::new() },
+            if m.with_agent == m.weight { String::new() } else { format!("  with agent {}", m.with_agent) },
+            m.effective,
+            if m.why.is_empty() { String::new() } else { format!("  ({})", m.why) }
         );
         out.push_str(&wrap(&line, 2, 6));
     }
@@ -82,4 +88,29 @@ pub(in super::super) fn backend(b: &BackendView, now: u64) -> String {
         out.push_str(&wrap(&line, 2, 6));
     }
     out
+}
+
+/// What each hand says, and since when.
+fn hands(o: &mut String, b: &BackendView, now: u64) {
+    for h in &b.hands {
+        let since = h.since_ms.map_or_else(String::new, |t| format!(" for {}", when::age(t, now)));
+        let detail = if h.detail.is_empty() { String::new() } else { format!(" ({})", h.detail) };
+        field(o, h.hand, format!("{}{since}{detail}", h.says));
+    }
+}
+
+fn ties(o: &mut String, b: &BackendView) {
+    let t = &b.ties;
+    if let Some(name) = &t.tracks {
+        field(o, "tracks", name);
+    }
+    if !t.tracked_by.is_empty() {
+        field(o, "tracked by", t.tracked_by.join(", "));
+    }
+    if let Some(name) = &t.agent_track {
+        field(o, "agent-track", name);
+    }
+    if !t.agent_tracked_by.is_empty() {
+        field(o, "share goes to", t.agent_tracked_by.join(", "));
+    }
 }

@@ -52,6 +52,12 @@ pub(in super::super) fn frontend(f: &FrontendView) -> String {
     field(o, "table length", f.table_length);
     field(o, "src-ip-sticky", yes(f.src_ip_sticky));
     field(o, "flush-on-down", yes(f.flush_on_down));
+    if let Some(seconds) = f.slow_start {
+        field(o, "slow-start", format!("{seconds} s"));
+    }
+    if let Some(panic) = &f.panic {
+        field(o, "panic", panic);
+    }
     let overridden: Vec<String> = f
         .pools
         .iter()

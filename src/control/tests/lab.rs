@@ -2,6 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::lab_agents::{Asked, Voice};
 use crate::control::LogLevel;
 use crate::control::controller::Controller;
 use crate::control::journal::Journal;
@@ -9,7 +10,7 @@ use crate::control::programmer::{LbAnswer, LbRequest};
 use crate::control::{Finished, Ticket};
 use crate::lb::embedded::Embedded;
 use crate::lb::{LoadBalancer, Op, VipKey};
-use crate::probe::{Code, Job, Order, Outcome, ProbeId, Report, Told};
+use crate::probe::{Code, Job, Order, Outcome, ProbeId, Report, Task, Told};
 use crate::time::{Now, Time};
 
 /// How an address answers.
@@ -23,6 +24,8 @@ pub enum Net {
     Silent,
     /// Our own fault.
     Fault,
+    /// Answers 404 after 1 ms, to a check with `disable-on-404`.
+    NotFound,
 }
 
 /// A probe that was started.
@@ -42,10 +45,14 @@ pub struct Lab {
     pub journal: Journal,
     pub logged: Vec<(Time, LogLevel, String)>,
     pub started: Vec<Started>,
+    /// What agents say, by their address.
+    pub voices: BTreeMap<IpAddr, Voice>,
+    /// Queries of agents.
+    pub queries: Vec<Asked>,
     /// Orders other than probes and cancels.
     pub configured: Vec<Order>,
     /// (time, id) → report.
-    coming: BTreeMap<(Time, ProbeId), Report>,
+    pub coming: BTreeMap<(Time, ProbeId), Report>,
     next_beat: Time,
     pub beats: bool,
     /// What was written to `lb`, when.
@@ -84,6 +91,8 @@ impl Lab {
             journal: Journal::default(),
             logged: Vec::new(),
             started: Vec::new(),
+            voices: BTreeMap::new(),
+            queries: Vec::new(),
             configured: Vec::new(),
             coming: BTreeMap::new(),
             next_beat: now,
@@ -107,6 +116,7 @@ impl Lab {
         }
         lab.file.clone_from(&self.file);
         lab.net.clone_from(&self.net);
+        lab.voices.clone_from(&self.voices);
         lab
     }
 
@@ -224,12 +234,18 @@ impl Lab {
     }
 
     fn probe(&mut self, job: Job) {
+        if let Task::Agent(agent) = &job.task {
+            let (finished, report) = self.query(job.id, job.address, agent);
+            self.coming.insert((finished, job.id), report);
+            return;
+        }
         self.started.push(Started { at: self.now, address: job.address });
         let (after, code, detail) = match self.net.get(&job.address).copied().unwrap_or(Net::Good) {
             Net::Good => (Duration::from_millis(1), Code::L4Ok, ""),
             Net::Refused => (Duration::from_millis(1), Code::L4Con, "connection refused"),
             Net::Silent => (job.task.timeout(), Code::L4Tout, ""),
             Net::Fault => (Duration::from_millis(1), Code::SockErr, "no route to host"),
+            Net::NotFound => (Duration::from_millis(1), Code::L7Okc, "HTTP 404"),
         };
         let finished = self.now + after;
         let outcome = Outcome { code, detail: detail.into() };

@@ -1,8 +1,11 @@
 //! The controller against the embedded `lb` and a network that is only a table, in virtual time.
 
+mod agents;
 mod journal;
 mod lab;
+mod lab_agents;
 
+mod explain;
 mod nat;
 mod programming;
 mod random;
@@ -13,6 +16,7 @@ mod review;
 mod schedule;
 mod state;
 mod stats;
+mod stopping;
 mod verbs;
 mod words;
 

@@ -168,6 +168,8 @@ impl Stage {
             table_length: 0,
             src_ip_sticky: false,
             flush_on_down: false,
+            slow_start: None,
+            panic: None,
             programmed: false,
             error: None,
             pools: Vec::new(),
