@@ -39,7 +39,8 @@ fn weights(shares: &Shares) -> Vec<u8> {
 fn who_counts_for_the_alarm() {
     use State::*;
     // (members, threshold) → up, of; none: no alarm.
-    let rows: &[(&[Member], u8, Option<(usize, usize)>)] = &[
+    type Row<'a> = (&'a [Member], u8, Option<(usize, usize)>);
+    let rows: &[Row] = &[
         (&[], 50, None),
         (&[], 100, None),
         (&[m(0, 9, Up), m(0, 9, Down)], 50, None), // Exactly reached.

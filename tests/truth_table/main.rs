@@ -1,4 +1,5 @@
 //! The whole product of everybody's words on a backend, against the tables of docs/behaviour.md (`oracle`).
+#![allow(clippy::expect_used, clippy::indexing_slicing)] // helpers of tests are tests
 
 mod oracle;
 
