@@ -455,7 +455,7 @@ class TestMaglevApi(MaglevTestCase):
             reply = self.api.maglev_set_backend(backend=name, verb=VERBS["disable"])
             self.assertEqual(reply.retval, NO_SUCH_ENTRY, (name, reply))
             self.assertNotIn("\x1b", reply.text)
-        for verb in (4, 77, 255):
+        for verb in (11, 77, 255):
             reply = self.client.raw("maglev_set_backend", lambda b, v=verb: b[:-1] + bytes([v]), backend="a1", verb=0)
             self.assertEqual((reply.retval, reply.changed), (INVALID_VALUE, False), reply)
 
