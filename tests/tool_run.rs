@@ -164,8 +164,12 @@ fn an_interactive_session_edits_completes_and_quits() {
     let text = t.until(b"2/2\r\n");
     assert!(text.contains("frontend   address"), "{text}");
     t.send(b"set backend nginx1 ?");
-    let text = t.until(b"resume\r\n");
-    assert!(text.contains("set backend <backend> enable|disable|pause|resume"), "{text}");
+    let text = t.until(b"agent unmute: its agent is asked again\r\n");
+    assert!(
+        text.contains("set backend <backend> enable|disable|pause|resume|drain|ready|health|agent"),
+        "{text}"
+    );
+    assert!(text.contains("        health down: "), "{text}");
     t.send(b"\x15quit\r");
     t.rest();
 }

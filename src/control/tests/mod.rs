@@ -7,7 +7,6 @@ mod lab_agents;
 
 mod explain;
 mod nat;
-mod not_found;
 mod programming;
 mod random;
 mod reload;
