@@ -52,7 +52,11 @@ fn fail_open(members: &[Member], rules: Rules, alarm: Alarm) -> Option<Shares> {
 /// The weights of before; but none for what somebody has taken out since. Where there were none the rule is better than
 /// nothing.
 fn keep_last(members: &[Member], rules: Rules, alarm: Alarm) -> Option<Shares> {
-    let kept = |m: &Member| if m.barred || m.weight == 0 { 0 } else { m.last.unwrap_or(0) };
+    let kept = |m: &Member| {
+        // Unknown is who was disabled or paused meanwhile: it waits for its first result.
+        let out = m.barred || m.weight == 0 || m.vital == Vital::Unknown;
+        if out { 0 } else { m.last.unwrap_or(0) }
+    };
     let active = members.iter().filter(|m| kept(m) > 0).map(|m| m.pool).min()?;
     Some(answer(members, rules, alarm, active, kept))
 }

@@ -183,6 +183,19 @@ fn who_is_drained_for_a_moment_gets_its_kept_weight_back() {
 }
 
 #[test]
+fn who_is_disabled_for_a_moment_waits_for_its_first_result() {
+    use State::*;
+    let mut last = vec![Some(70), Some(30), Some(20)];
+    for (state, want) in [(Down, 70), (Disabled, 0), (Unknown, 0), (Down, 70)] {
+        let first = Member { last: last[0], ..m(0, 70, state) };
+        let shares =
+            weigh(&[first, was(30, m(0, 30, Down)), was(20, m(0, 20, Down))], rules(50, PanicMode::KeepLast));
+        assert_eq!(weights(&shares), [want, 30, 20], "{state:?}");
+        last = remember(&last, &shares);
+    }
+}
+
+#[test]
 fn a_server_that_keeps_its_weight_keeps_its_flows() {
     use State::*;
     for mode in MODES {
@@ -234,9 +247,9 @@ proptest! {
                 prop_assert_eq!(s.weight, 0);
                 prop_assert!(m.state == State::Disabled || (m.state == State::Down && flush_on_down));
             }
+            prop_assert!(s.weight == 0 || m.vital != Vital::Unknown);
             if s.weight > 0 && mode == PanicMode::FailOpen {
                 prop_assert_eq!(m.pool, got.active);
-                prop_assert!(m.vital != Vital::Unknown);
             }
         }
         // Asked again it says the same.

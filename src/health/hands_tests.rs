@@ -169,3 +169,20 @@ fn a_reply_changes_the_classes_it_has_words_of_alone() {
     h.hear(&says(Some(AgentAdmin::Ready), None), 4);
     assert_eq!(h.agent().health, Some(AgentHealth::Up));
 }
+
+#[test]
+fn a_muted_agents_words_do_not_count_even_where_an_earlier_life_left_some() {
+    let checks = Checks::restored(Vital::Up, false, LIMITS);
+    let words = AgentWords {
+        health: Some(AgentHealth::Down),
+        admin: Some(AgentAdmin::Maint),
+        ..AgentWords::default()
+    };
+    let muted = Operator { muted: Some(1), ..Operator::default() };
+    let h = Health::restored(checks, muted, words, 0);
+    assert_eq!(h.agent(), AgentWords::default());
+    assert!(h.checked());
+    assert_eq!(Standing::of(&h, None).display(), "up");
+    let h = Health::restored(checks, Operator::default(), words, 0);
+    assert_eq!(Standing::of(&h, None).display(), "disabled by agent");
+}

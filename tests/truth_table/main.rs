@@ -72,6 +72,8 @@ enum Mute {
     Before,
     /// What was said is forgotten.
     After,
+    /// Nor does it come back with `unmute`.
+    Undone,
 }
 
 fn health(events: &[&[Event]]) -> Health {
@@ -158,7 +160,7 @@ impl Hands {
             for operator in OPERATOR {
                 for admin in ADMIN {
                     for health in HEALTH {
-                        for mute in [Mute::No, Mute::Before, Mute::After] {
+                        for mute in [Mute::No, Mute::Before, Mute::After, Mute::Undone] {
                             for removed in [false, true] {
                                 all.push(Hands { checks, operator, admin, health, mute, removed });
                             }
@@ -176,8 +178,11 @@ impl Hands {
             h.take(Event::Mute, 0).expect("never refused");
         }
         h.hear(&Reply { admin: self.admin.0, health: self.health.0, weight, ..Reply::default() }, 0);
-        if self.mute == Mute::After {
+        if matches!(self.mute, Mute::After | Mute::Undone) {
             h.take(Event::Mute, 0).expect("never refused");
+        }
+        if self.mute == Mute::Undone {
+            h.take(Event::Unmute, 0).expect("never refused");
         }
         if self.removed {
             h.take(Event::Remove, 0).expect("never refused");
@@ -192,7 +197,8 @@ impl Hands {
         }
         // No checks ran while the agent said maint; where the mute ends that, they begin anew.
         let unprobed = self.operator.1.iter().any(|(w, _)| *w == "disabled" || *w == "paused");
-        let anew = self.mute == Mute::After && self.admin.0 == Some(AgentAdmin::Maint) && !unprobed;
+        let forgotten = matches!(self.mute, Mute::After | Mute::Undone);
+        let anew = forgotten && self.admin.0 == Some(AgentAdmin::Maint) && !unprobed;
         match tracked {
             Some(t) => words.extend(&t.hands_on),
             None if anew => words.push(("unknown", "checks")),
@@ -293,7 +299,7 @@ fn every_word_with_every_other() {
             rows += 1;
         }
     }
-    assert_eq!(rows, 7 * 9 * 4 * 5 * 3 * 2 * 71);
+    assert_eq!(rows, 7 * 9 * 4 * 5 * 4 * 2 * 71);
 }
 
 /// Every weight in every pool with everything that a backend can be shown as.
