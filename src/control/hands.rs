@@ -45,6 +45,10 @@ impl Controller {
     /// A backend's words may be others than before: what comes of them is worked out anew, for those that track it
     /// too.
     pub(super) fn restand(&mut self, now: Now, slot: Slot, code: &'static str, detail: Cow<'static, str>) {
+        if let Some(deferred) = &mut self.deferred {
+            deferred.insert(slot, (code, detail));
+            return;
+        }
         let mut todo: VecDeque<(Slot, Why)> = VecDeque::from([(slot, (code, detail))]);
         let mut frontends = BTreeSet::new();
         // Ends: tracking has no circles, and who stands as before passes nothing on.

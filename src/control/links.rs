@@ -29,16 +29,38 @@ impl Controller {
                 s.links.sharers.push(slot);
             }
         }
-        for slot in named {
+        self.stand_all(now);
+    }
+
+    /// Everybody's words take effect at once. Those that are followed come before those that follow them: nobody passes
+    /// through what never was.
+    pub(super) fn stand_all(&mut self, now: Now) {
+        let mut deferred = self.deferred.take().unwrap_or_default();
+        let named = self.backends.names().filter_map(|n| self.backends.slot(n));
+        let mut named: Vec<(usize, Slot)> = named.map(|slot| (self.depth(slot), slot)).collect();
+        named.sort_unstable();
+        for (_, slot) in named {
             let Some(b) = self.backends.get(slot) else { continue };
-            match &b.config.track {
-                Some(name) => {
-                    let told = name.to_string();
-                    self.restand(now, slot, "tracked", told.into());
-                }
-                None => self.restand(now, slot, "config", "".into()),
+            let (code, detail) = deferred.remove(&slot).unwrap_or_else(|| match &b.config.track {
+                Some(name) => ("tracked", name.to_string().into()),
+                None => ("config", "".into()),
+            });
+            self.restand(now, slot, code, detail);
+        }
+    }
+
+    /// How many it tracks, one through the other.
+    fn depth(&self, slot: Slot) -> usize {
+        let mut at = slot;
+        let mut depth = 0;
+        // No circles, by the configuration; and never more steps than backends.
+        for _ in self.backends.names() {
+            match self.backends.get(at).and_then(|b| b.links.tracks) {
+                Some(next) => (at, depth) = (next, depth + 1),
+                None => break,
             }
         }
+        depth
     }
 
     fn named(&self, slot: Slot, name: impl Fn(&Backend) -> Option<&str>) -> Option<Slot> {

@@ -73,8 +73,14 @@ impl Controller {
         self.by_vip.clear();
         self.timers.clear();
         let mut summary = Summary::default();
+        self.deferred = Some(BTreeMap::new());
         let newborn = self.apply_backends(now, &new, &mut summary);
         self.config = Some(new.clone());
+        // What the state file remembers comes before what the configuration says.
+        let introduced = self.remembered.is_none();
+        if introduced {
+            self.introduce(now, &newborn);
+        }
         self.relink(now);
         self.apply_frontends(now, &new, &old_frontends, start, &mut summary);
         self.config_status.loaded_ms = Some(now.wall_ms);
@@ -85,6 +91,11 @@ impl Controller {
         self.config_status.warnings = warnings;
         self.configure_prober();
         let newborn = self.restore(now, newborn);
+        if !introduced {
+            self.deferred = Some(BTreeMap::new());
+            self.introduce(now, &newborn);
+            self.stand_all(now);
+        }
         self.settle(now, &newborn);
         self.event(Event::ConfigReload { text: format!("path={path} {summary}"), ok: true });
         self.programmer.configure(new.lb.sync_interval);
@@ -137,7 +148,13 @@ impl Controller {
         }
         for slot in leaving.into_values().flatten() {
             summary.backends.removed += 1;
+            if let Some(b) = self.backends.get_mut(slot) {
+                // Those that tracked it are judged by what the new configuration says of them.
+                b.links = Links::default();
+            }
+            let others = self.deferred.take();
             let _ = self.act(now, slot, health::Event::Remove, "removed", "".into());
+            self.deferred = others;
             self.removed.insert(slot);
         }
         newborn
@@ -321,7 +338,22 @@ impl Controller {
         }
     }
 
-    /// First words and first probes; those are spread, each over its own interval.
+    /// First words: of the configuration, and of those that nobody is asked about.
+    fn introduce(&mut self, now: Now, newborn: &[Slot]) {
+        for &slot in newborn {
+            let Some(enabled) = self.backends.get(slot).map(|b| b.config.enabled) else { continue };
+            self.record(now, slot, None, State::Unknown, "start", "".into());
+            if enabled {
+                self.settle_static(now, slot);
+            } else {
+                let why = "by the configuration".into();
+                let disable = health::Event::Disable(Author::Configuration);
+                let _ = self.act(now, slot, disable, "disabled", why);
+            }
+        }
+    }
+
+    /// First probes; they are spread, each over its own interval.
     fn settle(&mut self, now: Now, newborn: &[Slot]) {
         let probed = |c: &Controller, s: Slot| {
             c.backends.get(s).is_some_and(|b| b.config.enabled && b.config.healthcheck.is_some())
@@ -330,26 +362,13 @@ impl Controller {
         let mut nth = 0usize;
         for &slot in newborn {
             let Some(b) = self.backends.get(slot) else { continue };
-            let (enabled, interval) = (b.config.enabled, b.config.healthcheck.as_ref().map(|c| c.interval));
-            self.record(now, slot, None, State::Unknown, "start", "".into());
-            if !enabled {
-                let why = "by the configuration".into();
-                let disable = health::Event::Disable(Author::Configuration);
-                let _ = self.act(now, slot, disable, "disabled", why);
-            } else if let Some(interval) = interval {
+            let interval = b.config.healthcheck.as_ref().filter(|_| b.config.enabled).map(|c| c.interval);
+            if let Some(interval) = interval {
                 let share = (nth as f64 + self.rng.f64()) / all as f64;
                 nth += 1;
                 self.schedule.set(slot, now.mono + interval.mul_f64(share.clamp(0.0, 1.0)));
-            } else {
-                self.settle_static(now, slot);
             }
             self.meet_agent(now, slot);
-        }
-        for &slot in newborn {
-            let tracks = self.backends.get(slot).and_then(|b| b.config.track.clone());
-            if let Some(name) = tracks {
-                self.restand(now, slot, "tracked", name.to_string().into());
-            }
         }
         let climbing: Vec<Slot> = self.backends.iter().map(|(slot, _)| slot).collect();
         for slot in climbing {

@@ -2,8 +2,24 @@
 //!
 //! * [`world`]: `lb`, network, agents, disk and clock, all in memory
 //! * [`babble`]: what agents say
+//! * [`draft`]: configurations
 
+pub mod agree;
 pub mod babble;
+pub mod books;
+pub mod broken;
+pub mod deed;
+pub mod draft;
+pub mod front;
+pub mod life;
+pub mod mind;
+pub mod model;
+pub mod run;
+pub mod settled;
+pub mod table;
 pub mod world;
 
+pub use broken::Broken;
+pub use life::{Failure, live};
+pub use run::{LIFE, Simulator, Tally};
 pub use world::{Happening, Net, Voice, World};
