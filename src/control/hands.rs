@@ -127,11 +127,9 @@ impl Controller {
 
     /// A backend of which nobody is asked passes a synthetic probe at once.
     pub(super) fn settle_static(&mut self, now: Now, slot: Slot) {
-        if self
-            .backends
-            .get(slot)
-            .is_some_and(|b| b.is_static() && b.health.checks().vital() == Vital::Unknown)
-        {
+        // Whatever checks or an agent have found before: they are gone.
+        let other = |c: &health::Checks| c.vital() != Vital::Up || c.stopping();
+        if self.backends.get(slot).is_some_and(|b| b.is_static() && other(b.health.checks())) {
             let _ = self.act(now, slot, health::Event::Pass, "static", "".into());
         }
     }

@@ -189,10 +189,11 @@ impl Controller {
             }
             // What is under way asks by the old healthcheck.
             self.stop_probing(now, slot);
-            if new.is_static() {
-                let _ = self.act(now, slot, health::Event::Pass, "static", "".into());
-            } else {
-                self.probe_soon(now, slot);
+            self.probe_soon(now, slot);
+            let mute = |b: &BackendEntry| b.by_agent_alone() && b.health.operator().muted.is_some();
+            if self.backends.get(slot).is_some_and(mute) {
+                // Nobody is left who could take back what the checks have found.
+                let _ = self.act(now, slot, health::Event::Pass, "agent", "muted".into());
             }
         }
         self.keep_agent(now, slot, &old);

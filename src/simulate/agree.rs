@@ -111,7 +111,8 @@ fn frontend(front: &Front, f: &Frontend, model: &Model) -> Result<(), Broken> {
         let pool = front.config.pools.get(seat.pool);
         let configured = pool.and_then(|p| p.backends.get(&seat.name));
         if seat.name != want.name || seat.pool != want.pool || configured != Some(&seat.configured) {
-            let what = format!("{} in {name} has {}, configured is {configured:?}", seat.name, seat.configured);
+            let what =
+                format!("{} in {name} has {}, configured is {configured:?}", seat.name, seat.configured);
             return broken("the configured weight is never altered", what);
         }
         let place = pool.map(|p| (front.config.name.clone(), p.name.clone(), seat.name.clone()));

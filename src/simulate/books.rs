@@ -112,10 +112,8 @@ impl Books {
             return broken("a quiet system writes nothing", op.to_string());
         }
         let before: BTreeMap<VipKey, u32> = self.vips.iter().map(|(k, v)| (*k, v.weights())).collect();
-        let deleted: BTreeSet<VipKey> = ops
-            .iter()
-            .filter_map(|op| if let Op::DelVip { vip } = op { Some(*vip) } else { None })
-            .collect();
+        let deleted: BTreeSet<VipKey> =
+            ops.iter().filter_map(|op| if let Op::DelVip { vip } = op { Some(*vip) } else { None }).collect();
         for (i, op) in ops.iter().enumerate() {
             self.judge(model, at, op, &before, &deleted)?;
             match answers.get(i) {
@@ -203,7 +201,8 @@ impl Books {
                 let kept = here.zip(front).and_then(|(h, f)| {
                     let keeps = |(a, s): (&IpAddr, &Server)| {
                         let due = f.at(*a)?.1;
-                        let keeps = due.weight == 0 && !due.flush && s.flows == Flows::Dirty;
+                        let goes = due.flush || self.owed.contains(&(vip, *a));
+                        let keeps = due.weight == 0 && !goes && s.flows == Flows::Dirty;
                         keeps.then_some(*a)
                     };
                     h.servers.iter().find_map(keeps)
@@ -234,12 +233,19 @@ impl Books {
             return Ok(());
         }
         if weight > 0 || !wanted {
-            return broken("flows are flushed of who is disabled, or down with flush-on-down", op.to_string());
+            return broken(
+                "flows are flushed of who is disabled, or down with flush-on-down",
+                op.to_string(),
+            );
         }
         let server = self.vips.get(vip).and_then(|h| h.servers.get(&address));
         match server.map(|s| s.flows) {
             Some(Flows::Clean) | None => {
-                if self.doubts.contains(vip) { Ok(()) } else { broken("a clean server is never flushed", op.to_string()) }
+                if self.doubts.contains(vip) {
+                    Ok(())
+                } else {
+                    broken("a clean server is never flushed", op.to_string())
+                }
             }
             Some(Flows::Dirty | Flows::Unsure) => Ok(()),
         }

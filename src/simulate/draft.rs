@@ -12,8 +12,7 @@ pub const ADDRESSES: u8 = 7;
 /// Agents that stand apart from their backends.
 const AGENTS: u8 = 2;
 /// Protocol and port of the three VIPs, and which of the two addresses is theirs.
-const VIPS: [(u8, &str); 3] =
-    [(1, "protocol: tcp, port: 80, "), (1, "protocol: tcp, port: 81, "), (2, "")];
+const VIPS: [(u8, &str); 3] = [(1, "protocol: tcp, port: 80, "), (1, "protocol: tcp, port: 81, "), (2, "")];
 /// Kinds of healthchecks.
 const CHECKS: [&str; 6] = [
     "type: tcp, port: 80, interval: 1s, fast-interval: 200ms, down-interval: 2s, timeout: 500ms",
@@ -313,7 +312,10 @@ impl Draft {
             let encap = self.encaps.get(usize::from(n) - 1).and_then(|e| ENCAPS.get(*e)).unwrap_or(&"gre");
             let Frontend { name, flush, sticky, table, .. } = f;
             let _ = write!(s, "    f{i}-{name}: {{address: 192.0.2.{n}, {service}encap: {encap}, ");
-            let _ = write!(s, "flush-on-down: {flush}, src-ip-sticky: {sticky}, new-flow-table-length: {table}, ");
+            let _ = write!(
+                s,
+                "flush-on-down: {flush}, src-ip-sticky: {sticky}, new-flow-table-length: {table}, "
+            );
             s += SLOW.get(f.slow).copied().unwrap_or_default();
             s += PANIC.get(f.panic).copied().unwrap_or_default();
             s += "pools: [";

@@ -123,11 +123,7 @@ impl Front {
         }
         let flush_on_down = self.config.flush_on_down;
         let flush = |s: &Seat, w: u8| w == 0 && table::flows(s.state, flush_on_down).is_some_and(|f| f.1);
-        self.due = seats
-            .iter()
-            .zip(&weights)
-            .map(|(s, w)| Due { weight: *w, flush: flush(s, *w) })
-            .collect();
+        self.due = seats.iter().zip(&weights).map(|(s, w)| Due { weight: *w, flush: flush(s, *w) }).collect();
         self.last.retain(|name, _| seats.iter().any(|s| s.name == *name));
         for (s, w) in seats.iter().zip(&weights) {
             // While too few are up, a weight that was taken away stays remembered.
@@ -144,10 +140,8 @@ impl Front {
 
     fn alarming(&self, seats: &[Seat]) -> Option<(usize, usize)> {
         let threshold = usize::from(self.config.panic?.threshold);
-        let counted: Vec<&Seat> = seats
-            .iter()
-            .filter(|s| s.weight > 0 && !matches!(s.state, "disabled" | "paused"))
-            .collect();
+        let counted: Vec<&Seat> =
+            seats.iter().filter(|s| s.weight > 0 && !matches!(s.state, "disabled" | "paused")).collect();
         let up = counted.iter().filter(|s| s.state != "down").count();
         (up * 100 < threshold * counted.len()).then_some((up, counted.len()))
     }

@@ -340,10 +340,10 @@ impl Mind {
             self.words = Words::default();
             self.rearm(was, now);
         }
-        self.enabled(old.enabled, now);
         if edited || self.is_static() || self.found.vital == Vital::Unknown {
             self.settle();
         }
+        self.enabled(old.enabled, now);
         self.waits.1 = now;
     }
 

@@ -144,11 +144,8 @@ impl Model {
                 let unknown =
                     |name: &Name| self.shown.get(name).is_some_and(|s| s.verdict.state == "unknown");
                 let members: Vec<&Name> = f.members().map(|(_, name, _)| name).collect();
-                let fresh: BTreeSet<Name> = members
-                    .iter()
-                    .filter(|n| sat(n).is_none() && unknown(n))
-                    .map(|n| (*n).clone())
-                    .collect();
+                let fresh: BTreeSet<Name> =
+                    members.iter().filter(|n| sat(n).is_none() && unknown(n)).map(|n| (*n).clone()).collect();
                 let waited = members
                     .iter()
                     .filter(|n| before.get(**n).is_some_and(|from| was.newcomers.contains(from)))
@@ -249,8 +246,7 @@ impl Model {
             front.pools.iter().find(|x| x.name == *p)?.backends.get(b).copied()
         };
         let overrides = self.overrides.iter();
-        let overrides =
-            overrides.filter_map(|(p, w)| Some((p.clone(), (*w, configured(p)?)))).collect();
+        let overrides = overrides.filter_map(|(p, w)| Some((p.clone(), (*w, configured(p)?)))).collect();
         let minds = self.minds.iter().map(|(n, m)| (n.clone(), (m.clone(), self.was(n)))).collect();
         self.saved = Some(Saved { minds, overrides });
     }

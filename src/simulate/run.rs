@@ -146,7 +146,12 @@ impl Simulator {
     /// A rule does not hold.
     pub fn step(&mut self) -> Result<(), Broken> {
         let deed = self.next_deed();
-        self.recent.push_back(Past { step: self.step, at: self.world.now, deed: deed.clone(), happened: Vec::new() });
+        self.recent.push_back(Past {
+            step: self.step,
+            at: self.world.now,
+            deed: deed.clone(),
+            happened: Vec::new(),
+        });
         if self.recent.len() > RECENT {
             self.recent.pop_front();
         }
@@ -323,7 +328,10 @@ impl Simulator {
         // A disk that was full is tried again later, and with the next word.
         let owed = turned && std::mem::take(&mut self.owes_save) && self.world.disk.is_none();
         if owed && !self.model.is_saved() {
-            return broken("an operator's word is saved at once", format!("at {now:?} it is not in the file"));
+            return broken(
+                "an operator's word is saved at once",
+                format!("at {now:?} it is not in the file"),
+            );
         }
         Ok(())
     }
@@ -384,8 +392,8 @@ impl Simulator {
         self.tally.reloads += 1;
         self.world = self.world.reborn(now, self.chance.u64(..));
         self.books = Books::default();
+        (self.old, self.owes_save) = (None, false);
         self.pending.clear();
-        self.owes_save = false;
         self.foreigners();
         self.world.apply(config.clone(), "simulated.yaml");
         self.model.reborn(&Arc::new(config), now);
@@ -447,7 +455,8 @@ impl Simulator {
             for (at, what) in happened {
                 match what {
                     Happening::Told(r, frozen) => {
-                        let name = self.world.c.backends().get(u32::try_from(r.id.0 & 0xffff_ffff).unwrap_or(0));
+                        let name =
+                            self.world.c.backends().get(u32::try_from(r.id.0 & 0xffff_ffff).unwrap_or(0));
                         let name = name.map_or("?", |b| &b.config.name);
                         let frozen = if *frozen { " (frozen)" } else { "" };
                         let reply = r.reply.as_ref().map(|r| format!(" {r:?}")).unwrap_or_default();

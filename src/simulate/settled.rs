@@ -33,7 +33,8 @@ pub fn settled(
         let Some(front) = model.fronts.get(&vip) else {
             return broken(rule, format!("{vip} is there, and not configured"));
         };
-        let (is, not) = ((record.encap, record.table_length), (front.config.encap, front.config.table_length));
+        let (is, not) =
+            ((record.encap, record.table_length), (front.config.encap, front.config.table_length));
         if is != (Some(not.0), not.1) {
             return broken(rule, format!("{vip} is {is:?}, and not {not:?}"));
         }

@@ -154,5 +154,10 @@ pub fn outcome(state: &str, weight: u128, scene: &Scene) -> Option<Outcome> {
     ];
     let row = table.iter().find(|r| (r.0, r.1, r.2) == (scene.second_pool, able, scene.other_up));
     let (_, _, _, active, carries, other) = *row?;
-    Some(Outcome { active, weight: if carries { weight } else { 0 }, flush, other: if other { 100 } else { 0 } })
+    Some(Outcome {
+        active,
+        weight: if carries { weight } else { 0 },
+        flush,
+        other: if other { 100 } else { 0 },
+    })
 }

@@ -32,7 +32,10 @@ pub fn simulate(seed: u64, steps: u64, until_failure: bool) -> ExitCode {
     let Tally { deeds, reloads, lives, results, calls, writes: _, calms, seconds: virtual_s } = tally;
     let mut out = std::io::stdout().lock();
     let _ = writeln!(out, "{done} steps held, seeds {seed} to {}", at.wrapping_sub(1));
-    let _ = writeln!(out, "{deeds} deeds, {reloads} configurations, {lives} lives, {results} results, {calls} calls of lb, {calms} calms, {virtual_s} s of virtual time");
+    let _ = writeln!(
+        out,
+        "{deeds} deeds, {reloads} configurations, {lives} lives, {results} results, {calls} calls of lb, {calms} calms, {virtual_s} s of virtual time"
+    );
     let _ = writeln!(out, "{:.0} steps/s", done as f64 / seconds.max(0.001));
     ExitCode::SUCCESS
 }

@@ -252,7 +252,6 @@ impl Controller {
     /// Where the configuration says another thing than when the state was saved.
     fn reconsider(&mut self, now: Now, slot: Slot, was_enabled: bool) {
         let Some(b) = self.backends.get(slot) else { return };
-        let (is_static, checks) = (b.is_static(), *b.health.checks());
         let why = "by the configuration".into();
         match (was_enabled, b.config.enabled) {
             (true, false) => {
@@ -262,9 +261,6 @@ impl Controller {
                 let _ = self.act(now, slot, health::Event::Enable, "enabled", why);
             }
             (true, true) | (false, false) => {}
-        }
-        if is_static && (checks.vital() == Vital::Down || checks.stopping()) {
-            let _ = self.act(now, slot, health::Event::Pass, "static", "".into());
         }
         self.settle_static(now, slot);
     }
