@@ -190,14 +190,13 @@ impl Model {
         self.seat(config, &BTreeMap::new(), now);
     }
 
-    /// What is not in the file as such: whether one that is not known to be up was out before.
+    /// What is not in the file as such: who was out before, and is back at once since nobody is asked about it any more.
     pub fn recall(&mut self, world: &World, now: Time) {
         for (name, m) in &mut self.minds {
-            let vital = self.shown.get(name).map(|s| s.vital);
-            if let (Some((_, b)), true) = (world.c.backends().find(name), vital != Some(Vital::Up)) {
+            if let Some((_, b)) = world.c.backends().find(name) {
                 m.out = b.out;
+                m.back_at = b.back_at.filter(|t| *t == now);
             }
-            m.back_at = None;
         }
         self.weigh(now);
     }

@@ -16,6 +16,7 @@ use super::model::Model;
 use super::settled::settled;
 use super::world::{Happening, Net, START, Voice, World};
 use crate::config::{Config, parse};
+use crate::control::programmer::LbRequest;
 use crate::control::{Done, Ticket, VerbError};
 use crate::lb::{Encap, LbError, LoadBalancer, Op, VipRecord};
 use crate::probe::{Report, Told};
@@ -24,7 +25,7 @@ use crate::time::Time;
 /// Steps of one seed; then the next one begins.
 pub const LIFE: u64 = 50_000;
 /// Steps that are remembered, for who wants to know how it came.
-const RECENT: usize = 400;
+const RECENT: usize = 40;
 /// Steps between two calms.
 const STORM: u64 = 1500;
 /// How long it takes until nothing of a storm is left: retries of the disk are 32 s apart at most.
@@ -300,6 +301,7 @@ impl Simulator {
             match what {
                 Happening::Asked(request, answer) if result.is_ok() => {
                     self.tally.calls += 1;
+                    self.tally.writes += u64::from(matches!(request, LbRequest::Apply(_)));
                     result = self.books.asked(&self.model, *at, request, answer);
                 }
                 Happening::Told(report, _) => {
@@ -447,6 +449,11 @@ impl Simulator {
         }
     }
 
+    /// The last step, and all that happened in it.
+    pub fn last(&self) -> String {
+        format!("{:?}", self.recent.back())
+    }
+
     /// The last steps, in words.
     pub fn story(&self) -> Vec<String> {
         let mut lines = Vec::new();
@@ -463,7 +470,7 @@ impl Simulator {
                         lines.push(format!("    {at:?}: {name}: {}{reply}{frozen}", r.outcome.code.as_str()));
                     }
                     Happening::Event(_, event) => lines.push(format!("    {at:?}: {event}")),
-                    Happening::Asked(crate::control::programmer::LbRequest::Apply(ops), _) => {
+                    Happening::Asked(LbRequest::Apply(ops), _) => {
                         for op in ops {
                             lines.push(format!("    {at:?}: lb: {op}"));
                         }

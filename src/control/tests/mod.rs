@@ -14,6 +14,7 @@ mod reload_prop;
 mod reload_words;
 mod review;
 mod schedule;
+mod simulated;
 mod state;
 mod stats;
 mod stopping;
