@@ -152,6 +152,8 @@ impl Controller {
                 // Those that tracked it are judged by what the new configuration says of them.
                 b.links = Links::default();
             }
+            // The operator may have had it probed though its checks do not run.
+            self.stop_probing(now, slot);
             let others = self.deferred.take();
             let _ = self.act(now, slot, health::Event::Remove, "removed", "".into());
             self.deferred = others;

@@ -65,6 +65,9 @@ pub struct Books {
     pub synced: Option<Time>,
 }
 
+/// What the embedded `lb` says of an answer that was lost: it has done what was asked.
+const LOST: &str = "lost";
+
 impl Default for Books {
     fn default() -> Self {
         let settings = Settings {
@@ -118,7 +121,7 @@ impl Books {
             self.judge(model, at, op, &before, &deleted)?;
             match answers.get(i) {
                 Some(Ok(())) => self.done(op),
-                Some(Err(LbError::NoAnswer(_))) => {
+                Some(Err(LbError::NoAnswer(LOST))) => {
                     self.perhaps(op);
                     self.doubt(op);
                 }
@@ -332,7 +335,9 @@ impl Books {
             self.doubts.insert(*vip);
             return;
         }
+        let owed = self.owed.clone();
         self.done(op);
+        self.owed = owed;
         self.doubt(op);
     }
 }

@@ -230,6 +230,11 @@ impl Model {
         self.wanted.clear();
     }
 
+    /// Probes and queries under way.
+    pub fn flying(&self) -> usize {
+        self.flights.len()
+    }
+
     /// Whether the state file holds what the operator has said.
     pub fn is_saved(&self) -> bool {
         let Some(saved) = &self.saved else { return false };

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use super::agree::agree;
 use super::books::{Books, Flows};
 use super::broken::Broken;
-use super::mind::Taken;
 use super::run::Simulator;
 use super::settled::settled;
 use super::{LIFE, live};

@@ -4,12 +4,13 @@ use super::lab::{BASIC, ip};
 use super::words::{HANDS, set, settled};
 use super::{Lab, Net};
 use crate::control::BackendVerb::{AgentMute, Disable, HealthDown, Pause};
+use crate::control::Finished;
 use crate::lb::{LoadBalancer, VipKey};
 
-/// The transitions of one backend since the last call, without the time.
-fn transitions(lab: &mut Lab, backend: &str) -> Vec<String> {
+/// The transitions of one backend, so far.
+fn transitions(lab: &Lab, backend: &str) -> Vec<String> {
     let of = format!("backend-transition backend={backend} ");
-    lab.take_log(&of).into_iter().map(|l| l.replacen(&of, "", 1)).collect()
+    lab.log.iter().filter_map(|(_, line)| Some(line.strip_prefix(&of)?.to_owned())).collect()
 }
 
 /// `address=weight` of each server of the all-port VIP.
@@ -42,7 +43,7 @@ fn who_follows_one_that_is_disabled_before_and_after_a_reload_stays_so_throughou
     lab.log.clear();
     // `m` is another backend now, and is disabled as the old one was.
     lab.load(&CHAIN.replace("10.1.0.2", "10.1.0.9"));
-    assert_eq!(transitions(&mut lab, "t"), Vec::<String>::new());
+    assert_eq!(transitions(&lab, "t"), Vec::<String>::new());
     assert_eq!(lab.state("t"), "disabled via m");
 }
 
@@ -54,10 +55,10 @@ fn nobody_is_judged_by_whom_it_followed_before_a_reload() {
     // Its agent alone decides now, and says nothing.
     lab.load(&CHAIN.replace("track: a, enabled: false", "agent: {port: 99}"));
     assert_eq!(
-        transitions(&mut lab, "m"),
+        transitions(&lab, "m"),
         ["from=disabled to=unknown code=enabled detail=\"by the configuration\""]
     );
-    assert_eq!(transitions(&mut lab, "t"), ["from=disabled to=unknown code=tracked detail=\"m: unknown\""]);
+    assert_eq!(transitions(&lab, "t"), ["from=disabled to=unknown code=tracked detail=\"m: unknown\""]);
     lab.run(4000);
     assert_eq!(lab.state("t"), "up agent silent");
     // It climbs from now on, not from the reload.
@@ -103,4 +104,21 @@ fn the_flush_of_a_vip_is_that_of_each_of_its_servers() {
     assert_eq!(lab.take_writes(), once);
     lab.run(70_000);
     assert_eq!(lab.take_writes(), Vec::<String>::new());
+}
+
+#[test]
+fn a_probe_of_a_paused_backend_that_leaves_is_answered_and_under_way_no_more() {
+    let mut lab = Lab::new(BASIC);
+    lab.run(5000);
+    lab.net("10.1.0.1", Net::Silent);
+    set(&mut lab, "a", Pause);
+    let now = lab.wall();
+    let ticket = lab.c.probe(now, "a").unwrap();
+    lab.turn();
+    lab.load(&BASIC.replace("10.1.0.1, ", "10.1.0.9, "));
+    let Finished::Probe(view) = lab.take(ticket) else { panic!("another answer") };
+    assert_eq!(view.verdict, "none");
+    lab.run(5000);
+    let flights = lab.c.backends.iter().filter(|(_, b)| b.in_flight.is_some()).count();
+    assert_eq!(lab.c.flying, flights);
 }
