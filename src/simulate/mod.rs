@@ -23,7 +23,7 @@ pub mod table;
 pub mod world;
 
 pub use broken::Broken;
-pub use life::{Failure, live};
+pub use life::{Failure, live, live_with};
 pub use run::{LIFE, Simulator, Tally};
 pub use world::{Happening, Net, Voice, World};
 

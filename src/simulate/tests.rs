@@ -8,7 +8,7 @@ use super::books::{Books, Flows};
 use super::broken::Broken;
 use super::run::Simulator;
 use super::settled::settled;
-use super::{LIFE, live};
+use super::{LIFE, live, live_with};
 use crate::control::BackendVerb;
 use crate::control::programmer::{LbAnswer, LbRequest};
 use crate::health::agent::{AgentAdmin, AgentWeight};
@@ -400,6 +400,31 @@ fn every_rule_on_what_is_settled_can_fail() {
     let pending = [(crate::control::Ticket(1), sim.world.now)].into();
     let waits = settled(&mut sim.world, &sim.model, &mut sim.books, &pending);
     assert_eq!(rule(waits), "who waits gets an answer");
+}
+
+#[test]
+fn a_failure_says_where_what_and_how_to_see_it_again() {
+    let sabotage = |sim: &mut Simulator| {
+        if sim.steps() == 700 {
+            let wall = sim.world.wall();
+            let names: Vec<crate::Name> = sim.world.c.backends().names().cloned().collect();
+            for name in names {
+                let drained = sim.model.minds[&name].drain;
+                let verb = if drained { BackendVerb::Ready } else { BackendVerb::Drain };
+                sim.world.c.set_backend(wall, &name, verb).unwrap();
+            }
+        }
+    };
+    let f = live_with(5, 1000, sabotage).expect_err("somebody was at the controller");
+    assert_eq!((f.seed, f.steps), (5, 701));
+    let text = f.to_string();
+    assert!(text.contains("\nstep 700 at ") && text.contains("\nmaglev:\n"), "{text}");
+    let end =
+        format!("BROKEN at step 700 of seed 5: {}\nagain: maglev simulate --seed 5 --steps 701", f.broken);
+    assert!(text.ends_with(&end), "{text}");
+    let panics = live_with(5, 100, |sim| assert!(sim.steps() < 30, "on purpose")).expect_err("it panics");
+    assert_eq!((panics.steps, panics.broken.rule), (30, "nothing panics"));
+    assert!(panics.broken.what.contains("on purpose"));
 }
 
 /// Somebody gets at the controller itself: the next steps must tell.

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use maglev::clock;
-use maglev::simulate::{Failure, LIFE, Tally, live};
+use maglev::simulate::{LIFE, Tally, live};
 
 /// From one line of progress to the next.
 const PROGRESS: Duration = Duration::from_secs(5);
@@ -19,7 +19,10 @@ pub fn simulate(seed: u64, steps: u64, until_failure: bool) -> ExitCode {
         let now = if until_failure { LIFE } else { LIFE.min(steps - done) };
         match live(at, now) {
             Ok(t) => tally.add(&t),
-            Err(failure) => return fail(&failure),
+            Err(failure) => {
+                let _ = writeln!(std::io::stdout(), "{failure}");
+                return ExitCode::FAILURE;
+            }
         }
         done += now;
         at = at.wrapping_add(1);
@@ -38,16 +41,4 @@ pub fn simulate(seed: u64, steps: u64, until_failure: bool) -> ExitCode {
     );
     let _ = writeln!(out, "{:.0} steps/s", done as f64 / seconds.max(0.001));
     ExitCode::SUCCESS
-}
-
-fn fail(failure: &Failure) -> ExitCode {
-    let mut out = std::io::stdout().lock();
-    let Failure { seed, steps, broken, story, yaml } = failure;
-    for line in story {
-        let _ = writeln!(out, "{line}");
-    }
-    let _ = writeln!(out, "configured is\n{yaml}");
-    let _ = writeln!(out, "BROKEN at step {} of seed {seed}: {broken}", steps.saturating_sub(1));
-    let _ = writeln!(out, "again: maglev simulate --seed {seed} --steps {steps}");
-    ExitCode::FAILURE
 }
