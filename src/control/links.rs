@@ -36,6 +36,8 @@ impl Controller {
     /// through what never was.
     pub(super) fn stand_all(&mut self, now: Now) {
         let mut deferred = self.deferred.take().unwrap_or_default();
+        // Their frontends are judged by the caller, once all stand.
+        let frontends = std::mem::take(&mut self.frontends);
         let named = self.backends.names().filter_map(|n| self.backends.slot(n));
         let mut named: Vec<(usize, Slot)> = named.map(|slot| (self.depth(slot), slot)).collect();
         named.sort_unstable();
@@ -47,6 +49,7 @@ impl Controller {
             });
             self.restand(now, slot, code, detail);
         }
+        self.frontends = frontends;
     }
 
     /// How many it tracks, one through the other.

@@ -90,9 +90,11 @@ impl Controller {
         }
         self.config_status.warnings = warnings;
         self.configure_prober();
-        let newborn = self.restore(now, newborn);
         if !introduced {
             self.deferred = Some(BTreeMap::new());
+        }
+        let newborn = self.restore(now, newborn);
+        if !introduced {
             self.introduce(now, &newborn);
             self.stand_all(now);
         }

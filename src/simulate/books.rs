@@ -8,6 +8,7 @@ use super::broken::{Broken, broken};
 use super::front::Front;
 use super::model::Model;
 use crate::control::programmer::{LbAnswer, LbRequest};
+use crate::lb::embedded::Embedded;
 use crate::lb::{Encap, LbError, Op, Settings, VipKey};
 use crate::time::Time;
 
@@ -55,6 +56,8 @@ pub struct Books {
     pub owed: BTreeSet<(VipKey, IpAddr)>,
     /// VIPs at which something failed or somebody meddled: what is written may be what is there.
     pub doubts: BTreeSet<VipKey>,
+    /// That was only now.
+    pub unseen: bool,
     /// VIPs of somebody else.
     pub foreign: BTreeSet<VipKey>,
     /// As `lb` had them first.
@@ -80,6 +83,7 @@ impl Default for Books {
             vips: BTreeMap::new(),
             owed: BTreeSet::new(),
             doubts: BTreeSet::new(),
+            unseen: false,
             foreign: BTreeSet::new(),
             settings,
             quiet: false,
@@ -322,9 +326,35 @@ impl Books {
     fn doubt(&mut self, op: &Op) {
         let Some(vip) = op.vip() else { return };
         self.doubts.insert(vip);
+        self.unseen = true;
         let Some(here) = self.vips.get_mut(&vip) else { return };
         for s in here.servers.values_mut().filter(|s| s.flows == Flows::Clean) {
             s.flows = Flows::Unsure;
+        }
+    }
+
+    /// Where something failed or somebody meddled, `lb` itself is looked at.
+    pub fn see(&mut self, lb: &Embedded) {
+        if !std::mem::take(&mut self.unseen) {
+            return;
+        }
+        for vip in &self.doubts {
+            if lb.counters(vip).is_none() {
+                self.vips.remove(vip);
+                continue;
+            }
+            let here = self.vips.entry(*vip).or_insert_with(|| Vip { made: None, servers: BTreeMap::new() });
+            let is: BTreeMap<IpAddr, u8> = lb.weights(vip).into_iter().collect();
+            for (a, s) in &mut here.servers {
+                s.weight = is.get(a).copied();
+            }
+            for (a, w) in is {
+                let server = Server { weight: Some(w), flows: Flows::Unsure };
+                let server = here.servers.entry(a).or_insert(server);
+                if w > 0 {
+                    server.flows = Flows::Dirty;
+                }
+            }
         }
     }
 
@@ -333,6 +363,7 @@ impl Books {
         if let Op::AddVip { vip, .. } = op {
             self.vips.insert(*vip, Vip { made: None, servers: BTreeMap::new() });
             self.doubts.insert(*vip);
+            self.unseen = true;
             return;
         }
         let owed = self.owed.clone();

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::broken::{Broken, broken};
 use super::front::{Front, Seat};
@@ -12,7 +13,7 @@ use super::table::{self, Verdict, Word};
 use super::world::{Happening, World};
 use crate::Name;
 use crate::config::{Backend, Config};
-use crate::control::BackendVerb;
+use crate::control::{BackendVerb, Event};
 use crate::health::Vital;
 use crate::lb::VipKey;
 use crate::probe::{Order, ProbeId, Task};
@@ -281,10 +282,15 @@ impl Model {
                 self.look(at);
             }
             Happening::Polled => return self.polled(world, at),
+            Happening::Event(_, Event::Backend { backend, code: "agent", detail, .. })
+                if detail.starts_with("silent") =>
+            {
+                return self.silent(&backend.clone(), at);
+            }
+            Happening::Asked(..) => return self.catch_up(world, at),
             Happening::Saved(true) => self.save(),
             Happening::Saved(false)
             | Happening::Event(..)
-            | Happening::Asked(..)
             | Happening::Ordered(Order::Configure { .. } | Order::Stop) => {}
         }
         Ok(())
@@ -333,29 +339,49 @@ impl Model {
 
     /// Time has passed: agents that say nothing, weights that climb, frontends that have waited.
     fn polled(&mut self, world: &World, at: Time) -> Result<(), Broken> {
-        let Some(patience) = self.config.as_ref().map(|c| c.lb.startup_max_delay) else { return Ok(()) };
-        let mut changed = false;
+        let patience = self.patience();
         for (name, mind) in self.minds.iter_mut().filter(|(_, m)| m.waiting()) {
-            let b = world.c.backends().find(name);
             if world.c.frozen().is_some() {
                 mind.waits.1 = at;
-            } else if b.is_some_and(|(_, b)| b.health.checks().vital() == Vital::Up)
-                && at.since(mind.waits.0) >= patience
-            {
-                mind.silence();
-                changed = true;
             } else if at.since(mind.waits.1) > patience * 2 {
                 return broken("silent agents", format!("{name} waits for its agent without end"));
             }
         }
         let climbing = self.minds.values().any(|m| m.back_at.is_some());
         let waits = |f: &Front| !f.open || !f.newcomers.is_empty();
-        if changed {
-            self.look(at);
-        } else if climbing || self.fronts.values().any(waits) {
+        if climbing || self.fronts.values().any(waits) {
             self.weigh(at);
         }
         Ok(())
+    }
+
+    fn patience(&self) -> Duration {
+        self.config.as_ref().map_or(Duration::ZERO, |c| c.lb.startup_max_delay)
+    }
+
+    /// An agent has said nothing for so long that its backend is taken for up.
+    fn silent(&mut self, name: &Name, at: Time) -> Result<(), Broken> {
+        let patience = self.patience();
+        match self.minds.get_mut(name).filter(|m| m.waiting() && at.since(m.waits.0) >= patience) {
+            Some(mind) => mind.silence(),
+            None => return broken("silent agents", format!("{name} is taken for up, and need not be")),
+        }
+        self.look(at);
+        Ok(())
+    }
+
+    /// The same where another word keeps that from being told.
+    ///
+    /// # Errors
+    /// It was too early.
+    pub fn catch_up(&mut self, world: &World, at: Time) -> Result<(), Broken> {
+        let up = |name: &Name| {
+            let b = world.c.backends().find(name);
+            b.is_some_and(|(_, b)| b.health.checks().vital() == Vital::Up)
+        };
+        let late: Vec<Name> =
+            self.minds.iter().filter(|(n, m)| m.waiting() && up(n)).map(|(n, _)| n.clone()).collect();
+        late.iter().try_for_each(|name| self.silent(name, at))
     }
 
     /// What comes of all words now.

@@ -250,7 +250,9 @@ impl Simulator {
             Deed::LbLoses(n) => self.world.lb.lose_answers(*n),
             Deed::DumpsFail(n) => self.world.lb.fail_dumps(*n, LbError::NoAnswer("nothing came")),
             Deed::Meddle(op) => {
-                if self.world.lb.meddle(op).is_ok() {
+                // A flush of what is not there would be one at random.
+                let there = op.vip().is_none_or(|vip| self.world.lb.counters(&vip).is_some());
+                if there && self.world.lb.meddle(op).is_ok() {
                     self.books.meddled(op);
                 }
             }
@@ -325,6 +327,8 @@ impl Simulator {
             past.happened = happened;
         }
         result?;
+        self.model.catch_up(&self.world, self.world.now)?;
+        self.books.see(&self.world.lb);
         let (c, now) = (&mut self.world.c, self.world.now);
         self.pending.retain(|ticket, _| c.take(*ticket).is_none());
         // A disk that was full is tried again later, and with the next word.

@@ -152,7 +152,7 @@ impl Controller {
         self.stand_restored(now, &known);
         let weights = weights.into_iter().filter(|w| self.reweight(w)).count();
         self.tell_restored(&known, weights);
-        // All are in their states before any of them moves: a frontend would be judged on half of its backends.
+        // All have their words before any of them is judged: a frontend would be judged on half of its backends.
         for &(slot, enabled) in &known {
             self.reconsider(now, slot, enabled);
         }

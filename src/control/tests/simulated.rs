@@ -122,3 +122,21 @@ fn a_probe_of_a_paused_backend_that_leaves_is_answered_and_under_way_no_more() {
     let flights = lab.c.backends.iter().filter(|(_, b)| b.in_flight.is_some()).count();
     assert_eq!(lab.c.flying, flights);
 }
+
+#[test]
+fn after_a_restart_a_frontend_waits_for_who_is_enabled_with_it() {
+    let mut lab = Lab::idle();
+    lab.c.keep_state();
+    let yaml = BASIC.replace("10.1.0.2, healthcheck: tcp", "10.1.0.2, healthcheck: tcp, enabled: false");
+    lab.load(&yaml);
+    lab.run(5000);
+    lab.net("10.1.0.2", Net::Silent);
+    let mut next = lab.reborn();
+    // `a` is disabled now, and `b` enabled: of that one nothing is known yet.
+    next.load(&BASIC.replace("10.1.0.1, healthcheck: tcp", "10.1.0.1, healthcheck: tcp, enabled: false"));
+    next.run(100);
+    assert_eq!((next.state("a"), next.state("b")), ("disabled".into(), "unknown".into()));
+    assert_eq!(next.take_writes(), ["settings"], "the VIP is not made before `b` is known");
+    next.run(2000);
+    assert_eq!(next.weights("192.0.2.1", 80), "10.1.0.1=0 10.1.0.2=0 10.1.0.3=100");
+}
