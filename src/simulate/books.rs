@@ -350,10 +350,7 @@ impl Books {
             }
             for (a, w) in is {
                 let server = Server { weight: Some(w), flows: Flows::Unsure };
-                let server = here.servers.entry(a).or_insert(server);
-                if w > 0 {
-                    server.flows = Flows::Dirty;
-                }
+                here.servers.entry(a).or_insert(server);
             }
         }
     }
@@ -366,8 +363,28 @@ impl Books {
             self.unseen = true;
             return;
         }
+        let flows = |books: &Books, vip: &VipKey, a: &IpAddr| {
+            books.vips.get(vip).and_then(|v| v.servers.get(a)).map(|s| s.flows)
+        };
         let owed = self.owed.clone();
+        let before = match op {
+            Op::AddServer { vip, address, .. } | Op::SetWeight { vip, address, .. } => {
+                flows(self, vip, address)
+            }
+            Op::SetSettings(_)
+            | Op::AddVip { .. }
+            | Op::DelVip { .. }
+            | Op::DelServer { .. }
+            | Op::FlushVip { .. } => None,
+        };
         self.done(op);
+        if let Op::AddServer { vip, address, .. } | Op::SetWeight { vip, address, .. } = op
+            && let Some(server) = self.vips.get_mut(vip).and_then(|v| v.servers.get_mut(address))
+            && before != Some(Flows::Dirty)
+        {
+            // Nobody but lb knows of the flows that it may have got meanwhile.
+            server.flows = Flows::Unsure;
+        }
         self.owed = owed;
         self.doubt(op);
     }

@@ -288,7 +288,10 @@ impl Model {
                 return self.silent(&backend.clone(), at);
             }
             Happening::Asked(..) => return self.catch_up(world, at),
-            Happening::Saved(true) => self.save(),
+            Happening::Saved(true) => {
+                self.catch_up(world, at)?;
+                self.save();
+            }
             Happening::Saved(false)
             | Happening::Event(..)
             | Happening::Ordered(Order::Configure { .. } | Order::Stop) => {}

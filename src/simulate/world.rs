@@ -188,6 +188,7 @@ impl World {
         let now = self.wall();
         self.c.poll(now);
         self.note(Happening::Polled);
+        self.drain();
         self.save();
         self.drain();
         self.lb.set_now(self.now);
