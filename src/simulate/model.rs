@@ -19,6 +19,9 @@ use crate::lb::VipKey;
 use crate::probe::{Order, ProbeId, Task};
 use crate::time::Time;
 
+/// Longer than the main thread ever stands still.
+const STALL: Duration = Duration::from_secs(9);
+
 /// What comes of all words on a backend.
 #[derive(Clone, Debug)]
 pub struct Shown {
@@ -346,7 +349,7 @@ impl Model {
         for (name, mind) in self.minds.iter_mut().filter(|(_, m)| m.waiting()) {
             if world.c.frozen().is_some() {
                 mind.waits.1 = at;
-            } else if at.since(mind.waits.1) > patience * 2 {
+            } else if at.since(mind.waits.1) > patience * 2 + STALL {
                 return broken("silent agents", format!("{name} waits for its agent without end"));
             }
         }
