@@ -7,6 +7,7 @@ mod lab_agents;
 
 mod explain;
 mod nat;
+mod panics;
 mod programming;
 mod random;
 mod reload;
@@ -14,9 +15,11 @@ mod reload_prop;
 mod reload_words;
 mod review;
 mod schedule;
+mod slow_start;
 mod state;
 mod stats;
 mod stopping;
+mod tracks;
 mod verbs;
 mod words;
 
