@@ -6,6 +6,7 @@ mod lab;
 mod lab_agents;
 
 mod explain;
+mod forced;
 mod nat;
 mod panics;
 mod programming;

@@ -248,9 +248,7 @@ fn keep_last_keeps_what_a_slow_start_had_reached() {
     let mut lab = settled(&yaml);
     net(&mut lab, "d", Net::Refused);
     lab.net("10.1.0.4", Net::Good);
-    while !lab.state("d").starts_with("up") {
-        lab.run(1);
-    }
+    lab.until(|l| l.state("d").starts_with("up"));
     lab.run(41_000);
     assert_eq!(weights(&mut lab), "10 20 30 8 0");
     net(&mut lab, "ab", Net::Refused);

@@ -60,9 +60,7 @@ fn down(lab: &mut Lab) {
 /// Its checks pass again: runs to the moment at which it is up.
 fn back(lab: &mut Lab) {
     lab.net(A, Net::Good);
-    while !lab.state("a").starts_with("up") {
-        lab.run(1);
-    }
+    lab.until(|l| l.state("a").starts_with("up"));
 }
 
 fn a_weight(lab: &mut Lab) -> u8 {
@@ -175,9 +173,7 @@ fn the_climb_begins_when_its_health_is_back_whatever_else_is_said() {
     down(&mut lab);
     set(&mut lab, "a", Drain).unwrap();
     lab.net(A, Net::Good);
-    while lab.state("a").starts_with("down") {
-        lab.run(1);
-    }
+    lab.until(|l| !l.state("a").starts_with("down"));
     lab.writes.clear();
     lab.run(25_000);
     assert_eq!((lab.state("a").as_str(), written(&mut lab, A)), ("drain", vec![]));
