@@ -8,7 +8,7 @@ use super::snapshot::{
     HISTORY_MAX, SavedAgent, SavedBackend, SavedDisabled, SavedTransition, SavedWeight, SavedWords, Snapshot,
 };
 use crate::Name;
-use crate::control::backends::Entry;
+use crate::control::backends::{Entry, FORCED};
 use crate::control::controller::Controller;
 use crate::control::event::LogLevel;
 use crate::control::schedule::Slot;
@@ -29,7 +29,7 @@ const WORDS: [&str; 16] = [
     "removed",
     "drain",
     "ready",
-    "forced",
+    FORCED,
     "muted",
     "unmuted",
     "tracked",

@@ -16,6 +16,7 @@ mod reload_prop;
 mod reload_words;
 mod review;
 mod schedule;
+mod silent;
 mod slow_start;
 mod state;
 mod stats;
