@@ -357,3 +357,70 @@ fn a_frontend_that_starts_with_most_of_its_servers_dead() {
         assert_eq!(weights(&mut lab), nobody);
     }
 }
+
+#[test]
+fn whoever_is_enabled_meanwhile_does_not_end_it_for_a_moment() {
+    for (yaml, open) in [(FIVE.to_owned(), "10 20 30 0 0"), (keep_last(), "0 0 30 0 0")] {
+        let mut lab = settled(&yaml);
+        net(&mut lab, "ab", Net::Refused);
+        set(&mut lab, "e", Drain).unwrap();
+        net(&mut lab, "c", Net::Refused);
+        set(&mut lab, "d", Disable).unwrap();
+        lab.run(10);
+        assert_eq!(weights(&mut lab), open, "one of four");
+        // Probes come to nothing: it stays unknown. With it half would be up.
+        lab.net("10.1.0.4", Net::Fault);
+        lab.log.clear();
+        lab.take_writes();
+        set(&mut lab, "d", Enable).unwrap();
+        set(&mut lab, "e", Ready).unwrap();
+        lab.run(5000);
+        assert_eq!((lab.state("d").as_str(), weights(&mut lab).as_str()), ("unknown", open));
+        assert_eq!((panics(&mut lab), lab.take_writes()), (vec![], vec![]));
+        lab.net("10.1.0.4", Net::Good);
+        lab.run(5000);
+        let now = lab.state("d");
+        assert_eq!((now.as_str(), panics(&mut lab)), ("up", vec![]), "two of five are too few");
+        net(&mut lab, "a", Net::Good);
+        assert_eq!(panics(&mut lab).len(), 1);
+        assert_eq!(weights(&mut lab), "10 0 0 40 0");
+    }
+}
+
+#[test]
+fn a_reload_that_brings_many_neither_begins_nor_ends_it() {
+    let more = |yaml: &str| {
+        let backends: String =
+            (6..=11).map(|i| format!("    x{i:02}: {{address: 10.1.0.{i}, healthcheck: tcp}}\n")).collect();
+        let seats: String = (6..=11).map(|i| format!(", x{i:02}: {{weight: 1}}")).collect();
+        yaml.replace("  frontends:", &format!("{backends}  frontends:"))
+            .replace("d: {weight: 40}", &format!("d: {{weight: 40}}{seats}"))
+    };
+    for yaml in [FIVE.to_owned(), keep_last()] {
+        let mut lab = settled(&yaml);
+        for i in 6..=11 {
+            lab.net(&format!("10.1.0.{i}"), Net::Fault);
+        }
+        // Three of five are up; with the six new ones three of eleven are known to be.
+        net(&mut lab, "ab", Net::Refused);
+        lab.load(&more(&yaml));
+        lab.run(20_000);
+        assert_eq!(panics(&mut lab), Vec::<String>::new());
+        lab.load(&yaml);
+        lab.run(100);
+        net(&mut lab, "c", Net::Refused);
+        assert_eq!(panics(&mut lab).len(), 1);
+        let before = weights(&mut lab);
+        lab.load(&more(&yaml));
+        lab.run(5000);
+        // The old ones in their order, then the new ones.
+        let kept = before.rsplit_once(' ').unwrap().0;
+        assert_eq!(weights(&mut lab), format!("{kept} 0{}", " 0".repeat(6)));
+        assert_eq!(panics(&mut lab), Vec::<String>::new(), "it goes on until they are known");
+        for i in 6..=11 {
+            lab.net(&format!("10.1.0.{i}"), Net::Good);
+        }
+        lab.run(5000);
+        assert_eq!(panics(&mut lab).len(), 1);
+    }
+}
