@@ -11,6 +11,7 @@ mod nat;
 mod panics;
 mod programming;
 mod random;
+mod random_words;
 mod reload;
 mod reload_prop;
 mod reload_words;
