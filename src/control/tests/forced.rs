@@ -119,6 +119,38 @@ fn forced_down_comes_up_after_rise_passes_and_forced_up_goes_down_after_fall_fai
 }
 
 #[test]
+fn the_next_probe_is_no_further_off_than_the_interval_of_the_new_state() {
+    // Intervals, what it is at first, the verb, and the most that it may take to the next probe.
+    let rows = [
+        ("interval: 60s", Net::Good, HealthDown, 2000),
+        ("interval: 60s", Net::Good, HealthStopping, 60_000),
+        ("down-interval: 60s", Net::Refused, HealthUp, 1000),
+    ];
+    for (interval, net, verb, most) in rows {
+        let name = interval.split(':').next().unwrap();
+        let yaml = BASIC.replace(
+            &format!(" {name}: {}s", if name == "interval" { 1 } else { 2 }),
+            &format!(" {interval}"),
+        );
+        assert_ne!(yaml, BASIC);
+        let mut lab = Lab::new(&yaml);
+        lab.net(A, net);
+        // The probes after the first are 200 ms apart, until the counter is at its end.
+        lab.run(if name == "interval" { 62_000 } else { 3000 });
+        let before = lab.starts(A).len();
+        lab.run(100);
+        assert_eq!(lab.starts(A).len(), before, "the next one is far off");
+        set(&mut lab, "a", verb).unwrap();
+        lab.run(most - 500);
+        if most == 2000 || most == 1000 {
+            assert_eq!(lab.starts(A).len(), before, "{verb:?}: not at once");
+            lab.run(500);
+        }
+        assert_eq!(lab.starts(A).len(), before + 1, "{verb:?}");
+    }
+}
+
+#[test]
 fn forced_to_where_it_is_the_counter_moves_all_the_same() {
     let mut lab = settled(BASIC);
     lab.net(A, Net::Refused);
