@@ -182,12 +182,7 @@ impl Controller {
 
     /// The names of a generation, without numbers.
     fn sketch(&self) -> Picture {
-        let named: Vec<(String, Slot)> = self
-            .backends
-            .names()
-            .filter_map(|name| Some((name.to_string(), self.backends.slot(name)?)))
-            .collect();
-        let (names, slots) = named.into_iter().unzip();
+        let (names, slots) = self.backends.configured().map(|(s, b)| (b.config.name.to_string(), s)).unzip();
         let seats = self.frontends.iter().flat_map(|(name, f)| {
             f.seats.iter().map(move |s| format!("{name}/{}/{}", f.pool_name(s.pool), s.name))
         });
