@@ -21,7 +21,18 @@ pub struct Table {
 pub static TABLES: [Table; 4] = [
     Table {
         name: c"backends",
-        metrics: &[c"state", c"counter", c"pass", c"fail", c"sockerr", c"latency-us", c"transitions"],
+        metrics: &[
+            c"state",
+            c"counter",
+            c"pass",
+            c"fail",
+            c"sockerr",
+            c"latency-us",
+            c"transitions",
+            c"agent-queries",
+            c"agent-replies",
+            c"agent-failures",
+        ],
     },
     Table { name: c"frontends", metrics: &[c"state", c"serving", c"total"] },
     Table { name: c"members", metrics: &[c"weight", c"effective"] },
@@ -125,6 +136,7 @@ impl Controller {
         let (mut members, mut engine) = (Rows::new(m), Rows::new(e));
         for name in self.backends.names() {
             let Some(b) = self.backends.slot(name).and_then(|s| self.backends.get(s)) else { continue };
+            let agent = b.agent.as_ref().map(|a| a.counts).unwrap_or_default();
             let latency = b.last.as_ref().map_or(0, |l| micros(l.latency));
             backends.push(
                 name.to_string(),
@@ -136,6 +148,9 @@ impl Controller {
                     b.tally.faults,
                     latency,
                     b.meters.transitions,
+                    agent.queries,
+                    agent.replies,
+                    agent.failures,
                 ],
             );
         }
