@@ -10,6 +10,7 @@ use super::agents::AgentSide;
 use super::meters::Meters;
 use super::operator::Ticket;
 use super::schedule::Slot;
+use super::state::Saved;
 use crate::Name;
 use crate::config::{Backend, Healthcheck};
 use crate::health::agent::AgentWeight;
@@ -48,6 +49,8 @@ pub struct Entry {
     pub guess: u32,
     /// Its probe was put off once after a stall of the main thread.
     pub put_off: bool,
+    /// What was last saved of it.
+    pub saved: Option<Saved>,
     /// The last result.
     pub last: Option<Last>,
     /// Probes by verdict since it was first seen.
@@ -219,6 +222,11 @@ impl Backends {
             }
         }
         at
+    }
+
+    /// The configured ones, sorted by name.
+    pub fn configured(&self) -> impl Iterator<Item = (Slot, &Entry)> {
+        self.by_name.values().filter_map(|s| Some((*s, self.get(*s)?)))
     }
 
     /// The configured names, sorted.

@@ -171,9 +171,9 @@ impl Engine {
     }
 
     /// All numbers, for the stats segment.
-    pub fn picture(&self) -> Picture {
+    pub fn repaint(&self, picture: &mut Picture) {
         let calls = LbCalls { took: self.calls.summary(), longest_us: self.calls.longest_us() };
-        self.controller.picture(calls)
+        self.controller.repaint(picture, calls);
     }
 
     /// The controller, to look at.

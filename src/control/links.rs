@@ -9,7 +9,7 @@ impl Controller {
     /// Ties the backends together anew after a configuration was applied, and lets what is inherited take effect.
     pub(super) fn relink(&mut self, now: Now) {
         let slots: Vec<Slot> = self.backends.iter().map(|(s, _)| s).collect();
-        let named: Vec<Slot> = self.backends.names().filter_map(|n| self.backends.slot(n)).collect();
+        let named: Vec<Slot> = self.backends.configured().map(|(slot, _)| slot).collect();
         for slot in slots {
             if let Some(b) = self.backends.get_mut(slot) {
                 b.links = super::backends::Links::default();

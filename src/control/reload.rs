@@ -99,7 +99,7 @@ impl Controller {
     /// The backends; answers the slots of those that are new.
     fn apply_backends(&mut self, now: Now, new: &Config, summary: &mut Summary) -> Vec<Slot> {
         let cap = new.healthchecker.transition_history;
-        let old: Vec<Slot> = self.backends.names().filter_map(|n| self.backends.slot(n)).collect();
+        let old: Vec<Slot> = self.backends.configured().map(|(slot, _)| slot).collect();
         for slot in old.iter().chain(&self.removed.clone()) {
             if let Some(b) = self.backends.get_mut(*slot) {
                 b.frontends.clear();
@@ -396,6 +396,7 @@ fn first_seen(b: Arc<Backend>, cap: usize) -> BackendEntry {
         waiting: Vec::new(),
         guess: 0,
         put_off: false,
+        saved: None,
         last: None,
         tally: Tally::default(),
         meters: Box::default(),

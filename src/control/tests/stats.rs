@@ -14,6 +14,12 @@ fn value(p: &Picture, table: usize, row: &str, metric: &str) -> u64 {
     rows.values[metric][row]
 }
 
+fn picture(lab: &Lab, calls: LbCalls) -> Picture {
+    let mut p = Picture::EMPTY;
+    lab.c.repaint(&mut p, calls);
+    p
+}
+
 #[test]
 fn a_picture_has_every_number_in_its_place() {
     let mut lab = Lab::new(BASIC);
@@ -22,7 +28,7 @@ fn a_picture_has_every_number_in_its_place() {
     lab.c.set_backend(now, "b", BackendVerb::Disable).unwrap();
     lab.run(100);
     let took = Summary { samples: 9, p50_us: 8, p99_us: 60 };
-    let p = lab.c.picture(LbCalls { took, longest_us: 70 });
+    let p = picture(&lab, LbCalls { took, longest_us: 70 });
     for (table, rows) in TABLES.iter().zip(&p.tables) {
         assert_eq!(rows.values.len(), table.metrics.len());
         assert!(rows.values.iter().all(|v| v.len() == rows.names.len()));
@@ -50,7 +56,7 @@ fn queries_of_agents_are_counted_for_each_and_for_all() {
     lab.says("10.1.0.1", "up ready 100%");
     lab.voice("10.1.0.3", Voice::Refuses);
     lab.run(5000);
-    let p = lab.c.picture(LbCalls::default());
+    let p = picture(&lab, LbCalls::default());
     let counts =
         |row: &str| ["agent-queries", "agent-replies", "agent-failures"].map(|m| value(&p, 0, row, m));
     let ([asked, replied, 0], [tried, 0, failed]) = (counts("a"), counts("c")) else {
@@ -70,23 +76,42 @@ fn queries_of_agents_are_counted_for_each_and_for_all() {
 #[test]
 fn places_change_with_the_generation_alone() {
     let mut lab = Lab::new(BASIC);
-    let one = lab.c.picture(LbCalls::default());
+    let one = picture(&lab, LbCalls::default());
     lab.run(10_000);
-    let two = lab.c.picture(LbCalls::default());
+    let two = picture(&lab, LbCalls::default());
     assert_eq!(one.generation, two.generation);
     for (a, b) in one.tables.iter().zip(&two.tables) {
         assert_eq!(a.names, b.names);
     }
     lab.load(&BASIC.replace("    a: {address", "    z: {address").replace("{a: {}", "{z: {}"));
-    let three = lab.c.picture(LbCalls::default());
+    let three = picture(&lab, LbCalls::default());
     assert_ne!(two.generation, three.generation);
     assert_eq!(three.tables[0].names, ["b", "c", "z"]);
 }
 
 #[test]
+fn a_picture_painted_over_is_as_a_new_one_and_keeps_its_names() {
+    let mut lab = Lab::new(BASIC);
+    let mut p = picture(&lab, LbCalls::default());
+    let place = |p: &Picture| p.tables.iter().map(|t| t.names.as_ptr() as usize).collect::<Vec<_>>();
+    let before = place(&p);
+    lab.net("10.1.0.1", super::Net::Refused);
+    lab.run(10_000);
+    lab.c.repaint(&mut p, LbCalls::default());
+    assert_eq!(p, picture(&lab, LbCalls::default()));
+    assert_eq!((value(&p, 0, "a", "state"), place(&p)), (2, before), "no name was made again");
+    lab.load(&BASIC.replace("    a: {address", "    z: {address").replace("{a: {}", "{z: {}"));
+    lab.c.repaint(&mut p, LbCalls::default());
+    assert_eq!(p, picture(&lab, LbCalls::default()));
+    // Before the first configuration there is the engine alone.
+    let idle = picture(&Lab::idle(), LbCalls::default());
+    assert_eq!(idle.tables.map(|t| t.names.len()), [0, 0, 0, 1]);
+}
+
+#[test]
 fn what_is_behind_the_last_row_becomes_0() {
     let lab = Lab::new(BASIC);
-    let p = lab.c.picture(LbCalls::default());
+    let p = picture(&lab, LbCalls::default());
     let mut out = [7u64; 5];
     p.rows(1).unwrap().fill(2, &mut out);
     assert_eq!(out, [3, 0, 0, 0, 0]);
