@@ -22,7 +22,18 @@ pub struct Table {
 pub static TABLES: [Table; 4] = [
     Table {
         name: c"backends",
-        metrics: &[c"state", c"counter", c"pass", c"fail", c"sockerr", c"latency-us", c"transitions"],
+        metrics: &[
+            c"state",
+            c"counter",
+            c"pass",
+            c"fail",
+            c"sockerr",
+            c"latency-us",
+            c"transitions",
+            c"agent-queries",
+            c"agent-replies",
+            c"agent-failures",
+        ],
     },
     Table { name: c"frontends", metrics: &[c"state", c"serving", c"total"] },
     Table { name: c"members", metrics: &[c"weight", c"effective"] },
@@ -137,6 +148,7 @@ impl Controller {
             rows.clear(table);
         }
         for b in slots.iter().filter_map(|s| self.backends.get(*s)) {
+            let agent = b.agent.as_ref().map(|a| a.counts).unwrap_or_default();
             backends.push([
                 state(b.state()),
                 u64::from(b.health.checks().counter().value()),
@@ -145,6 +157,9 @@ impl Controller {
                 b.tally.faults,
                 b.last.as_ref().map_or(0, |l| micros(l.latency)),
                 b.meters.transitions,
+                agent.queries,
+                agent.replies,
+                agent.failures,
             ]);
         }
         for f in self.frontends.values() {

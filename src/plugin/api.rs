@@ -227,6 +227,7 @@ pub(super) fn next_frontend(state: &mut State) -> Option<maglev_api_frontend_t> 
         table_length: v.table_length,
         src_ip_sticky: v.src_ip_sticky.into(),
         flush_on_down: v.flush_on_down.into(),
+        in_panic: v.in_panic.into(),
         programmed: v.programmed.into(),
         leaving: api::count(v.leaving.len()),
         error: state.api.say(v.error.unwrap_or_default()),

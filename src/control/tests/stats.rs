@@ -1,8 +1,11 @@
 use super::Lab;
+use super::agents::AGENTS;
 use super::lab::BASIC;
+use super::lab_agents::Voice;
 use crate::control::BackendVerb;
 use crate::control::latency::Summary;
 use crate::control::stats::{LbCalls, Picture, TABLES};
+use crate::control::view::AgentCountsView;
 
 fn value(p: &Picture, table: usize, row: &str, metric: &str) -> u64 {
     let rows = &p.tables[table];
@@ -45,6 +48,29 @@ fn a_picture_has_every_number_in_its_place() {
         assert_eq!(engine(&format!("syncs-{cause}")), n);
     }
     assert!(engine("syncs-event") > 0);
+}
+
+#[test]
+fn queries_of_agents_are_counted_for_each_and_for_all() {
+    let mut lab = Lab::new(AGENTS);
+    lab.says("10.1.0.1", "up ready 100%");
+    lab.voice("10.1.0.3", Voice::Refuses);
+    lab.run(5000);
+    let p = picture(&lab, LbCalls::default());
+    let counts =
+        |row: &str| ["agent-queries", "agent-replies", "agent-failures"].map(|m| value(&p, 0, row, m));
+    let ([asked, replied, 0], [tried, 0, failed]) = (counts("a"), counts("c")) else {
+        panic!("{:?} {:?}", counts("a"), counts("c"))
+    };
+    assert!((5..=7).contains(&asked) && (replied..=replied + 1).contains(&asked), "{asked} {replied}");
+    assert!((4..=7).contains(&tried) && (failed..=failed + 1).contains(&tried), "{tried} {failed}");
+    assert_eq!(counts("b"), [0; 3], "it has none");
+    let (view, status) = (lab.c.counters(lab.now, &[]), lab.c.status(lab.wall()));
+    let one = |queries, replies, failures| AgentCountsView { queries, replies, failures };
+    let of: Vec<_> = view.backends.iter().map(|b| b.agent).collect();
+    assert_eq!(of, [Some(one(asked, replied, 0)), None, Some(one(tried, 0, failed))]);
+    assert_eq!(view.agents, one(asked + tried, replied, failed));
+    assert_eq!(status.agents, view.agents);
 }
 
 #[test]
