@@ -18,6 +18,9 @@ use crate::health::{Health, History, Standing, State, Vital};
 use crate::probe::{Code, ProbeId};
 use crate::time::Time;
 
+/// The code of a transition by `health up`, `health down` or `health stopping`.
+pub const FORCED: &str = "forced";
+
 /// One backend.
 #[derive(Debug)]
 pub struct Entry {
@@ -128,6 +131,19 @@ impl Entry {
     /// Its agent alone decides.
     pub fn by_agent_alone(&self) -> bool {
         self.config.agent.is_some() && self.config.healthcheck.is_none() && self.config.track.is_none()
+    }
+
+    /// Its agent alone decides, and has not: what is known, if anything, was found by checks or by a backend it followed
+    /// that it has no more. The operator's `health down` is no such thing: it stands until the agent's next word.
+    pub fn waits_for_agent(&self) -> bool {
+        let forced = || self.history.newest().is_some_and(|t| t.to == State::Down && t.code == FORCED);
+        self.by_agent_alone()
+            && self.health.checked()
+            && match self.health.checks().vital() {
+                Vital::Unknown => true,
+                Vital::Down => !forced(),
+                Vital::Up => false,
+            }
     }
 
     /// The state as shown: with its author, with progress while degraded, and with what it rests on where no check
