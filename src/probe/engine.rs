@@ -23,7 +23,7 @@ use super::prober::Doorbell;
 use super::stream::{Stream, interest};
 use super::text::{our_fault, printable};
 use super::timers::Timers;
-use super::types::{Code, Job, Order, Outcome, ProbeId, Report, Told};
+use super::types::{Code, Job, Order, Outcome, ProbeId, Report, Told, Verdict};
 use crate::clock;
 use crate::config::{CheckKind, Healthchecker};
 use crate::time::Time;
@@ -38,6 +38,11 @@ const ORDERS_A_TURN: usize = 4096;
 const UNTAKEN_MAX: usize = 100_000;
 
 const BEAT: Duration = Duration::from_secs(1);
+
+/// How long a pass may lie in the channel before its owner is woken for it. The owner mostly comes by itself before
+/// that, with the next orders, and a wake for each pass would cost both threads more than the probe's own work.
+/// Whatever else there is to tell wakes at once.
+const PATIENCE: Duration = Duration::from_millis(5);
 
 /// Descriptors left to the rest of the process.
 const SPARE_DESCRIPTORS: u64 = 512;
@@ -82,8 +87,10 @@ pub(super) struct Engine {
     orders: Receiver<Order>,
     told: Sender<Told>,
     wake: Option<Arc<dyn Fn() + Send + Sync>>,
-    /// Something was told in this turn.
+    /// Something was told in this turn that is not to wait.
     news: bool,
+    /// When the owner is woken for what may wait, if it has not come by then.
+    patience: Option<Time>,
     slots: Vec<Slot>,
     free: Vec<u32>,
     in_flight: usize,
@@ -132,6 +139,7 @@ impl Engine {
             told,
             wake,
             news: false,
+            patience: None,
             slots: Vec::new(),
             free: Vec::new(),
             in_flight: 0,
@@ -179,9 +187,19 @@ impl Engine {
             self.expire();
             self.start_some();
             self.tick();
-            if std::mem::take(&mut self.news)
-                && let Some(wake) = &self.wake
-            {
+            self.wake_owner();
+        }
+    }
+
+    /// Wakes whoever takes the results, where there is something to take and it is time.
+    fn wake_owner(&mut self) {
+        let news = std::mem::take(&mut self.news);
+        let Some(until) = self.patience else { return };
+        if self.told.is_empty() {
+            self.patience = None;
+        } else if news || until <= clock::mono() {
+            self.patience = None;
+            if let Some(wake) = &self.wake {
                 wake();
             }
         }
@@ -191,6 +209,7 @@ impl Engine {
     fn timeout(&self, more_orders: bool) -> Timespec {
         let busy = more_orders || (self.waiting > 0 && self.in_flight < self.limit);
         let until = self.timers.next().map_or(self.next_beat, |t| t.min(self.next_beat));
+        let until = self.patience.map_or(until, |t| t.min(until));
         let wait = if busy { Duration::ZERO } else { until.since(clock::mono()).min(BEAT) };
         Timespec { tv_sec: i64::try_from(wait.as_secs()).unwrap_or(1), tv_nsec: wait.subsec_nanos().into() }
     }
@@ -381,10 +400,16 @@ impl Engine {
     }
 
     fn report(&mut self, id: ProbeId, started: Time, outcome: Outcome) {
-        let report = Report { id, started, finished: clock::mono(), outcome };
+        let finished = clock::mono();
+        let urgent = outcome.code.verdict() != Verdict::Pass;
+        self.tell(Told::Report(Report { id, started, finished, outcome }), finished, urgent);
+    }
+
+    fn tell(&mut self, what: Told, now: Time, urgent: bool) {
         // Nobody there any more: Stop is on its way, or the owner is gone and the channel tells so.
-        let _ = self.told.send(Told::Report(report));
-        self.news = true;
+        let _ = self.told.send(what);
+        self.news |= urgent;
+        self.patience.get_or_insert(now + PATIENCE);
     }
 
     /// The beat, and what else is looked after once a second.
@@ -400,8 +425,7 @@ impl Engine {
         self.sockets.tick();
         if self.told.len() < UNTAKEN_MAX {
             let beat = Told::Beat { at, in_flight: self.in_flight, waiting: self.waiting };
-            let _ = self.told.send(beat);
-            self.news = true;
+            self.tell(beat, at, true);
         }
     }
 }
