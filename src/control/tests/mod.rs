@@ -7,6 +7,7 @@ mod lab_agents;
 
 mod explain;
 mod nat;
+mod patience;
 mod programming;
 mod random;
 mod reload;
