@@ -239,6 +239,11 @@ impl Backends {
         self.by_name.keys()
     }
 
+    /// The configured ones, by name.
+    pub fn configured(&self) -> impl Iterator<Item = (&Name, &Entry)> {
+        self.by_name.iter().filter_map(|(name, slot)| Some((name, self.get(*slot)?)))
+    }
+
     /// All, removed ones too, by slot.
     pub fn iter(&self) -> impl Iterator<Item = (Slot, &Entry)> {
         (0..).zip(&self.slots).filter_map(|(s, e)| Some((s, e.as_ref()?)))

@@ -170,10 +170,10 @@ impl Engine {
         &mut self.watched
     }
 
-    /// All numbers, for the stats segment.
-    pub fn picture(&self) -> Picture {
+    /// All numbers, for the stats segment, in the place of an earlier picture's.
+    pub fn picture(&self, picture: &mut Picture) {
         let calls = LbCalls { took: self.calls.summary(), longest_us: self.calls.longest_us() };
-        self.controller.picture(calls)
+        self.controller.picture(calls, picture);
     }
 
     /// The controller, to look at.

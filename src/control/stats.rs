@@ -58,12 +58,21 @@ pub struct Rows {
 }
 
 impl Rows {
-    fn new(table: &Table) -> Rows {
-        Rows { names: Vec::new(), values: vec![Vec::new(); table.metrics.len()] }
+    /// Without values, and without names where those are not what they were.
+    fn begin(&mut self, table: &Table, same_names: bool) {
+        if !same_names {
+            self.names.clear();
+        }
+        self.values.resize_with(table.metrics.len(), Vec::new);
+        self.values.iter_mut().for_each(Vec::clear);
     }
 
-    fn push<const N: usize>(&mut self, name: String, row: [u64; N]) {
-        self.names.push(name);
+    /// A row; its name is asked for where there is none yet.
+    fn push<const N: usize>(&mut self, name: impl FnOnce() -> String, row: [u64; N]) {
+        let n = self.values.first().map_or(0, Vec::len);
+        if self.names.len() == n {
+            self.names.push(name());
+        }
         for (metric, value) in self.values.iter_mut().zip(row) {
             metric.push(value);
         }
@@ -118,16 +127,22 @@ pub struct LbCalls {
 }
 
 impl Controller {
-    /// The numbers of the configured backends and frontends, by name, and of the engine.
-    pub fn picture(&self, calls: LbCalls) -> Picture {
-        let [b, f, m, e] = &TABLES;
-        let (mut backends, mut frontends) = (Rows::new(b), Rows::new(f));
-        let (mut members, mut engine) = (Rows::new(m), Rows::new(e));
-        for name in self.backends.names() {
-            let Some(b) = self.backends.slot(name).and_then(|s| self.backends.get(s)) else { continue };
+    /// The numbers of the configured backends and frontends, by name, and of the engine, in the place of those of an
+    /// earlier picture. Its names stay while they are the same: to make those of thousands of rows anew each second
+    /// would keep VPP's main thread for milliseconds.
+    pub fn picture(&self, calls: LbCalls, picture: &mut Picture) {
+        let Picture { generation, tables } = picture;
+        // Of no picture at all there is not even the name of the engine's row.
+        let same = *generation == self.generation && tables.iter().any(|t| !t.names.is_empty());
+        *generation = self.generation;
+        for (rows, table) in tables.iter_mut().zip(&TABLES) {
+            rows.begin(table, same);
+        }
+        let [backends, frontends, members, engine] = tables;
+        for (name, b) in self.backends.configured() {
             let latency = b.last.as_ref().map_or(0, |l| micros(l.latency));
             backends.push(
-                name.to_string(),
+                || name.to_string(),
                 [
                     state(b.state()),
                     u64::from(b.health.checks().counter().value()),
@@ -145,16 +160,16 @@ impl Controller {
                 FrontendState::Up => 1,
                 FrontendState::Down => 2,
             };
-            frontends.push(name.to_string(), [state, f.serving() as u64, f.seats.len() as u64]);
+            frontends.push(|| name.to_string(), [state, f.serving() as u64, f.seats.len() as u64]);
             for (seat, share) in f.seats.iter().zip(&f.shares.members) {
-                let name = format!("{name}/{}/{}", f.pool_name(seat.pool), seat.name);
+                let name = || format!("{name}/{}/{}", f.pool_name(seat.pool), seat.name);
                 members.push(name, [u64::from(seat.set_weight()), u64::from(share.weight)]);
             }
         }
         let lb = self.programmer.status(&self.frontends);
         let [event, interval, operator, reload, retry] = self.programmer.syncs_by_cause().map(|(_, n)| n);
         engine.push(
-            "engine".to_owned(),
+            || "engine".to_owned(),
             [
                 self.stats.in_flight as u64,
                 self.stats.waiting as u64,
@@ -174,7 +189,6 @@ impl Controller {
                 retry,
             ],
         );
-        Picture { generation: self.generation, tables: [backends, frontends, members, engine] }
     }
 }
 

@@ -4,6 +4,12 @@ use crate::control::BackendVerb;
 use crate::control::latency::Summary;
 use crate::control::stats::{LbCalls, Picture, TABLES};
 
+fn picture(lab: &Lab, calls: LbCalls) -> Picture {
+    let mut picture = Picture::default();
+    lab.c.picture(calls, &mut picture);
+    picture
+}
+
 fn value(p: &Picture, table: usize, row: &str, metric: &str) -> u64 {
     let rows = &p.tables[table];
     let row = rows.names.iter().position(|n| n == row).unwrap();
@@ -19,7 +25,7 @@ fn a_picture_has_every_number_in_its_place() {
     lab.c.set_backend(now, "b", BackendVerb::Disable).unwrap();
     lab.run(100);
     let took = Summary { samples: 9, p50_us: 8, p99_us: 60 };
-    let p = lab.c.picture(LbCalls { took, longest_us: 70 });
+    let p = picture(&lab, LbCalls { took, longest_us: 70 });
     for (table, rows) in TABLES.iter().zip(&p.tables) {
         assert_eq!(rows.values.len(), table.metrics.len());
         assert!(rows.values.iter().all(|v| v.len() == rows.names.len()));
@@ -44,15 +50,15 @@ fn a_picture_has_every_number_in_its_place() {
 #[test]
 fn places_change_with_the_generation_alone() {
     let mut lab = Lab::new(BASIC);
-    let one = lab.c.picture(LbCalls::default());
+    let one = picture(&lab, LbCalls::default());
     lab.run(10_000);
-    let two = lab.c.picture(LbCalls::default());
+    let two = picture(&lab, LbCalls::default());
     assert_eq!(one.generation, two.generation);
     for (a, b) in one.tables.iter().zip(&two.tables) {
         assert_eq!(a.names, b.names);
     }
     lab.load(&BASIC.replace("    a: {address", "    z: {address").replace("{a: {}", "{z: {}"));
-    let three = lab.c.picture(LbCalls::default());
+    let three = picture(&lab, LbCalls::default());
     assert_ne!(two.generation, three.generation);
     assert_eq!(three.tables[0].names, ["b", "c", "z"]);
 }
@@ -60,11 +66,29 @@ fn places_change_with_the_generation_alone() {
 #[test]
 fn what_is_behind_the_last_row_becomes_0() {
     let lab = Lab::new(BASIC);
-    let p = lab.c.picture(LbCalls::default());
+    let p = picture(&lab, LbCalls::default());
     let mut out = [7u64; 5];
     p.rows(1).unwrap().fill(2, &mut out);
     assert_eq!(out, [3, 0, 0, 0, 0]);
     p.rows(1).unwrap().fill(99, &mut out);
     assert_eq!(out, [0; 5]);
     assert!(p.rows(9).is_none() && p.rows(0).unwrap().name(99).is_none());
+}
+
+#[test]
+fn a_picture_in_the_place_of_an_earlier_one_is_as_a_new_one() {
+    let mut lab = Lab::idle();
+    let mut kept = Picture::EMPTY;
+    lab.c.picture(LbCalls::default(), &mut kept);
+    assert_eq!(kept, picture(&lab, LbCalls::default()), "nothing is loaded");
+    let other = BASIC.replace("    a: {address", "    z: {address").replace("{a: {}", "{z: {}");
+    let fewer = BASIC.replace("        - {name: second, backends: {c: {}}}\n", "");
+    for yaml in [BASIC, BASIC, other.as_str(), fewer.as_str(), BASIC] {
+        lab.load(yaml);
+        for _ in 0..3 {
+            lab.run(2000);
+            lab.c.picture(LbCalls::default(), &mut kept);
+            assert_eq!(kept, picture(&lab, LbCalls::default()));
+        }
+    }
 }
