@@ -60,7 +60,13 @@ impl Controller {
         self.flying += 1;
         self.stats.agents.queries += 1;
         let address = config.address.unwrap_or(b.config.address);
-        self.order(Order::Probe(Job { id, address, task: Task::Agent(config), due }));
+        self.order(Order::Probe(Job {
+            id,
+            address,
+            task: Task::Agent(config),
+            due,
+            patience: Duration::ZERO,
+        }));
     }
 
     /// Asks now, or when the query under way is done; and waits for the answer no longer than for any other at the
