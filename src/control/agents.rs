@@ -8,6 +8,7 @@ use super::controller::Controller;
 use super::event::{Event, LogLevel};
 use super::probing::MAIN_STALL;
 use super::schedule::Slot;
+use super::view::AgentCountsView;
 use crate::health;
 use crate::health::agent::Reply;
 use crate::probe::{Code, Job, Order, ProbeId, Report, Task};
@@ -30,10 +31,8 @@ pub struct AgentSide {
     pub failing: Option<(u64, u64)>,
     /// Words without meaning that were told of already.
     pub unknown: Vec<String>,
-    /// Replies so far.
-    pub replies: u64,
-    /// Queries that failed so far.
-    pub failures: u64,
+    /// Since it was first asked.
+    pub counts: AgentCountsView,
     /// Its query was put off once after a stall of the main thread.
     pub put_off: bool,
 }
@@ -57,10 +56,17 @@ impl Controller {
         self.probes += 1;
         let id = ProbeId((self.probes << 32) | u64::from(slot));
         side.flight = Some(Flight { id, due });
+        side.counts.queries += 1;
         self.flying += 1;
-        self.stats.agent_queries += 1;
+        self.stats.agents.queries += 1;
         let address = config.address.unwrap_or(b.config.address);
-        self.order(Order::Probe(Job { id, address, task: Task::Agent(config), due }));
+        self.order(Order::Probe(Job {
+            id,
+            address,
+            task: Task::Agent(config),
+            due,
+            patience: Duration::ZERO,
+        }));
     }
 
     /// Asks now, or when the query under way is done; and waits for the answer no longer than for any other at the
@@ -174,7 +180,7 @@ impl Controller {
         let alone = b.by_agent_alone();
         let name = b.config.name.clone();
         let Some(side) = b.agent.as_mut() else { return };
-        side.replies += 1;
+        side.counts.replies += 1;
         side.heard = true;
         side.description.clone_from(&reply.description);
         side.replied_ms = Some(now.wall_ms);
@@ -183,7 +189,7 @@ impl Controller {
         if strange {
             side.unknown.clone_from(&reply.unknown);
         }
-        self.stats.agent_replies += 1;
+        self.stats.agents.replies += 1;
         if let Some((_, n)) = was_failing {
             let text = format!("answers again after {n} failures");
             self.event(Event::Agent { backend: name.clone(), text, level: LogLevel::Notice });
@@ -228,8 +234,8 @@ impl Controller {
         let Some(b) = self.backends.get_mut(slot) else { return };
         let name = b.config.name.clone();
         let Some(side) = b.agent.as_mut() else { return };
-        side.failures += 1;
-        self.stats.agent_failures += 1;
+        side.counts.failures += 1;
+        self.stats.agents.failures += 1;
         let (since, n) = side.failing.unwrap_or((now.wall_ms, 0));
         side.failing = Some((since, n + 1));
         if n == 0 {

@@ -10,6 +10,7 @@ use super::agents::AgentSide;
 use super::meters::Meters;
 use super::operator::Ticket;
 use super::schedule::Slot;
+use super::state::Saved;
 use crate::Name;
 use crate::config::{Backend, Healthcheck};
 use crate::health::agent::AgentWeight;
@@ -19,6 +20,8 @@ use crate::time::Time;
 
 /// The code of a transition by `health up`, `health down` or `health stopping`.
 pub const FORCED: &str = "forced";
+/// The longest [`Entry::patience`].
+const PATIENCE: Duration = Duration::from_millis(5);
 
 /// One backend.
 #[derive(Debug)]
@@ -51,6 +54,8 @@ pub struct Entry {
     pub guess: u32,
     /// Its probe was put off once after a stall of the main thread.
     pub put_off: bool,
+    /// What was last saved of it.
+    pub saved: Option<Saved>,
     /// The last result.
     pub last: Option<Last>,
     /// Probes by verdict since it was first seen.
@@ -118,6 +123,16 @@ impl Entry {
     /// From the start of a probe by `check` to the start of the next, before jitter.
     pub fn interval(&self, check: &Healthcheck) -> Duration {
         if self.guess > 0 { check.fast_interval } else { self.health.checks().interval(check) }
+    }
+
+    /// How long the prober may keep a pass to itself: not at all where one would change something or somebody waits for
+    /// it, and never so long that the next probe by `check` would come late for it.
+    pub fn patience(&self, check: &Healthcheck) -> Duration {
+        if self.health.checks().full() && self.guess == 0 && self.waiting.is_empty() {
+            PATIENCE.min(check.interval / 16)
+        } else {
+            Duration::ZERO
+        }
     }
 
     /// Nobody is asked about it: up without being probed.
@@ -235,6 +250,11 @@ impl Backends {
             }
         }
         at
+    }
+
+    /// The configured ones, sorted by name.
+    pub fn configured(&self) -> impl Iterator<Item = (Slot, &Entry)> {
+        self.by_name.values().filter_map(|s| Some((*s, self.get(*s)?)))
     }
 
     /// The configured names, sorted.

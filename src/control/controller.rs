@@ -14,6 +14,7 @@ use super::probing::STALLED;
 use super::programmer::{LbAnswer, LbRequest, Programmer};
 use super::schedule::{Schedule, Slot};
 use super::state::{Keeper, Snapshot};
+use super::view::AgentCountsView;
 use crate::Name;
 use crate::balance::{Alarm, panic};
 use crate::config::Config;
@@ -38,12 +39,8 @@ pub struct ProbeStats {
     pub main_stalls: u64,
     /// By code.
     pub results: BTreeMap<Code, u64>,
-    /// Agents asked.
-    pub agent_queries: u64,
-    /// Their replies.
-    pub agent_replies: u64,
-    /// Queries that came to nothing.
-    pub agent_failures: u64,
+    /// Of all agents.
+    pub agents: AgentCountsView,
     /// Of the last beat.
     pub in_flight: usize,
     /// Of the last beat.

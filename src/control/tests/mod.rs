@@ -9,6 +9,7 @@ mod explain;
 mod forced;
 mod nat;
 mod panics;
+mod patience;
 mod programming;
 mod random;
 mod random_words;

@@ -122,7 +122,7 @@ fn fail_open_prefers_the_first_pool_to_a_standby_that_is_well() {
 fn maintenance_is_not_counted_drain_and_stopping_are() {
     // On a, b and c, while d and e go down; then of how many are how many up, if it panics.
     type Row<'a> = (&'a [(&'a str, BackendVerb)], Option<&'a str>);
-    let rows: [Row; 8] = [
+    let rows: [Row<'_>; 8] = [
         (&[], None),
         (&[("a", Drain), ("b", Drain), ("c", Drain)], None),
         (&[("a", HealthStopping)], None),
