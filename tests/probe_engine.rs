@@ -109,6 +109,7 @@ fn a_cancelled_probe_says_nothing_waiting_or_flying() {
         address: V4,
         task: Task::Check(tcp(closed, 500)),
         due: clock::mono(),
+        patience: Duration::ZERO,
     }));
     assert_eq!(rig.report().id, flying);
 }
@@ -122,6 +123,7 @@ fn an_identifier_in_use_is_not_probed_twice() {
         address: V4,
         task: Task::Check(tcp(silent.port, 100)),
         due: clock::mono(),
+        patience: Duration::ZERO,
     };
     rig.0.send(Order::Probe(job.clone()));
     rig.0.send(Order::Probe(job.clone()));

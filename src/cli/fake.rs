@@ -421,6 +421,7 @@ impl Fake {
 }
 
 impl Operator for Fake {
+    fn finish_reload(&mut self) {}
     fn status(&self) -> StatusView {
         self.status.clone()
     }

@@ -36,6 +36,27 @@ impl Draft {
         self.address
     }
 
+    /// Whether it is in service at the start.
+    pub(super) fn enabled(&self) -> bool {
+        self.enabled != Some(false)
+    }
+
+    /// Whether somebody is asked about it who may say that it is down: `all` are those that it may follow.
+    pub(super) fn can_be_down(&self, all: &Backends) -> bool {
+        let mut at = self;
+        // A circle is an error of its own; here it must end all the same.
+        for _ in 0..=all.len() {
+            if !matches!(at.agent, Some(None)) || !matches!(at.healthcheck, Some(None)) {
+                return true;
+            }
+            match at.tracks().and_then(|to| all.get(&to.value)) {
+                Some(next) => at = next,
+                None => return at.tracks().is_some(),
+            }
+        }
+        true
+    }
+
     /// The backend, if all of it is valid.
     pub(super) fn build(&self, name: &Name) -> Option<Backend> {
         Some(Backend {

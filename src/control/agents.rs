@@ -9,8 +9,8 @@ use super::event::{Event, LogLevel};
 use super::probing::MAIN_STALL;
 use super::schedule::Slot;
 use super::view::AgentCountsView;
+use crate::health;
 use crate::health::agent::Reply;
-use crate::health::{self, Vital};
 use crate::probe::{Code, Job, Order, ProbeId, Report, Task};
 use crate::time::{Now, Time};
 
@@ -60,15 +60,21 @@ impl Controller {
         self.flying += 1;
         self.stats.agents.queries += 1;
         let address = config.address.unwrap_or(b.config.address);
-        self.order(Order::Probe(Job { id, address, task: Task::Agent(config), due }));
+        self.order(Order::Probe(Job {
+            id,
+            address,
+            task: Task::Agent(config),
+            due,
+            patience: Duration::ZERO,
+        }));
     }
 
     /// Asks now, or when the query under way is done; and waits for the answer no longer than for any other at the
-    /// start, where nobody else knows of the backend.
+    /// start, where nobody else knows of the backend, or nobody any more.
     pub(super) fn ask_soon(&mut self, now: Now, slot: Slot, after: Duration) {
         let wait = self.config.as_ref().map_or(Duration::ZERO, |c| c.lb.startup_max_delay);
         let Some(b) = self.backends.get_mut(slot) else { return };
-        let alone = b.by_agent_alone() && b.health.checked() && b.health.checks().vital() == Vital::Unknown;
+        let alone = b.waits_for_agent();
         let muted = b.health.operator().muted.is_some();
         let Some(side) = b.agent.as_mut() else { return };
         if alone {
@@ -90,10 +96,8 @@ impl Controller {
 
     /// An agent that alone decides has not answered for so long that the backend is taken for up.
     pub(super) fn silent(&mut self, now: Now, slot: Slot) {
-        let waits = |b: &super::backends::Entry| {
-            b.by_agent_alone() && b.health.checked() && b.health.checks().vital() == Vital::Unknown
-        };
-        if self.frozen.is_none() && self.backends.get(slot).is_some_and(waits) {
+        let waits = self.backends.get(slot).is_some_and(super::backends::Entry::waits_for_agent);
+        if self.frozen.is_none() && waits {
             let _ = self.act(now, slot, health::Event::Pass, "agent", "silent: taken for up".into());
         }
     }

@@ -383,15 +383,17 @@ impl Controller {
             changed = true;
         }
         let alarm = (f.shares.alarm, shares.alarm);
+        let count = |a: Alarm| panic::count(&f.members(&self.backends, now.mono), a.mode);
+        let over = alarm.0.filter(|_| alarm.1.is_none()).map(count);
         f.last = panic::remember(&f.last, &shares);
         f.shares = shares;
         f.state = state;
         f.active = active.clone();
         let address = f.config.vip.address;
-        match alarm {
-            (None, Some(a)) => self.alarmed(name, a, true),
-            (Some(a), None) => self.alarmed(name, a, false),
-            (None, None) | (Some(_), Some(_)) => {}
+        match (alarm, over) {
+            ((None, Some(a)), _) => self.alarmed(name, a, true),
+            (_, Some(a)) => self.alarmed(name, a, false),
+            ((None | Some(_), None) | (Some(_), Some(_)), None) => {}
         }
         if was != state {
             self.event(Event::Frontend {

@@ -262,7 +262,11 @@ fn checks_wait(b: &Entry) -> Option<String> {
     match checks.vital() {
         Vital::Up => None,
         // Where checks do not run, others have to have their say first.
-        Vital::Unknown | Vital::Down if b.by_agent_alone() => Some("the agent's first reply".to_owned()),
+        // Muted it is up, but for the operator's own word.
+        Vital::Unknown | Vital::Down if b.by_agent_alone() && b.health.operator().muted.is_some() => {
+            Some("operator health up".to_owned())
+        }
+        Vital::Unknown | Vital::Down if b.by_agent_alone() => Some("the agent's next reply".to_owned()),
         Vital::Unknown | Vital::Down if b.config.is_static() => None,
         Vital::Unknown if !b.health.checked() => None,
         Vital::Unknown | Vital::Down => {

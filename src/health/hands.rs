@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::agent::{AgentAdmin, AgentWords, Reply};
-use super::{Checks, Limits, Standing, Vital};
+use super::{Checks, Limits, Standing};
 
 /// What the checks found, or the operator said. An agent speaks through [`Health::hear`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

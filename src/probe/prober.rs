@@ -28,7 +28,7 @@ pub struct ProberOptions {
     /// when none is left the thread runs where it was born, and [`Prober::complaint`] says so.
     pub cpus: Option<Vec<usize>>,
     /// Called on the prober's thread after results or a beat were put into the channel, at most once a turn of its
-    /// loop. It must not block.
+    /// loop: at once, but for passes, which may lie there for the patience of their job. It must not block.
     pub wake: Option<Arc<dyn Fn() + Send + Sync>>,
     /// Called first of all on the thread: the place for a signal mask and a scheduling policy, for which no safe
     /// call exists. A spawner that must not let a signal slip in before it blocks signals itself around the spawn,

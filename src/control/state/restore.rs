@@ -10,7 +10,7 @@ use super::snapshot::{
 };
 use crate::Name;
 use crate::config::Backend;
-use crate::control::backends::Entry;
+use crate::control::backends::{Entry, FORCED};
 use crate::control::controller::Controller;
 use crate::control::event::LogLevel;
 use crate::control::schedule::Slot;
@@ -31,7 +31,7 @@ const WORDS: [&str; 16] = [
     "removed",
     "drain",
     "ready",
-    "forced",
+    FORCED,
     "muted",
     "unmuted",
     "tracked",

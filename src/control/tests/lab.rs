@@ -10,7 +10,7 @@ use crate::control::programmer::{LbAnswer, LbRequest};
 use crate::control::{Finished, Ticket};
 use crate::lb::embedded::Embedded;
 use crate::lb::{LoadBalancer, Op, VipKey};
-use crate::probe::{Code, Job, Order, Outcome, ProbeId, Report, Task, Told};
+use crate::probe::{Code, Job, Order, Outcome, ProbeId, Report, Task, Told, Verdict};
 use crate::time::{Now, Time};
 
 /// How an address answers.
@@ -33,6 +33,8 @@ pub enum Net {
 pub struct Started {
     pub at: Time,
     pub address: IpAddr,
+    /// How long its pass may be kept back; in here it is.
+    pub patience: Duration,
 }
 
 pub struct Lab {
@@ -156,6 +158,15 @@ impl Lab {
         self.turn();
     }
 
+    /// Runs in steps of a millisecond until it is so, which is to be within a minute.
+    pub fn until(&mut self, so: impl Fn(&Lab) -> bool) {
+        let end = self.now + Duration::from_secs(60);
+        while !so(self) {
+            assert!(self.now < end, "it never comes about");
+            self.run(1);
+        }
+    }
+
     /// What the engine does in a turn, and again until nothing is asked.
     pub fn turn(&mut self) {
         if self.beats && self.next_beat <= self.now {
@@ -239,7 +250,7 @@ impl Lab {
             self.coming.insert((finished, job.id), report);
             return;
         }
-        self.started.push(Started { at: self.now, address: job.address });
+        self.started.push(Started { at: self.now, address: job.address, patience: job.patience });
         let (after, code, detail) = match self.net.get(&job.address).copied().unwrap_or(Net::Good) {
             Net::Good => (Duration::from_millis(1), Code::L4Ok, ""),
             Net::Refused => (Duration::from_millis(1), Code::L4Con, "connection refused"),
@@ -249,8 +260,9 @@ impl Lab {
         };
         let finished = self.now + after;
         let outcome = Outcome { code, detail: detail.into() };
+        let waits = if code.verdict() == Verdict::Pass { job.patience } else { Duration::ZERO };
         let report = Report { id: job.id, started: self.now, finished, outcome, reply: None };
-        self.coming.insert((finished, job.id), report);
+        self.coming.insert((finished + waits, job.id), report);
     }
 
     pub fn state(&self, backend: &str) -> String {
