@@ -118,9 +118,12 @@ def tries(peer, server, count, batch):
             if down is None:
                 raise RuntimeError("%s never took %s out" % (peer.name, who))
             took.append(1000 * (down - at))
+        for who in dead:
+            # Not all at once: their next deaths shall not meet them all at one point of their intervals.
+            time.sleep(random.uniform(0, 2 * INTERVAL / batch))
             server.tell("open", who)
         # Up again, and at full health.
-        time.sleep(2.5)
+        time.sleep(2.5 + random.uniform(0, INTERVAL))
     return took
 
 
