@@ -19,6 +19,12 @@ pub struct Alarm {
 /// that adds many must not look like a failure of many. Nor must maintenance: what is disabled or paused does not count.
 pub(super) fn alarm(members: &[Member], panic: Option<Panic>) -> Option<Alarm> {
     let Panic { threshold, mode } = panic?;
+    let alarm = count(members, mode);
+    (alarm.up * 100 < alarm.of * usize::from(threshold)).then_some(alarm)
+}
+
+/// How many are up, and of how many, whether that is too few or not.
+pub fn count(members: &[Member], mode: PanicMode) -> Alarm {
     let mut alarm = Alarm { up: 0, of: 0, mode };
     for m in members.iter().filter(|m| m.weight > 0) {
         let (up, of) = match m.state {
@@ -29,7 +35,7 @@ pub(super) fn alarm(members: &[Member], panic: Option<Panic>) -> Option<Alarm> {
         alarm.up += up;
         alarm.of += of;
     }
-    (alarm.up * 100 < alarm.of * usize::from(threshold)).then_some(alarm)
+    alarm
 }
 
 /// The weights then; none where there is nothing to be done, and the rule applies.

@@ -6,38 +6,38 @@ use crate::config::Backend;
 use crate::time::Now;
 
 impl Controller {
-    /// Ties the backends together anew after a configuration was applied, and lets what is inherited take effect.
-    pub(super) fn relink(&mut self, now: Now) {
-        let slots: Vec<Slot> = self.backends.iter().map(|(s, _)| s).collect();
-        let named: Vec<Slot> = self.backends.names().filter_map(|n| self.backends.slot(n)).collect();
-        for slot in slots {
-            if let Some(b) = self.backends.get_mut(slot) {
-                b.links = super::backends::Links::default();
-            }
+    /// Before all are tied together anew.
+    pub(super) fn untie(&mut self, slot: Slot) {
+        if let Some(b) = self.backends.get_mut(slot) {
+            b.links = super::backends::Links::default();
         }
-        for &slot in &named {
-            let tracks = self.named(slot, |b| b.track.as_deref());
-            let share_of = self.agent_of(slot);
-            if let Some(b) = self.backends.get_mut(slot) {
-                b.links.tracks = tracks;
-                b.links.share_of = share_of;
-            }
-            if let Some(t) = tracks.and_then(|t| self.backends.get_mut(t)) {
-                t.links.trackers.push(slot);
-            }
-            if let Some(s) = share_of.and_then(|s| self.backends.get_mut(s)) {
-                s.links.sharers.push(slot);
-            }
+    }
+
+    /// Ties a configured backend to those that it names.
+    pub(super) fn tie(&mut self, slot: Slot) {
+        let tracks = self.named(slot, |b| b.track.as_deref());
+        let share_of = self.agent_of(slot);
+        if let Some(b) = self.backends.get_mut(slot) {
+            b.links.tracks = tracks;
+            b.links.share_of = share_of;
         }
-        for slot in named {
-            let Some(b) = self.backends.get(slot) else { continue };
-            match &b.config.track {
-                Some(name) => {
-                    let told = name.to_string();
-                    self.restand(now, slot, "tracked", told.into());
-                }
-                None => self.restand(now, slot, "config", "".into()),
+        if let Some(t) = tracks.and_then(|t| self.backends.get_mut(t)) {
+            t.links.trackers.push(slot);
+        }
+        if let Some(s) = share_of.and_then(|s| self.backends.get_mut(s)) {
+            s.links.sharers.push(slot);
+        }
+    }
+
+    /// What a backend is told by its ties, once all are tied.
+    pub(super) fn inherit(&mut self, now: Now, slot: Slot) {
+        let Some(b) = self.backends.get(slot) else { return };
+        match &b.config.track {
+            Some(name) => {
+                let told = name.to_string();
+                self.restand(now, slot, "tracked", told.into());
             }
+            None => self.restand(now, slot, "config", "".into()),
         }
     }
 

@@ -164,7 +164,7 @@ class TestMaglevApi(MaglevTestCase):
             self.assertEqual((d.pool, d.serving, d.total), (v["pool"], v["serving"], v["total"]))
             self.assertEqual((d.encap, d.table_length), (v["encap"], v["table_length"]))
             self.assertEqual((d.src_ip_sticky, d.flush_on_down), (v["src_ip_sticky"], v["flush_on_down"]))
-            self.assertEqual((d.programmed, d.leaving, d.error), (True, 0, ""))
+            self.assertEqual((d.programmed, d.in_panic, d.leaving, d.error), (True, False, 0, ""))
             self.assertEqual(d.state, 1)
         web, six = details["web"], details["six"]
         self.assertEqual((web.all_ports, web.protocol, web.port), (False, 6, 443))

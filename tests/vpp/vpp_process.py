@@ -21,6 +21,8 @@ TOP = os.path.dirname(os.path.dirname(HERE))
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 START_TIMEOUT = 30.0
 STOP_TIMEOUT = 10.0
+# From the closing of a crashed VPP's sockets to its exit status.
+CRASH_GRACE = 0.5
 
 
 class VppError(Exception):
@@ -132,6 +134,8 @@ class VppProcess:
         self.environ = dict(environ or {})
         self.poll_sleep_usec = poll_sleep_usec
         self.proc = None
+        # The end that it came to was ours to give.
+        self.ended_by_us = False
         self.plugin_path = list(self.install.plugin_dirs)
         if maglev:
             plugin = find_maglev()
@@ -184,6 +188,7 @@ class VppProcess:
 
     def spawn(self):
         """Starts the process and returns at once."""
+        self.check_no_crash()
         conf = self.path("startup.conf")
         with open(conf, "w", encoding="utf-8") as f:
             f.write(self.startup_conf())
@@ -200,6 +205,7 @@ class VppProcess:
                 env={**os.environ, **self.environ},
                 preexec_fn=die_with_parent,
             )
+        self.ended_by_us = False
         return self
 
     def start(self):
@@ -229,10 +235,23 @@ class VppProcess:
             return "running"
         return "killed by %s" % signal.Signals(-code).name if code < 0 else "exit status %d" % code
 
-    def check_alive(self):
-        """Raises with the end of the log when VPP has died."""
-        if self.proc is not None and self.proc.poll() is not None:
+    def check_alive(self, grace=0.0):
+        """Raises with the end of the log when VPP has died. A dying VPP's sockets close before it has an exit status:
+        who has seen that gives it `grace` seconds."""
+        if self.proc is None:
+            return
+        if grace:
+            try:
+                self.proc.wait(grace)
+            except subprocess.TimeoutExpired:
+                pass
+        if self.proc.poll() is not None:
             raise VppError("VPP died: %s\n%s" % (self.exit_words(), self.console()))
+
+    def check_no_crash(self):
+        """Raises with the end of the log when VPP has died of a signal that was not ours."""
+        if self.proc is not None and (self.proc.poll() or 0) < 0 and not self.ended_by_us:
+            raise VppError("VPP crashed: %s\n%s" % (self.exit_words(), self.console()))
 
     def wait_exit(self, timeout=STOP_TIMEOUT):
         """Waits for the process to end by itself; its return code (negative: the signal)."""
@@ -250,20 +269,22 @@ class VppProcess:
         return ANSI.sub("", "\n".join(text))
 
     def vppctl(self, command, timeout=15):
-        """Runs the real `vppctl -s <socket> <command…>`; the completed process."""
-        return subprocess.run(
+        """Runs the real `vppctl -s <socket> <command…>`; the completed process. Raises when VPP dies of it."""
+        done = subprocess.run(
             [self.install.vppctl, "-s", self.cli_sock] + command.split(),
             capture_output=True,
             text=True,
             timeout=timeout,
             check=False,
         )
+        # What was cut off looks like an answer.
+        self.check_alive(grace=0.0 if done.returncode == 0 and done.stdout else CRASH_GRACE)
+        return done
 
     def cli(self, command, timeout=15):
         """The answer to one CLI command over vppctl."""
         self.check_alive()
         done = self.vppctl(command, timeout)
-        self.check_alive()
         return ANSI.sub("", done.stdout)
 
     def stop(self):
@@ -271,6 +292,7 @@ class VppProcess:
         if self.proc is None:
             return None
         if self.proc.poll() is None:
+            self.ended_by_us = True
             self.proc.terminate()
             try:
                 self.proc.wait(STOP_TIMEOUT)
@@ -281,11 +303,15 @@ class VppProcess:
     def kill(self):
         """SIGKILL."""
         if self.proc is not None and self.proc.poll() is None:
+            self.ended_by_us = True
             self.proc.kill()
             self.proc.wait(STOP_TIMEOUT)
 
     def remove(self):
-        """Stops VPP and removes its files (kept where $MAGLEV_KEEP is set)."""
+        """Stops VPP and removes its files; kept where $MAGLEV_KEEP is set, or a core is among them."""
         self.stop()
-        if not os.environ.get("MAGLEV_KEEP"):
+        cores = glob.glob(self.path("core*"))
+        if cores:
+            print("\nkept: %s" % " ".join(cores))
+        elif not os.environ.get("MAGLEV_KEEP"):
             shutil.rmtree(self.rundir, ignore_errors=True)

@@ -158,6 +158,15 @@ impl Lab {
         self.turn();
     }
 
+    /// Runs in steps of a millisecond until it is so, which is to be within a minute.
+    pub fn until(&mut self, so: impl Fn(&Lab) -> bool) {
+        let end = self.now + Duration::from_secs(60);
+        while !so(self) {
+            assert!(self.now < end, "it never comes about");
+            self.run(1);
+        }
+    }
+
     /// What the engine does in a turn, and again until nothing is asked.
     pub fn turn(&mut self) {
         if self.beats && self.next_beat <= self.now {

@@ -6,7 +6,9 @@ mod lab;
 mod lab_agents;
 
 mod explain;
+mod forced;
 mod nat;
+mod panics;
 mod patience;
 mod programming;
 mod random;
@@ -15,9 +17,12 @@ mod reload_prop;
 mod reload_words;
 mod review;
 mod schedule;
+mod silent;
+mod slow_start;
 mod state;
 mod stats;
 mod stopping;
+mod tracks;
 mod verbs;
 mod words;
 

@@ -1,20 +1,23 @@
 use super::Lab;
+use super::agents::AGENTS;
 use super::lab::BASIC;
+use super::lab_agents::Voice;
 use crate::control::BackendVerb;
 use crate::control::latency::Summary;
 use crate::control::stats::{LbCalls, Picture, TABLES};
-
-fn picture(lab: &Lab, calls: LbCalls) -> Picture {
-    let mut picture = Picture::default();
-    lab.c.picture(calls, &mut picture);
-    picture
-}
+use crate::control::view::AgentCountsView;
 
 fn value(p: &Picture, table: usize, row: &str, metric: &str) -> u64 {
     let rows = &p.tables[table];
     let row = rows.names.iter().position(|n| n == row).unwrap();
     let metric = TABLES[table].metrics.iter().position(|m| m.to_str() == Ok(metric)).unwrap();
     rows.values[metric][row]
+}
+
+fn picture(lab: &Lab, calls: LbCalls) -> Picture {
+    let mut p = Picture::EMPTY;
+    lab.c.repaint(&mut p, calls);
+    p
 }
 
 #[test]
@@ -48,6 +51,29 @@ fn a_picture_has_every_number_in_its_place() {
 }
 
 #[test]
+fn queries_of_agents_are_counted_for_each_and_for_all() {
+    let mut lab = Lab::new(AGENTS);
+    lab.says("10.1.0.1", "up ready 100%");
+    lab.voice("10.1.0.3", Voice::Refuses);
+    lab.run(5000);
+    let p = picture(&lab, LbCalls::default());
+    let counts =
+        |row: &str| ["agent-queries", "agent-replies", "agent-failures"].map(|m| value(&p, 0, row, m));
+    let ([asked, replied, 0], [tried, 0, failed]) = (counts("a"), counts("c")) else {
+        panic!("{:?} {:?}", counts("a"), counts("c"))
+    };
+    assert!((5..=7).contains(&asked) && (replied..=replied + 1).contains(&asked), "{asked} {replied}");
+    assert!((4..=7).contains(&tried) && (failed..=failed + 1).contains(&tried), "{tried} {failed}");
+    assert_eq!(counts("b"), [0; 3], "it has none");
+    let (view, status) = (lab.c.counters(lab.now, &[]), lab.c.status(lab.wall()));
+    let one = |queries, replies, failures| AgentCountsView { queries, replies, failures };
+    let of: Vec<_> = view.backends.iter().map(|b| b.agent).collect();
+    assert_eq!(of, [Some(one(asked, replied, 0)), None, Some(one(tried, 0, failed))]);
+    assert_eq!(view.agents, one(asked + tried, replied, failed));
+    assert_eq!(status.agents, view.agents);
+}
+
+#[test]
 fn places_change_with_the_generation_alone() {
     let mut lab = Lab::new(BASIC);
     let one = picture(&lab, LbCalls::default());
@@ -64,6 +90,25 @@ fn places_change_with_the_generation_alone() {
 }
 
 #[test]
+fn a_picture_painted_over_is_as_a_new_one_and_keeps_its_names() {
+    let mut lab = Lab::new(BASIC);
+    let mut p = picture(&lab, LbCalls::default());
+    let place = |p: &Picture| p.tables.iter().map(|t| t.names.as_ptr() as usize).collect::<Vec<_>>();
+    let before = place(&p);
+    lab.net("10.1.0.1", super::Net::Refused);
+    lab.run(10_000);
+    lab.c.repaint(&mut p, LbCalls::default());
+    assert_eq!(p, picture(&lab, LbCalls::default()));
+    assert_eq!((value(&p, 0, "a", "state"), place(&p)), (2, before), "no name was made again");
+    lab.load(&BASIC.replace("    a: {address", "    z: {address").replace("{a: {}", "{z: {}"));
+    lab.c.repaint(&mut p, LbCalls::default());
+    assert_eq!(p, picture(&lab, LbCalls::default()));
+    // Before the first configuration there is the engine alone.
+    let idle = picture(&Lab::idle(), LbCalls::default());
+    assert_eq!(idle.tables.map(|t| t.names.len()), [0, 0, 0, 1]);
+}
+
+#[test]
 fn what_is_behind_the_last_row_becomes_0() {
     let lab = Lab::new(BASIC);
     let p = picture(&lab, LbCalls::default());
@@ -73,22 +118,4 @@ fn what_is_behind_the_last_row_becomes_0() {
     p.rows(1).unwrap().fill(99, &mut out);
     assert_eq!(out, [0; 5]);
     assert!(p.rows(9).is_none() && p.rows(0).unwrap().name(99).is_none());
-}
-
-#[test]
-fn a_picture_in_the_place_of_an_earlier_one_is_as_a_new_one() {
-    let mut lab = Lab::idle();
-    let mut kept = Picture::EMPTY;
-    lab.c.picture(LbCalls::default(), &mut kept);
-    assert_eq!(kept, picture(&lab, LbCalls::default()), "nothing is loaded");
-    let other = BASIC.replace("    a: {address", "    z: {address").replace("{a: {}", "{z: {}");
-    let fewer = BASIC.replace("        - {name: second, backends: {c: {}}}\n", "");
-    for yaml in [BASIC, BASIC, other.as_str(), fewer.as_str(), BASIC] {
-        lab.load(yaml);
-        for _ in 0..3 {
-            lab.run(2000);
-            lab.c.picture(LbCalls::default(), &mut kept);
-            assert_eq!(kept, picture(&lab, LbCalls::default()));
-        }
-    }
 }
