@@ -123,6 +123,8 @@ class MaglevTestCase(FlowMixin, VppTestCase):
     vpp_worker_count = 1
     extra_vpp_plugin_config = ["plugin maglev_plugin.so { enable }"]
     with_ports = True
+    # Below the runtime directory.
+    state_name = "maglev-state.json"
 
     @classmethod
     def make_backends(cls, network):
@@ -154,7 +156,7 @@ class MaglevTestCase(FlowMixin, VppTestCase):
         cls.network.create()
         cls.make_backends(cls.network)
         cls.config_path = os.path.join(cls.tempdir, "maglev.yaml")
-        cls.state_path = os.path.join(cls.tempdir, "maglev-state.json")
+        cls.state_path = os.path.join(cls.tempdir, cls.state_name)
         cls.write_config(cls.make_config(cls.network))
         cls.extra_vpp_config = ["maglev", "{", "config", cls.config_path, "state-file", cls.state_path, "}"]
         super().setUpConstants()
