@@ -90,6 +90,11 @@ def find_maglev():
     return None
 
 
+def wrapper():
+    """Words before VPP's own command line, from $MAGLEV_VPP_WRAPPER: a sanitizer's `env LD_PRELOAD=…`."""
+    return os.environ.get("MAGLEV_VPP_WRAPPER", "").split()
+
+
 def die_with_parent():
     """In the child: end when the tests do, however they end (prctl PR_SET_PDEATHSIG)."""
     ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)
@@ -178,11 +183,12 @@ class VppProcess:
             "unix { nodaemon nosyslog log %s cli-listen %s runtime-dir %s %s }"
             % (self.log_file, self.cli_sock, self.rundir, sleep),
             "logging { default-log-level info default-syslog-log-level info size 4096 }",
-            "api-segment { prefix %s }" % os.path.basename(self.rundir),
+            "api-segment { prefix %s %s }" % (os.path.basename(self.rundir), "baseva 300000000000" if wrapper() else ""),
             "socksvr { socket-name %s }" % self.api_sock,
             "statseg { socket-name %s size 32m }" % self.path("stats.sock"),
             "memory { main-heap-size 512m }",
-            "physmem { max-size 64m }",
+            # A sanitizer's shadow lies where VPP would put it by itself.
+            "physmem { max-size 64m %s }" % ("base-addr 0x200000000000" if wrapper() else ""),
             "buffers { buffers-per-numa 8192 page-size 4k }",
             # One that never sleeps would leave nothing to the others.
             cpu_stanza(self.workers, ahead=bool(self.poll_sleep_usec)),
@@ -201,7 +207,7 @@ class VppProcess:
                 os.unlink(sock)
         with open(self.path("console.txt"), "ab") as console:
             self.proc = subprocess.Popen(
-                [self.install.binary, "-c", conf],
+                wrapper() + [self.install.binary, "-c", conf],
                 stdin=subprocess.DEVNULL,
                 stdout=console,
                 stderr=subprocess.STDOUT,
