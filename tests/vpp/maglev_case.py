@@ -153,6 +153,8 @@ class MaglevTestCase(FlowMixin, VppTestCase):
     with_ports = True
     # {name: number} of the IPv4 servers in the network.
     servers = {}
+    # Below the runtime directory.
+    state_name = "maglev-state.json"
 
     @classmethod
     def make_backends(cls, network):
@@ -180,7 +182,7 @@ class MaglevTestCase(FlowMixin, VppTestCase):
     def setUpConstants(cls):
         cls.make_backends(make_network(cls))
         cls.config_path = os.path.join(cls.tempdir, "maglev.yaml")
-        cls.state_path = os.path.join(cls.tempdir, "maglev-state.json")
+        cls.state_path = os.path.join(cls.tempdir, cls.state_name)
         cls.write_config(cls.make_config(cls.network))
         cls.extra_vpp_config = ["maglev", "{", "config", cls.config_path, "state-file", cls.state_path, "}"]
         super().setUpConstants()
