@@ -100,21 +100,16 @@ def die_with_parent():
     ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)
 
 
-def cpu_stanza(workers, ahead):
-    """`cpu {…}` for main and `workers` workers on the CPUs that this process may use.
-
-    VPP aborts (`worker thread deadlock`) when a worker gets no CPU for a second while main holds all workers, as it does
-    at the `quit` of every vppctl. On a machine that is busy with other things it must not come to that: with `ahead`
-    VPP's threads go before ordinary ones."""
+def cpu_stanza(workers):
+    """`cpu {…}` for main and `workers` workers on the CPUs that this process may use."""
     cpus = sorted(os.sched_getaffinity(0))
     if not workers:
         return "cpu { main-core %d }" % cpus[0]
     if len(cpus) < workers + 1:
         raise VppError("%d workers need %d CPUs, %d here" % (workers, workers + 1, len(cpus)))
-    return "cpu { main-core %d corelist-workers %s%s }" % (
+    return "cpu { main-core %d corelist-workers %s }" % (
         cpus[0],
         ",".join(str(c) for c in cpus[1 : workers + 1]),
-        " scheduler-policy rr scheduler-priority 1" if ahead else "",
     )
 
 
@@ -190,8 +185,7 @@ class VppProcess:
             # A sanitizer's shadow lies where VPP would put it by itself.
             "physmem { max-size 64m %s }" % ("base-addr 0x200000000000" if wrapper() else ""),
             "buffers { buffers-per-numa 8192 page-size 4k }",
-            # One that never sleeps would leave nothing to the others.
-            cpu_stanza(self.workers, ahead=bool(self.poll_sleep_usec)),
+            cpu_stanza(self.workers),
             "plugins { path %s plugin default { disable } %s }" % (":".join(self.plugin_path), enable),
         ]
         return "\n".join(lines + self.stanzas) + "\n"
@@ -227,6 +221,7 @@ class VppProcess:
             if os.path.exists(self.cli_sock) and os.path.exists(self.api_sock):
                 try:
                     if "vpp v" in self.vppctl("show version", timeout=5).stdout:
+                        self.put_workers_first()
                         return self
                 except subprocess.TimeoutExpired:
                     pass
@@ -234,6 +229,16 @@ class VppProcess:
         console = self.console()
         self.kill()
         raise VppError("VPP was not ready after %d s:\n%s" % (START_TIMEOUT, console))
+
+    def put_workers_first(self):
+        """VPP aborts (`worker thread deadlock`) when a worker gets no CPU for a second while main holds all workers, as
+        it does at the `quit` of every vppctl. On a machine that is busy with other things it must not come to that."""
+        if not self.poll_sleep_usec:
+            return  # One that never sleeps would leave nothing to the others.
+        for thread in os.listdir("/proc/%d/task" % self.proc.pid):
+            with open("/proc/%s/comm" % thread, encoding="utf-8") as f:
+                if f.read().startswith("vpp_wk"):
+                    os.sched_setscheduler(int(thread), os.SCHED_RR, os.sched_param(1))
 
     def alive(self):
         return self.proc is not None and self.proc.poll() is None
