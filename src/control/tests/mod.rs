@@ -12,6 +12,7 @@ mod panics;
 mod patience;
 mod programming;
 mod random;
+mod random_words;
 mod reload;
 mod reload_prop;
 mod reload_words;
