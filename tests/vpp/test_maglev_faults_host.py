@@ -103,7 +103,7 @@ class TestMaglevFaultsHost(FaultsCase):
         )
         self.vapi.papi.maglev_config_reload()
         wait_until(
-            lambda: any("too many open files" in e for e in self.show("status")["config_errors"]),
+            lambda: any("too many open files" in e.lower() for e in self.show("status")["config_errors"]),
             lambda: "not told: %s" % self.show("status"),
         )
         self.assertEqual(self.show("status")["state"], "running")

@@ -1,4 +1,4 @@
-"""Thousands of commands while backends flap and somebody else works on lb: no crash, no leak, and repaired in a sync."""
+"""Thousands of commands while backends flap and others work on lb: no crash, no leak, and repaired in a sync."""
 
 import copy
 import itertools
