@@ -9,7 +9,7 @@ PLUGIN = build/maglev_plugin.so
 API_JSON = build/maglev.api.json
 
 .DEFAULT_GOAL := help
-.PHONY: help run test plugin install-plugin lint deny fuzz clean
+.PHONY: help bench run test plugin install-plugin lint deny fuzz clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r t h; do printf '  make %-16s %s\n' "$$t" "$$h"; done
@@ -37,6 +37,12 @@ plugin: ## build/maglev_plugin.so, for the installed VPP
 	@mv -f $(PLUGIN).new $(PLUGIN)
 	@install -m 644 "$(TARGET_DIR)/release/maglev.api.json" $(API_JSON)
 	@echo "$(PLUGIN) is for VPP $$(eval "$$(vpp-plugin/find-vpp)"; echo "$$VPP_VERSION")"
+
+bench: ## against HAProxy and a bare loop in C: docs/benchmarks.md, 20 minutes; QUICK=1: three, build/benches/benchmarks.md
+	@vpp-plugin/need build
+	$(CARGO) build --release --locked --bin maglev
+	@if vpp-plugin/find-vpp >/dev/null; then $(MAKE) --no-print-directory plugin; else echo "no VPP found: its parts are left out"; fi
+	python3 benches/bench.py $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY))
 
 install-plugin: plugin ## into VPP's folders of plugins and of API files, below DESTDIR
 	@eval "$$(vpp-plugin/find-vpp)"; set -x; \

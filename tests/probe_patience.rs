@@ -27,10 +27,16 @@ fn rig() -> (Rig, Receiver<Time>) {
     (Rig::with(ProberOptions { wake: Some(Arc::new(wake)), ..Default::default() }), woken)
 }
 
-/// Orders a probe right after a beat, when everything was taken that there was.
+/// Orders a probe right after a beat, when everything was taken that there was. Taken before its wake, a beat would wake
+/// nobody, and the next wake be that of another beat.
 fn order(rig: &Rig, woken: &Receiver<Time>, id: u64, task: Task, patience: Duration) {
-    while !matches!(rig.told(), Told::Beat { .. }) {}
-    woken.recv_timeout(PATIENCE).unwrap();
+    let mut beaten = false;
+    while !beaten {
+        woken.recv_timeout(PATIENCE).unwrap();
+        while let Some(told) = rig.0.try_recv() {
+            beaten |= matches!(told, Told::Beat { .. });
+        }
+    }
     rig.0.send(Order::Probe(Job { id: ProbeId(id), address: V4, task, due: clock::mono(), patience }));
 }
 

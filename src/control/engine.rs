@@ -242,10 +242,11 @@ impl Engine {
     }
 
     pub(super) fn flush_out(&mut self) {
-        while let Some(order) = self.controller.next_order() {
-            if let Some(p) = &self.prober {
-                p.send(order);
-            }
+        let orders = std::iter::from_fn(|| self.controller.next_order());
+        match &self.prober {
+            Some(p) => p.send_all(orders),
+            // Nobody is there to hear them.
+            None => orders.for_each(drop),
         }
         while let Some(event) = self.controller.next_event() {
             self.log(event);

@@ -138,6 +138,18 @@ impl Prober {
         }
     }
 
+    /// As [`Prober::send`] each of them, but the thread is woken once, after the last: else it would take the first,
+    /// go back to sleep, and be woken again for the others.
+    pub fn send_all(&self, orders: impl IntoIterator<Item = Order>) {
+        let mut sent = false;
+        for order in orders {
+            sent |= self.orders.send(order).is_ok();
+        }
+        if sent {
+            self.doorbell.ring();
+        }
+    }
+
     /// The next thing told, if there is one.
     pub fn try_recv(&self) -> Option<Told> {
         self.told.try_recv().ok()

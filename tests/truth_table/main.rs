@@ -2,6 +2,7 @@
 #![allow(clippy::expect_used, clippy::indexing_slicing)] // helpers of tests are tests
 
 mod oracle;
+mod panic;
 
 use maglev::Name;
 use maglev::balance::{FrontendState, Member, Rules, weigh, weight};
@@ -264,7 +265,7 @@ fn check(hands: &Hands, tracked: Option<&Tracked>, want: &Verdict, place: &Place
 
     let other = Member::new(usize::from(!place.second_pool), 100, &others[usize::from(place.other_up)]);
     let members = [mine, other];
-    let shares = weigh(&members, Rules { flush_on_down: place.flush_on_down, panic: None });
+    let shares = weigh(&members, Rules { flush_on_down: place.flush_on_down, panic: None, begun: false });
     let Place { second_pool, other_up, flush_on_down, .. } = *place;
     let scene = Scene { second_pool, other_up, flush_on_down };
     let expect = oracle::outcome(want.state, exact, &scene);

@@ -76,5 +76,33 @@ class TestHarness(unittest.TestCase):
         self.assertEqual(os.path.exists(self.process.rundir), bool(os.environ.get("MAGLEV_KEEP")))
 
 
+@unittest.skipIf(find_vpp() is None or len(os.sched_getaffinity(0)) < 2, "no VPP found, or one CPU alone")
+class TestPriority(unittest.TestCase):
+    """A VPP with a worker and the plugin"""
+
+    def policies(self, **more):
+        """{name of a thread: its scheduling}"""
+        process = VppProcess("priority", workers=1, **more)
+        self.addCleanup(process.remove)
+        process.stanzas.append("maglev { config %s state-file %s }" % (process.path("none.yaml"), process.path("state.json")))
+        process.start()
+        out = {}
+        for thread in os.listdir("/proc/%d/task" % process.proc.pid):
+            with open("/proc/%s/comm" % thread, encoding="utf-8") as f:
+                out[f.read().strip()] = os.sched_getscheduler(int(thread))
+        return out
+
+    def test_vpp_goes_first_and_the_plugin_does_not(self):
+        """VPP's threads go before all others, or a busy machine makes VPP abort; the plugin's threads do not"""
+        found = self.policies()
+        self.assertEqual({found.pop("vpp_main"), found.pop("vpp_wk_0")}, {os.SCHED_RR})
+        self.assertTrue([n for n in found if n.startswith("maglev")], found)
+        self.assertEqual(set(found.values()), {os.SCHED_OTHER}, found)
+
+    def test_one_that_never_sleeps_goes_with_the_others(self):
+        """Without pauses VPP would leave the CPUs to nobody"""
+        self.assertEqual(set(self.policies(poll_sleep_usec=0).values()), {os.SCHED_OTHER})
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -12,7 +12,7 @@ try:
 except ModuleNotFoundError:
     from maglev_harness import VppTestRunner
 
-from maglev_case import WEB, MaglevTestCase, base_config, frontend, pool, wait_until
+from maglev_case import WEB, MaglevTestCase, base_config, checked, frontend, pool, wait_until
 from vpp_papi import VPPApiClient
 
 A1, A2, B1 = "10.77.0.1", "10.77.0.2", "10.77.0.11"
@@ -83,14 +83,11 @@ class Client:
 class TestMaglevApi(MaglevTestCase):
     """The binary API maglev.api"""
 
-    @classmethod
-    def make_backends(cls, network):
-        for name, number in (("a1", 1), ("a2", 2), ("b1", 11)):
-            network.add(name, number)
+    servers = {"a1": 1, "a2": 2, "b1": 11}
 
     @classmethod
     def make_config(cls, network):
-        backends = {n: {"address": b.address, "healthcheck": "web"} for n, b in network.backends.items()}
+        backends = checked(network)
         backends["fixed"] = {"address": "10.77.0.99"}
         return base_config(
             network,

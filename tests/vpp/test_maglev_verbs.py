@@ -9,7 +9,7 @@ except ModuleNotFoundError:
     from maglev_harness import VppTestRunner
 
 from backends import Agent
-from maglev_case import WEB, base_config, frontend, pool, wait_until
+from maglev_case import WEB, base_config, checked, frontend, pool, wait_until
 from states_case import AGENT, WELL, StatesCase
 
 A, N, E = "10.77.0.1", "10.77.0.2", "10.77.0.3"
@@ -17,22 +17,26 @@ ALL = {A: 100, N: 50, E: 20}
 HEALTH = ["health up", "health down", "health stopping"]
 # In the binary API's order.
 VERBS = ["enable", "disable", "pause", "resume", "drain", "ready", *HEALTH, "agent mute", "agent unmute"]
+FIRST_WORDS = "enable, disable, pause, resume, drain, ready, health, agent"
 DOORS = ("vppctl", "api")
+# What its agent says by turns.
+SPEECH = ["maint", "drain", "down", "up ready", "50%", "weight:7", "fail", ""]
 
 
 class TestMaglevVerbs(StatesCase):
     """Verbs on backends"""
 
+    servers = {"a": 1, "n": 2, "e": 3}
+
     @classmethod
     def make_backends(cls, network):
-        for name, number in (("a", 1), ("n", 2), ("e", 3)):
-            network.add(name, number)
+        super().make_backends(network)
         cls.agent = Agent(network, A)
         cls.agent.start(WELL)
 
     @classmethod
     def make_config(cls, network):
-        backends = {n: {"address": b.address, "healthcheck": "web"} for n, b in network.backends.items()}
+        backends = checked(network)
         backends["a"]["agent"] = AGENT
         backends["e"]["agent-track"] = "a"
         backends["t"] = {"address": "10.77.0.4", "track": "n"}
@@ -186,7 +190,7 @@ class TestMaglevVerbs(StatesCase):
             ("agent down", "unknown word `down` behind `agent` (one of: mute, unmute)"),
             ("drain now", "too many words, from `now` on: `drain` stands alone"),
             ("re", "ambiguous word `re` (resume, ready)"),
-            ("stopping", "unknown verb `stopping` (one of: enable, disable, pause, resume, drain, ready, health, agent)"),
+            ("stopping", "unknown verb `stopping` (one of: %s)" % FIRST_WORDS),
         ):
             with self.subTest(words=words):
                 self.assertEqual(self.refused("a", words).strip(), "error: " + answer)
@@ -197,7 +201,7 @@ class TestMaglevVerbs(StatesCase):
             self.wait_shown(("a", shown))
 
     def test_many_verbs_while_all_flaps(self):
-        """Two hundred verbs with vppctl while servers die and come back and the agent talks: VPP lives, and all heals"""
+        """Two hundred verbs while servers die and come back and the agent talks: VPP lives, and all heals"""
         dice = random.Random(4711)
         told = 0
         for i in range(200):
@@ -208,7 +212,7 @@ class TestMaglevVerbs(StatesCase):
                 else:
                     backend.kill()
             if i % 7 == 0:
-                self.agent.behave("say " + dice.choice(["maint", "drain", "down", "up ready", "50%", "weight:7", "fail", ""]))
+                self.agent.behave("say " + dice.choice(SPEECH))
             if i % 50 == 49:
                 self.do("maglev config reload")
             name, verb = dice.choice("anets"), dice.choice(VERBS)

@@ -119,6 +119,27 @@ fn forced_down_comes_up_after_rise_passes_and_forced_up_goes_down_after_fall_fai
 }
 
 #[test]
+fn the_next_probe_is_no_further_off_than_the_interval_of_the_new_state() {
+    // An interval, what it is at first and until when, the verb, and the time to the next probe at most.
+    let rows = [
+        (" interval: 1s", " interval: 60s", Net::Good, 62_000, HealthDown, 2000),
+        ("down-interval: 2s", "down-interval: 60s", Net::Refused, 3000, HealthUp, 1000),
+    ];
+    for (from, to, net, settled, verb, most) in rows {
+        let mut lab = Lab::new(&BASIC.replace(from, to));
+        lab.net(A, net);
+        lab.run(settled);
+        let before = lab.starts(A).len();
+        lab.run(500);
+        set(&mut lab, "a", verb).unwrap();
+        lab.run(most - 10);
+        assert_eq!(lab.starts(A).len(), before, "{verb:?}: the next one was far off");
+        lab.run(10);
+        assert_eq!(lab.starts(A).len(), before + 1, "{verb:?}");
+    }
+}
+
+#[test]
 fn forced_to_where_it_is_the_counter_moves_all_the_same() {
     let mut lab = settled(BASIC);
     lab.net(A, Net::Refused);

@@ -13,6 +13,7 @@ mod panics;
 mod patience;
 mod programming;
 mod random;
+mod random_words;
 mod reload;
 mod reload_prop;
 mod reload_words;

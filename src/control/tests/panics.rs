@@ -358,3 +358,67 @@ fn a_frontend_that_starts_with_most_of_its_servers_dead() {
         assert_eq!(weights(&mut lab), nobody);
     }
 }
+
+#[test]
+fn whoever_is_enabled_meanwhile_does_not_end_it_for_a_moment() {
+    for (yaml, before) in [(FIVE.to_owned(), "0 0 30 40 0"), (keep_last(), "0 0 0 40 0")] {
+        let mut lab = settled(&yaml);
+        for b in ["a", "b"] {
+            set(&mut lab, b, Disable).unwrap();
+        }
+        net(&mut lab, "c", Net::Refused);
+        net(&mut lab, "d", Net::Refused);
+        assert_eq!((weights(&mut lab).as_str(), panics(&mut lab).len()), (before, 1), "one of three");
+        // Their probes come to nothing: they stay unknown. With them three of five would be up.
+        net(&mut lab, "ab", Net::Fault);
+        lab.take_writes();
+        for b in ["a", "b"] {
+            set(&mut lab, b, Enable).unwrap();
+            lab.run(1000);
+            assert_eq!((lab.state(b).as_str(), weights(&mut lab).as_str()), ("unknown", before));
+        }
+        net(&mut lab, "a", Net::Good);
+        assert_eq!((panics(&mut lab), lab.state("a").as_str()), (vec![], "up"), "two of five are too few");
+        net(&mut lab, "b", Net::Good);
+        assert_eq!(panics(&mut lab).len(), 1);
+        assert_eq!(weights(&mut lab), "10 20 0 0 0");
+    }
+}
+
+#[test]
+fn a_reload_that_brings_many_neither_begins_nor_ends_it() {
+    let more = |yaml: &str| {
+        let backends: String =
+            (6..=11).map(|i| format!("    x{i:02}: {{address: 10.1.0.{i}, healthcheck: tcp}}\n")).collect();
+        let seats: String = (6..=11).map(|i| format!(", x{i:02}: {{weight: 1}}")).collect();
+        yaml.replace("  frontends:", &format!("{backends}  frontends:"))
+            .replace("d: {weight: 40}", &format!("d: {{weight: 40}}{seats}"))
+    };
+    for yaml in [FIVE.to_owned(), keep_last()] {
+        let mut lab = settled(&yaml);
+        for i in 6..=11 {
+            lab.net(&format!("10.1.0.{i}"), Net::Fault);
+        }
+        // Three of five are up; with the six new ones three of eleven are known to be.
+        net(&mut lab, "ab", Net::Refused);
+        lab.load(&more(&yaml));
+        lab.run(20_000);
+        assert_eq!(panics(&mut lab), Vec::<String>::new());
+        lab.load(&yaml);
+        lab.run(100);
+        net(&mut lab, "c", Net::Refused);
+        assert_eq!(panics(&mut lab).len(), 1);
+        let before = weights(&mut lab);
+        lab.load(&more(&yaml));
+        lab.run(5000);
+        // The old ones in their order, then the new ones.
+        let kept = before.rsplit_once(' ').unwrap().0;
+        assert_eq!(weights(&mut lab), format!("{kept} 0{}", " 0".repeat(6)));
+        assert_eq!(panics(&mut lab), Vec::<String>::new(), "it goes on until they are known");
+        for i in 6..=11 {
+            lab.net(&format!("10.1.0.{i}"), Net::Good);
+        }
+        lab.run(5000);
+        assert_eq!(panics(&mut lab).len(), 1);
+    }
+}
