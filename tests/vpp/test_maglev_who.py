@@ -1,17 +1,17 @@
 """Who may do what: the plugin listens nowhere, and what it writes is its owner's alone."""
 
-import json
 import os
 import stat
 import unittest
 
 try:
-    from asfframework import CPUInterface, VppTestRunner
+    from asfframework import VppTestRunner
 except ModuleNotFoundError:
-    from maglev_harness import CPUInterface, VppTestRunner
+    from maglev_harness import VppTestRunner
 
-from backends import PORT, Network, sweep
-from maglev_case import WEB, base_config, check, frontend, pool, skip_reason, wait_until, yaml
+from backends import PORT
+from maglev_case import WEB, base_config, check, frontend, pool, wait_until
+from restart_case import RestartCase
 from vpp_process import VppProcess
 
 LISTEN = "0A"
@@ -54,41 +54,23 @@ def listening(pid):
     return found
 
 
-class TestMaglevWho(CPUInterface, unittest.TestCase):
+class TestMaglevWho(RestartCase):
     """Sockets and files, with the plugin and without"""
-
-    vpp_worker_count = 0
 
     @classmethod
     def setUpClass(cls):
-        reason = skip_reason()
-        if reason:
-            raise unittest.SkipTest(reason)
         super().setUpClass()
-        sweep()
-        cls.network = Network()
-        cls.addClassCleanup(cls.network.remove)
-        cls.network.create()
         for number, name in enumerate(("http", "icmp", "dns", "udp")):
             cls.network.add(name, number + 1, options=["--dns"])
 
-    def start(self, name, **how):
-        process = VppProcess(name, **how)
-        self.addCleanup(process.remove)
-        return process
-
-    @staticmethod
-    def probes(process):
-        return json.loads(process.cli("maglev show status json"))["prober"]["probes"]
-
     def test_the_plugin_listens_nowhere(self):
-        """With all kinds of probes and an agent under way VPP listens where it does without the plugin, and nowhere else;
-        its files are 0600, whatever the umask"""
-        without = self.start("without", maglev=False).start()
-        wanted = listening(without.proc.pid)
+        """With all kinds of probes and an agent VPP listens where it does without the plugin, and nowhere else; its
+        files are 0600, whatever the umask"""
+        without = VppProcess("without", maglev=False)
+        self.addCleanup(without.remove)
+        wanted = listening(without.start().proc.pid)
         self.assertIn(("unix", "cli.sock"), wanted)
         self.assertEqual(without.stop(), 0)
-        process = self.start("with")
         checks = {
             "http": check(),
             "icmp": check("icmp"),
@@ -102,28 +84,26 @@ class TestMaglevWho(CPUInterface, unittest.TestCase):
             frontends={"web": frontend(WEB, pool("only", **dict.fromkeys(checks)))},
         )
         config["backends"]["http"]["agent"] = {"port": PORT, "interval": "100ms"}
-        path, state = process.path("maglev.yaml"), process.path("state/state.json")
-        with open(path, "w", encoding="utf-8") as f:
-            f.write(yaml({"maglev": config}) + "\n")
-        process.stanzas.append("maglev { config %s state-file %s }" % (path, state))
+        process = self.make(config)
+        state = process.path("state/state.json")
+        process.stanzas[-1] = process.stanzas[-1].replace(self.state_path, state)
         before = os.umask(0)
         try:
             process.start()
         finally:
             os.umask(before)
         for probes in range(10, 60, 5):
-            wait_until(lambda: self.probes(process) >= probes, "no probes")
+            wait_until(lambda: self.show("status")["prober"]["probes"] >= probes, "no probes")
             self.assertEqual(listening(process.proc.pid), wanted)
-        codes = {b["last_code"] for b in json.loads(process.cli("maglev show backends json"))}
+        codes = {b["last_code"] for b in self.show("backends")}
         self.assertEqual(codes, {"L7OK", "L4OK"})
-        process.cli("maglev set backend http disable")
+        self.do("set backend http disable")
         self.assertEqual(stat.S_IMODE(os.stat(state).st_mode), 0o600)
         self.assertEqual(stat.S_IMODE(os.stat(os.path.dirname(state)).st_mode), 0o755)
         # A file for all to write, in a folder for all: replaced by one of ours.
         os.chmod(state, 0o666)
-        process.cli("maglev set backend http enable")
+        self.do("set backend http enable")
         self.assertEqual(stat.S_IMODE(os.stat(state).st_mode), 0o600)
-        self.assertEqual(process.stop(), 0, process.console())
 
 
 if __name__ == "__main__":
