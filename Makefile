@@ -9,7 +9,7 @@ PLUGIN = build/maglev_plugin.so
 API_JSON = build/maglev.api.json
 
 .DEFAULT_GOAL := help
-.PHONY: help run test plugin install-plugin lint deny fuzz simulate clean
+.PHONY: help bench run test plugin install-plugin lint deny fuzz sanitize simulate clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r t h; do printf '  make %-16s %s\n' "$$t" "$$h"; done
@@ -38,6 +38,12 @@ plugin: ## build/maglev_plugin.so, for the installed VPP
 	@install -m 644 "$(TARGET_DIR)/release/maglev.api.json" $(API_JSON)
 	@echo "$(PLUGIN) is for VPP $$(eval "$$(vpp-plugin/find-vpp)"; echo "$$VPP_VERSION")"
 
+bench: ## against HAProxy and a bare loop in C: docs/benchmarks.md, 20 minutes; QUICK=1: three, build/benches/benchmarks.md
+	@vpp-plugin/need build
+	$(CARGO) build --release --locked --bin maglev
+	@if vpp-plugin/find-vpp >/dev/null; then $(MAKE) --no-print-directory plugin; else echo "no VPP found: its parts are left out"; fi
+	python3 benches/bench.py $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY))
+
 install-plugin: plugin ## into VPP's folders of plugins and of API files, below DESTDIR
 	@eval "$$(vpp-plugin/find-vpp)"; set -x; \
 	install -D -m 644 $(PLUGIN) "$(DESTDIR)$$VPP_PLUGIN_DIR/maglev_plugin.so" && \
@@ -62,6 +68,10 @@ fuzz: ## all fuzzing programs, T seconds each (default 120); needs a nightly Rus
 simulate: ## the simulator, STEPS steps (default 10000000) from SEED (default 1) on
 	@vpp-plugin/need build
 	$(CARGO) run --release --locked --bin maglev -- simulate --seed $(or $(SEED),1) --steps $(or $(STEPS),10000000)
+
+sanitize: ## the tests in VPP, with the plugin under AddressSanitizer; K="-k name" for some of them
+	@vpp-plugin/need build
+	@tests/vpp/sanitize $(K)
 
 clean: ## everything that was built
 	$(CARGO) clean

@@ -200,6 +200,7 @@ vl_api_maglev_frontend_dump_t_handler (vl_api_maglev_frontend_dump_t *mp)
       MAGLEV_NUMBER (rmp->table_length, f.table_length);
       rmp->src_ip_sticky = f.src_ip_sticky;
       rmp->flush_on_down = f.flush_on_down;
+      rmp->in_panic = f.in_panic;
       rmp->programmed = f.programmed;
       MAGLEV_NUMBER (rmp->leaving, f.leaving);
       maglev_api_text (&rmp->error, &f.error);

@@ -14,6 +14,10 @@
 /* Between two turns of a busy engine, in seconds: long enough for the workers to go round, and above the 10 us that
    VPP's timer wheel takes for nothing at all. */
 #define MAGLEV_BUSY_PAUSE 25e-6
+/* VPP's timer wheel counts whole ticks of 10 us and drops the rest of a time, and counts them from when it was last looked
+   at, which was before our turn. Without that and one more, every second turn would come a little before what it was to
+   come for, find nothing, and go to sleep again. */
+#define MAGLEV_TICK 10e-6
 /* The longest sleep without being woken. */
 #define MAGLEV_LONGEST_SLEEP 10.0
 
@@ -95,7 +99,7 @@ maglev_process (vlib_main_t *vm, vlib_node_runtime_t *rt, vlib_frame_t *f)
   clib_error_t *error;
   maglev_turn_t turn;
   uword *event_data = 0;
-  f64 sleep;
+  f64 sleep, began;
 
   mm->process_node_index = rt->node_index;
 
@@ -111,6 +115,7 @@ maglev_process (vlib_main_t *vm, vlib_node_runtime_t *rt, vlib_frame_t *f)
 
   while (1)
     {
+      began = vlib_time_now (vm);
       turn.next = -1;
       turn.busy = 0;
       maglev_rs_turn (&turn);
@@ -121,7 +126,7 @@ maglev_process (vlib_main_t *vm, vlib_node_runtime_t *rt, vlib_frame_t *f)
 	vlib_process_suspend (vm, MAGLEV_BUSY_PAUSE);
       else
 	{
-	  sleep = turn.next < 0 ? MAGLEV_LONGEST_SLEEP : turn.next;
+	  sleep = turn.next < 0 ? MAGLEV_LONGEST_SLEEP : turn.next + (vlib_time_now (vm) - began) + MAGLEV_TICK;
 	  sleep = clib_max (MAGLEV_BUSY_PAUSE, clib_min (sleep, MAGLEV_LONGEST_SLEEP));
 	  vlib_process_wait_for_event_or_clock (vm, sleep);
 	}

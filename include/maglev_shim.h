@@ -338,6 +338,7 @@ typedef struct
   uint32_t table_length;
   uint8_t src_ip_sticky;
   uint8_t flush_on_down;
+  uint8_t in_panic;
   uint8_t programmed;
   uint32_t leaving;
   maglev_text_t error;

@@ -109,8 +109,34 @@ fn a_cancelled_probe_says_nothing_waiting_or_flying() {
         address: V4,
         task: Task::Check(tcp(closed, 500)),
         due: clock::mono(),
+        patience: Duration::ZERO,
     }));
     assert_eq!(rig.report().id, flying);
+}
+
+#[test]
+fn orders_that_come_together_are_all_carried_out() {
+    let rig = Rig::new();
+    let (_held, closed) = closed_port(V4);
+    let check = tcp(closed, 5000);
+    // Far above what a prober shares with the others: no number of another test.
+    let ids: Vec<ProbeId> = (0..5000).map(|n| ProbeId(u64::MAX / 2 + n)).collect();
+    let job = |id: &ProbeId| Job {
+        id: *id,
+        address: V4,
+        task: Task::Check(check.clone()),
+        due: clock::mono(),
+        patience: Duration::ZERO,
+    };
+    rig.0.send_all([]);
+    rig.0.send_all(ids.iter().map(|id| Order::Probe(job(id))));
+    let mut wanted: HashSet<ProbeId> = ids.into_iter().collect();
+    while !wanted.is_empty() {
+        let r = rig.report();
+        assert!(wanted.remove(&r.id) && code(&r) == Code::L4Con, "{r:?}");
+    }
+    assert!(rig.0.stop(PATIENCE));
+    rig.0.send_all([Order::Stop]); // nobody hears it any more: no harm
 }
 
 #[test]
@@ -122,6 +148,7 @@ fn an_identifier_in_use_is_not_probed_twice() {
         address: V4,
         task: Task::Check(tcp(silent.port, 100)),
         due: clock::mono(),
+        patience: Duration::ZERO,
     };
     rig.0.send(Order::Probe(job.clone()));
     rig.0.send(Order::Probe(job.clone()));

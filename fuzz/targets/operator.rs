@@ -52,6 +52,7 @@ fn refused<T>() -> Result<T, VerbError> {
 }
 
 impl Operator for Stand {
+    fn finish_reload(&mut self) {}
     fn status(&self) -> StatusView {
         StatusView::default()
     }

@@ -8,6 +8,7 @@ use super::*;
 use crate::balance::FrontendState;
 use crate::cli::PENDING_LIMIT;
 use crate::cli::fake::Fake;
+use crate::config::PanicMode;
 use crate::control::view::{ConfigView, SyncView};
 use crate::control::{Event, Finished};
 use crate::health::State;
@@ -31,7 +32,16 @@ fn number(name: &str) -> u8 {
 
 #[test]
 fn numbers_are_those_of_the_file() {
-    for s in [State::Unknown, State::Up, State::Down, State::Paused, State::Disabled, State::Removed] {
+    for s in [
+        State::Unknown,
+        State::Up,
+        State::Down,
+        State::Paused,
+        State::Disabled,
+        State::Removed,
+        State::Stopping,
+        State::Drain,
+    ] {
         let name = format!("MAGLEV_API_BACKEND_{}", s.as_str().to_uppercase());
         assert_eq!(backend_state(s.as_str()), number(&name), "{name}");
     }
@@ -317,6 +327,16 @@ fn events_keep_their_parts_and_the_line_of_the_log() {
     let fault = Event::ProbeFault { backend: "a".into(), detail: "no route".into(), count: 3 };
     let r = Record::of_event(0, &fault);
     assert_eq!((r.kind, &*r.name, &*r.code), (Kind::ProbeFault, "a", "SOCKERR"));
+    let agent = Event::Agent { backend: "a".into(), text: "up ready 50%".into(), level: LogLevel::Notice };
+    let r = Record::of_event(0, &agent);
+    assert_eq!((r.kind, &*r.name, &*r.text), (Kind::Agent, "a", "agent backend=a up ready 50%"));
+
+    for (on, after) in [(true, "begins"), (false, "ends")] {
+        let mode = PanicMode::KeepLast.as_str();
+        let r = Record::of_event(0, &Event::Panic { frontend: "web".into(), mode, on, up: 1, of: 4 });
+        assert_eq!((r.kind, &*r.name, &*r.after), (Kind::Panic, "web", after));
+    }
+
     for (event, kind) in [
         (Event::LbSync { text: "x".into(), failed: true }, Kind::LbSync),
         (Event::Operator { text: "x".into() }, Kind::Operator),

@@ -65,13 +65,15 @@ impl Member {
     }
 }
 
-/// What of a frontend's configuration the rule depends on.
+/// What the rule depends on besides the members.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rules {
     /// A backend that goes down loses its flows.
     pub flush_on_down: bool,
     /// What to do when too few are up.
     pub panic: Option<Panic>,
+    /// Too few were up before.
+    pub begun: bool,
 }
 
 /// What the rule makes of a member.
@@ -96,7 +98,7 @@ pub struct Shares {
 
 /// Weighs `members`.
 pub fn weigh(members: &[Member], rules: Rules) -> Shares {
-    let alarm = panic::alarm(members, rules.panic);
+    let alarm = panic::alarm(members, rules);
     if let Some(alarm) = alarm
         && let Some(shares) = panic::shares(members, rules, alarm)
     {

@@ -7,7 +7,7 @@ use crate::health::{State, Vital};
 /// Too few backends are up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Alarm {
-    /// Those whose checks and agent are not against them, or have not spoken yet.
+    /// Those whose checks and agent are for them.
     pub up: usize,
     /// Those with weight, in all pools, but for the disabled and paused.
     pub of: usize,
@@ -15,21 +15,37 @@ pub struct Alarm {
     pub mode: PanicMode,
 }
 
-/// Whether fewer than the threshold are up. One of which nothing is known yet is not held against the frontend: a reload
-/// that adds many must not look like a failure of many. Nor must maintenance: what is disabled or paused does not count.
-pub(super) fn alarm(members: &[Member], panic: Option<Panic>) -> Option<Alarm> {
-    let Panic { threshold, mode } = panic?;
+/// Whether fewer than the threshold are up. One of which nothing is known yet neither begins a panic nor ends one: a reload
+/// that adds many must not look like a failure of many, nor an operator's `enable` like a recovery.
+pub(super) fn alarm(members: &[Member], rules: Rules) -> Option<Alarm> {
+    let Panic { threshold, mode } = rules.panic?;
+    let (alarm, unknown) = counted(members, mode);
+    let well = alarm.up + if rules.begun { 0 } else { unknown };
+    (well * 100 < alarm.of * usize::from(threshold)).then_some(alarm)
+}
+
+/// How many are up, and of how many, whether that is too few or not.
+pub fn count(members: &[Member], mode: PanicMode) -> Alarm {
+    counted(members, mode).0
+}
+
+/// The same, and of how many nothing is known. Maintenance is no failure: what is disabled or paused does not count.
+fn counted(members: &[Member], mode: PanicMode) -> (Alarm, usize) {
     let mut alarm = Alarm { up: 0, of: 0, mode };
+    let mut unknown = 0;
     for m in members.iter().filter(|m| m.weight > 0) {
-        let (up, of) = match m.state {
-            State::Up | State::Stopping | State::Drain | State::Unknown => (1, 1),
-            State::Down => (0, 1),
-            State::Paused | State::Disabled | State::Removed => (0, 0),
+        let of = match m.state {
+            State::Up | State::Stopping | State::Drain | State::Unknown | State::Down => 1,
+            State::Paused | State::Disabled | State::Removed => 0,
         };
-        alarm.up += up;
         alarm.of += of;
+        match m.vital {
+            Vital::Up => alarm.up += of,
+            Vital::Unknown => unknown += of,
+            Vital::Down => {}
+        }
     }
-    (alarm.up * 100 < alarm.of * usize::from(threshold)).then_some(alarm)
+    (alarm, unknown)
 }
 
 /// The weights then; none where there is nothing to be done, and the rule applies.

@@ -27,8 +27,8 @@ fn barred(member: Member) -> Member {
     Member { barred: true, ..member }
 }
 
-fn rules(threshold: u8, mode: PanicMode) -> Rules {
-    Rules { flush_on_down: true, panic: Some(Panic { threshold, mode }) }
+fn rules_of(threshold: u8, mode: PanicMode) -> Rules {
+    Rules { flush_on_down: true, panic: Some(Panic { threshold, mode }), begun: false }
 }
 
 fn weights(shares: &Shares) -> Vec<u8> {
@@ -54,8 +54,7 @@ fn who_counts_for_the_alarm() {
         (&[m(0, 9, Disabled), m(0, 9, Paused)], 100, None),
         (&[m(0, 9, Up), m(0, 9, Down), m(0, 9, Disabled), m(0, 9, Disabled)], 50, None),
         (&[m(0, 9, Down), m(0, 9, Disabled)], 50, Some((0, 1))),
-        // Nothing known is no failure, and neither are drain and stopping.
-        (&[m(0, 9, Unknown), m(0, 9, Down)], 50, None),
+        // Neither drain nor stopping is a failure.
         (&[m(0, 9, Drain), m(0, 9, Down)], 50, None),
         (&[m(0, 9, Stopping), m(0, 9, Down)], 50, None),
         (&[barred(m(0, 9, Down)), m(0, 9, Up)], 51, Some((1, 2))), // Drained, but down.
@@ -68,10 +67,66 @@ fn who_counts_for_the_alarm() {
     ];
     for mode in MODES {
         for (i, (members, threshold, want)) in rows.iter().enumerate() {
-            let got = alarm(members, Some(Panic { threshold: *threshold, mode }));
-            assert_eq!(got, want.map(|(up, of)| Alarm { up, of, mode }), "row {i}");
-            assert_eq!(alarm(members, None), None, "row {i}: not asked for");
+            // Where all are known it is the same before as in the middle.
+            for begun in [false, true] {
+                let rules = Rules { begun, ..rules_of(*threshold, mode) };
+                let got = alarm(members, rules);
+                assert_eq!(got, want.map(|(up, of)| Alarm { up, of, mode }), "row {i}");
+                let none = Rules { panic: None, ..rules };
+                assert_eq!(alarm(members, none), None, "row {i}: not asked for");
+            }
         }
+    }
+}
+
+#[test]
+fn the_unknown_neither_begins_it_nor_ends_it() {
+    use State::*;
+    let drained = Member { vital: Vital::Unknown, ..m(0, 9, Drain) };
+    // (members, threshold) → whether it begins, whether it goes on, with how many up of how many.
+    type Row<'a> = (&'a [Member], u8, bool, bool, (usize, usize));
+    let rows: &[Row] = &[
+        (&[m(0, 9, Unknown), m(0, 9, Down)], 50, false, true, (0, 2)),
+        (&[m(0, 9, Unknown), m(0, 9, Down), m(0, 9, Down)], 50, true, true, (0, 3)),
+        (&[m(0, 9, Unknown), m(0, 9, Up)], 50, false, false, (1, 2)),
+        (&[m(0, 9, Unknown), m(0, 9, Up)], 51, false, true, (1, 2)),
+        (&[m(0, 9, Unknown), m(0, 9, Unknown)], 100, false, true, (0, 2)),
+        // Drained on its way out of maintenance, it is as unknown as without.
+        (&[drained, m(0, 9, Down)], 50, false, true, (0, 2)),
+        (&[drained, m(0, 9, Up)], 50, false, false, (1, 2)),
+        // In a pool of its own, and without weight.
+        (&[m(1, 9, Unknown), m(0, 9, Down)], 50, false, true, (0, 2)),
+        (&[m(0, 0, Unknown), m(0, 9, Up)], 100, false, false, (1, 1)),
+        // Nothing is known of the disabled and paused either, but they do not count.
+        (&[m(0, 9, Disabled), m(0, 9, Paused), m(0, 9, Up)], 100, false, false, (1, 1)),
+    ];
+    for mode in MODES {
+        for (i, (members, threshold, begins, goes_on, (up, of))) in rows.iter().enumerate() {
+            for (begun, want) in [(false, begins), (true, goes_on)] {
+                let got = alarm(members, Rules { begun, ..rules_of(*threshold, mode) });
+                let want = want.then_some(Alarm { up: *up, of: *of, mode });
+                assert_eq!(got, want, "row {i}, begun: {begun}");
+            }
+            assert_eq!(count(members, mode), Alarm { up: *up, of: *of, mode }, "row {i}");
+        }
+    }
+}
+
+#[test]
+fn whoever_is_enabled_in_a_panic_does_not_end_it_for_a_moment() {
+    use State::*;
+    // Half would be up with the fourth, of which there is no result yet.
+    let mut last = vec![Some(70), Some(0), Some(30), Some(0)];
+    let mut begun = true;
+    for (state, want) in [(Unknown, [70, 0, 30, 0]), (Down, [70, 0, 30, 0]), (Up, [0, 20, 0, 9])] {
+        let mut members = [m(0, 70, Down), m(0, 20, Up), m(0, 30, Down), m(0, 9, state)];
+        for (m, last) in members.iter_mut().zip(&last) {
+            m.last = *last;
+        }
+        let shares = weigh(&members, Rules { begun, ..rules_of(50, PanicMode::KeepLast) });
+        assert_eq!((weights(&shares), shares.alarm.is_some()), (want.to_vec(), state != Up), "{state:?}");
+        begun = shares.alarm.is_some();
+        last = remember(&last, &shares);
     }
 }
 
@@ -105,7 +160,7 @@ fn fail_open_takes_the_first_pool_as_if_all_were_up() {
         (&[m(0, 70, Down), m(1, 50, Up)], 1, &[0, 50], false),
     ];
     for (i, (members, active, want, panics)) in rows.iter().enumerate() {
-        let got = weigh(members, rules(50, PanicMode::FailOpen));
+        let got = weigh(members, rules_of(50, PanicMode::FailOpen));
         assert_eq!(
             (got.active, weights(&got).as_slice(), got.alarm.is_some()),
             (*active, *want, *panics),
@@ -114,9 +169,9 @@ fn fail_open_takes_the_first_pool_as_if_all_were_up() {
     }
     // It ends by itself; and slow start does not hold anybody back meanwhile.
     let climbing = Member { ramp: 1, ..m(0, 100, Up) };
-    let got = weigh(&[climbing, m(0, 100, Down), m(0, 100, Down)], rules(50, PanicMode::FailOpen));
+    let got = weigh(&[climbing, m(0, 100, Down), m(0, 100, Down)], rules_of(50, PanicMode::FailOpen));
     assert_eq!(weights(&got), [100, 100, 100]);
-    let got = weigh(&[climbing, m(0, 100, Up), m(0, 100, Down)], rules(50, PanicMode::FailOpen));
+    let got = weigh(&[climbing, m(0, 100, Up), m(0, 100, Down)], rules_of(50, PanicMode::FailOpen));
     assert_eq!((weights(&got), got.alarm), (vec![1, 100, 0], None));
 }
 
@@ -151,7 +206,7 @@ fn keep_last_keeps_what_nobody_took_out() {
         (&[was(9, m(0, 9, Down)), was(0, m(1, 8, Up))], 1, &[0, 8], false),
     ];
     for (i, (members, active, want, panics)) in rows.iter().enumerate() {
-        let got = weigh(members, rules(50, PanicMode::KeepLast));
+        let got = weigh(members, rules_of(50, PanicMode::KeepLast));
         assert_eq!(
             (got.active, weights(&got).as_slice(), got.alarm.is_some()),
             (*active, *want, *panics),
@@ -163,7 +218,7 @@ fn keep_last_keeps_what_nobody_took_out() {
 #[test]
 fn who_is_drained_for_a_moment_gets_its_kept_weight_back() {
     use State::*;
-    let rules = rules(50, PanicMode::KeepLast);
+    let rules = rules_of(50, PanicMode::KeepLast);
     let mut last = vec![Some(70), Some(30)];
     let mut step = |members: [Member; 2]| {
         let mut members = members;
@@ -188,8 +243,10 @@ fn who_is_disabled_for_a_moment_waits_for_its_first_result() {
     let mut last = vec![Some(70), Some(30), Some(20)];
     for (state, want) in [(Down, 70), (Disabled, 0), (Unknown, 0), (Down, 70)] {
         let first = Member { last: last[0], ..m(0, 70, state) };
-        let shares =
-            weigh(&[first, was(30, m(0, 30, Down)), was(20, m(0, 20, Down))], rules(50, PanicMode::KeepLast));
+        let shares = weigh(
+            &[first, was(30, m(0, 30, Down)), was(20, m(0, 20, Down))],
+            rules_of(50, PanicMode::KeepLast),
+        );
         assert_eq!(weights(&shares), [want, 30, 20], "{state:?}");
         last = remember(&last, &shares);
     }
@@ -200,10 +257,10 @@ fn a_server_that_keeps_its_weight_keeps_its_flows() {
     use State::*;
     for mode in MODES {
         let members = [was(9, m(0, 9, Down)), was(9, m(0, 9, Disabled)), was(0, m(1, 9, Down))];
-        let got = weigh(&members, rules(50, mode));
+        let got = weigh(&members, rules_of(50, mode));
         assert_eq!(weights(&got), [9, 0, 0]);
         assert_eq!(got.members.iter().map(|s| s.flush).collect::<Vec<_>>(), [false, true, true], "{mode:?}");
-        let got = weigh(&members, Rules { flush_on_down: false, ..rules(50, mode) });
+        let got = weigh(&members, Rules { flush_on_down: false, ..rules_of(50, mode) });
         assert_eq!(got.members.iter().map(|s| s.flush).collect::<Vec<_>>(), [false, true, false], "{mode:?}");
     }
 }
@@ -229,8 +286,9 @@ proptest! {
         threshold in 1..=100u8,
         mode in prop::sample::select(MODES.as_slice()),
         flush_on_down: bool,
+        begun: bool,
     ) {
-        let calm = Rules { flush_on_down, panic: None };
+        let calm = Rules { flush_on_down, panic: None, begun };
         let rules = Rules { panic: Some(Panic { threshold, mode }), ..calm };
         let (plain, got) = (weigh(&members, calm), weigh(&members, rules));
         prop_assert_eq!(plain.alarm, None);
@@ -252,7 +310,12 @@ proptest! {
                 prop_assert_eq!(m.pool, got.active);
             }
         }
-        // Asked again it says the same.
+        // Begun it is asked no less for; and asked again, as it then has or has not begun, it says the same.
+        if got.alarm.is_some() {
+            let begun = Rules { begun: true, ..rules };
+            prop_assert_eq!(weigh(&members, begun).alarm, got.alarm);
+        }
+        let rules = Rules { begun: got.alarm.is_some(), ..rules };
         let last: Vec<Option<u8>> = members.iter().map(|m| m.last).collect();
         let last = remember(&last, &got);
         let again: Vec<Member> = members.iter().zip(last).map(|(m, last)| Member { last, ..*m }).collect();

@@ -12,7 +12,7 @@ fn m(pool: usize, weight: u8, state: State) -> Member {
 }
 
 fn rules(flush_on_down: bool) -> Rules {
-    Rules { flush_on_down, panic: None }
+    Rules { flush_on_down, panic: None, begun: false }
 }
 
 fn one(s: &Shares, i: usize) -> (u8, bool) {

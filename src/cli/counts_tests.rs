@@ -38,6 +38,7 @@ fn show_counters_is_as_documented() {
          results           L7OK 155, L7STS 3\n\
          late starts       1, at most 120ms\n\
          main stalls       0\n\
+         agents            queries 61, replies 58, failures 2\n\
          \n\
          frontend    existing      first         untracked  no server\n\
          web         12345         678           9          0\n\
@@ -46,13 +47,43 @@ fn show_counters_is_as_documented() {
          nginx0      web         512      17       1.15ms    3.58ms\n\
          spare       -           -        -        -         -\n\
          \n\
-         nginx0  transitions 2  results L7OK 155, L7STS 3\n\
+         nginx0  transitions 2  results L7OK 155, L7STS 3  agent queries 61, replies 58,\n    \
+         failures 2\n\
          spare  transitions 1  results -\n"
     );
+    let json: serde_json::Value = serde_json::from_str(&good("show counters json")).unwrap();
+    let asked = serde_json::json!({"queries": 61, "replies": 58, "failures": 2});
+    assert_eq!((&json["agents"], &json["backends"][0]["agent"]), (&asked, &asked));
+    assert!(json["backends"][1]["agent"].is_null());
     let mut op = Fake::new();
     op.counters = Default::default();
     op.counters.lb_error = Some("lb_plugin.so is not loaded".into());
     assert!(
         reply("show counters", &mut op).text.starts_with("lb                lb_plugin.so is not loaded\n")
     );
+}
+
+#[test]
+fn show_status_counts_the_queries_of_agents() {
+    let agents =
+        |text: &str| text.lines().filter(|l| l.starts_with("agents ")).map(String::from).collect::<Vec<_>>();
+    assert_eq!(agents(&good("show status")), ["agents            queries 61, replies 58, failures 2"]);
+    let json: serde_json::Value = serde_json::from_str(&good("show status json")).unwrap();
+    assert_eq!(json["agents"]["failures"], 2);
+    let mut op = Fake::new();
+    op.status.agents = Default::default();
+    assert_eq!(agents(&reply("show status", &mut op).text), [""; 0], "nobody was asked");
+}
+
+#[test]
+fn a_frontend_in_panic_says_so_behind_the_columns_that_scripts_read() {
+    let mut op = Fake::new();
+    op.frontends[1].panic = Some("fail-open below 50%, IN FORCE: 1/4 up".into());
+    op.frontends[1].in_panic = true;
+    let text = reply("show frontends", &mut op).text;
+    let rows: Vec<&str> = text.lines().collect();
+    assert!(rows[1].starts_with("dns ") && rows[1].ends_with(" 3/4"), "{text}");
+    assert_eq!(rows[2], "web        192.0.2.10        tcp    443   up     primary  3/4 [panic]");
+    let json: serde_json::Value = serde_json::from_str(&reply("show frontends json", &mut op).text).unwrap();
+    assert_eq!((&json[0]["in_panic"], &json[1]["in_panic"]), (&false.into(), &true.into()));
 }

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use crate::control::view::{
-    BackendView, ConfigView, CountersView, EventsView, FlowView, FrontendView, HandView, HealthcheckView,
-    LbServerView, LbStatusView, LbView, LbVipView, MemberView, MembershipView, PoolView, ProbeView,
-    ProberView, StateFileView, StatusView, SyncView, TiesView, TransitionView, VersionView,
+    AgentCountsView, BackendView, ConfigView, CountersView, EventsView, FlowView, FrontendView, HandView,
+    HealthcheckView, LbServerView, LbStatusView, LbView, LbVipView, MemberView, MembershipView, PoolView,
+    ProbeView, ProberView, StateFileView, StatusView, SyncView, TiesView, TransitionView, VersionView,
 };
 use crate::control::{BackendVerb, Done, Finished, NameKind, Operator, Ticket, VerbError};
 use crate::lb::Protocol;
@@ -62,6 +62,7 @@ fn frontend(name: &str, address: &str, pools: Vec<PoolView>) -> FrontendView {
         flush_on_down: true,
         slow_start: None,
         panic: None,
+        in_panic: false,
         programmed: true,
         error: None,
         pools,
@@ -225,6 +226,7 @@ impl Fake {
                 results: vec![("L7OK".into(), 3990), ("L7STS".into(), 10)],
                 netns: None,
             },
+            agents: AgentCountsView { queries: 61, replies: 58, failures: 2 },
             backends: vec![("up".into(), 3), ("disabled".into(), 1)],
             frontends: vec![("up".into(), 2)],
             state_file: StateFileView {
@@ -286,6 +288,8 @@ impl Fake {
                     "words ".repeat(40)
                 ),
                 state: "unknown".into(),
+                panic: Some("keep-last below 100%, IN FORCE: 100000/100000 up".into()),
+                in_panic: true,
                 port: Some(65535),
                 serving: 100_000,
                 total: 100_000,
@@ -371,6 +375,7 @@ impl Fake {
         f.status.lb.failing = vec![name('f'), name('g')];
         f.status.lb.calls = u64::MAX;
         f.status.lb.call_max_us = u64::MAX;
+        f.status.agents = AgentCountsView { queries: u64::MAX, replies: u64::MAX, failures: u64::MAX };
         f.status.prober.netns = Some("n".repeat(255));
         f.status.prober.late = u64::MAX;
         f.status.prober.results = (0..12).map(|i| (format!("SOCKERR{i}"), u64::MAX)).collect();
@@ -416,6 +421,7 @@ impl Fake {
 }
 
 impl Operator for Fake {
+    fn finish_reload(&mut self) {}
     fn status(&self) -> StatusView {
         self.status.clone()
     }

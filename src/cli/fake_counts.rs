@@ -2,8 +2,8 @@
 
 use super::fake::NOW;
 use crate::control::view::{
-    BackendCountersView, CountersView, EventFields, EventView, EventsView, LatencyView, LbCallsView,
-    ProbeCountersView, ServingView, VipCountersView,
+    AgentCountsView, BackendCountersView, CountersView, EventFields, EventView, EventsView, LatencyView,
+    LbCallsView, ProbeCountersView, ServingView, VipCountersView,
 };
 
 pub(super) fn events() -> EventsView {
@@ -56,6 +56,7 @@ pub(super) fn counters() -> CountersView {
                 results: vec![("L7OK".into(), 155), ("L7STS".into(), 3)],
                 latency,
                 transitions: 2,
+                agent: Some(AgentCountsView { queries: 61, replies: 58, failures: 2 }),
                 serving: vec![ServingView { frontend: "web".into(), buckets: 512, flows: Some(17) }],
             },
             BackendCountersView {
@@ -64,6 +65,7 @@ pub(super) fn counters() -> CountersView {
                 results: vec![],
                 latency: LatencyView::default(),
                 transitions: 1,
+                agent: None,
                 serving: vec![],
             },
         ],
@@ -76,6 +78,7 @@ pub(super) fn counters() -> CountersView {
             latest_ms: 120,
             main_stalls: 0,
         },
+        agents: AgentCountsView { queries: 61, replies: 58, failures: 2 },
     }
 }
 
@@ -99,6 +102,7 @@ pub(super) fn make_extreme(events: &mut EventsView, counters: &mut CountersView)
     counters.probes.late = u64::MAX;
     counters.probes.latest_ms = u64::MAX;
     counters.probes.results = (0..12).map(|i| (format!("SOCKERR{i}"), u64::MAX)).collect();
+    counters.agents = AgentCountsView { queries: u64::MAX, replies: u64::MAX, failures: u64::MAX };
     for v in &mut counters.vips {
         v.frontend = name('f');
         (v.existing, v.first, v.untracked, v.no_server) = (u64::MAX, u64::MAX, u64::MAX, u64::MAX);
@@ -108,6 +112,7 @@ pub(super) fn make_extreme(events: &mut EventsView, counters: &mut CountersView)
         b.latency = max;
         b.results = counters.probes.results.clone();
         b.transitions = u64::MAX;
+        b.agent = Some(counters.agents);
         b.serving = vec![ServingView { frontend: name('f'), buckets: u32::MAX, flows: Some(u64::MAX) }; 3];
     }
 }

@@ -2,7 +2,7 @@
 
 use super::line::quoted;
 use super::table::{Arg, Part, Row, TABLE, usage};
-use crate::nearest::nearest;
+use crate::nearest::{is_near, nearest};
 
 /// What the user filled in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -83,10 +83,8 @@ pub(super) fn narrow(words: &[&str]) -> Result<(Vec<&'static Row>, usize), Strin
 
 /// `(nearest: a, b)` where something is near, else what there is.
 fn hint(word: &str, among: &[&'static str]) -> String {
-    let near: Vec<&str> = nearest(word, among.iter().copied(), 3)
-        .into_iter()
-        .filter(|k| strsim::osa_distance(word, k) <= (k.len() / 3).max(1))
-        .collect();
+    let near: Vec<&str> =
+        nearest(word, among.iter().copied(), 3).into_iter().filter(|k| is_near(word, k)).collect();
     if near.is_empty() {
         format!(" (there are: {})", among.join(", "))
     } else {

@@ -206,6 +206,7 @@ pub fn execute_at(line: &str, op: &mut dyn Operator, wall_ms: u64) -> Answer {
     if let Some(topic) = help::asked(&words) {
         return Answer::Done(help::reply(&topic));
     }
+    op.finish_reload();
     match matching::find(&words) {
         Ok((row, args)) => match (row.run)(&run::Call { args, wall_ms }, op) {
             // Asked for right behind the verb: what it waits for is its own word and those before it, none after it.

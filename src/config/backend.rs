@@ -13,6 +13,9 @@ use crate::Name;
 
 /// Names of a circle that are shown; of a longer one, only these.
 const SHOWN: usize = 10;
+/// A backend may follow another through so many levels of `track`, or of `agent-track`. What is shown of one walks them
+/// all, on VPP's main thread and its small stack.
+const LEVELS: usize = 16;
 
 /// A backend as far as it could be read. In each value, none: it was wrong, and that was said.
 pub(super) struct Draft {
@@ -31,6 +34,27 @@ impl Draft {
     /// Its address, if valid, and where that stands.
     pub(super) fn address(&self) -> Option<At<IpAddr>> {
         self.address
+    }
+
+    /// Whether it is in service at the start.
+    pub(super) fn enabled(&self) -> bool {
+        self.enabled != Some(false)
+    }
+
+    /// Whether somebody is asked about it who may say that it is down: `all` are those that it may follow.
+    pub(super) fn can_be_down(&self, all: &Backends) -> bool {
+        let mut at = self;
+        // A circle is an error of its own; here it must end all the same.
+        for _ in 0..=all.len() {
+            if !matches!(at.agent, Some(None)) || !matches!(at.healthcheck, Some(None)) {
+                return true;
+            }
+            match at.tracks().and_then(|to| all.get(&to.value)) {
+                Some(next) => at = next,
+                None => return at.tracks().is_some(),
+            }
+        }
+        true
     }
 
     /// The backend, if all of it is valid.
@@ -186,25 +210,37 @@ fn exists(ctx: &mut Context, all: &Backends, to: &At<Name>, own: &Name) -> bool 
     known
 }
 
-/// Reports each circle once, at the reference that closes it.
+/// Reports each circle once, at the reference that closes it, and each chain of too many levels, at the first that is
+/// too many.
 fn circles(ctx: &mut Context, all: &Backends, key: &str, next: impl Fn(&Draft) -> Option<&At<Name>>) {
-    let mut done: BTreeSet<&str> = BTreeSet::new();
+    // Of those looked at: how many levels each follows. One that leads into a circle has none.
+    let mut levels: BTreeMap<&str, usize> = BTreeMap::new();
     for start in all.keys() {
-        let mut path: Vec<&str> = Vec::new();
+        let mut path: Vec<(&str, &At<Name>)> = Vec::new();
         let mut on_path: BTreeSet<&str> = BTreeSet::new();
         let mut at: &str = start;
+        let mut circular = false;
         // Ends: each step adds a name to the path, or stops.
-        while !done.contains(at) && on_path.insert(at) {
-            path.push(at);
+        while !levels.contains_key(at) && on_path.insert(at) {
             let Some(next) = all.get(at).and_then(&next) else { break };
+            path.push((at, next));
             if on_path.contains(&*next.value) {
-                let circle = path.iter().skip_while(|n| **n != &*next.value).copied().collect();
+                let circle = path.iter().map(|(n, _)| *n).skip_while(|n| **n != *next.value).collect();
                 ctx.error(next.pos, format!("`{key}` runs in a circle: {}", drawn(circle)));
+                circular = true;
                 break;
             }
             at = &next.value;
         }
-        done.extend(path);
+        let mut level = levels.get(at).copied().unwrap_or(0);
+        levels.entry(at).or_insert(0);
+        for (name, to) in path.into_iter().rev() {
+            level += 1;
+            if level == LEVELS + 1 && !circular {
+                ctx.error(to.pos, format!("`{key}` goes through more than {LEVELS} levels"));
+            }
+            levels.insert(name, if circular { 0 } else { level });
+        }
     }
 }
 

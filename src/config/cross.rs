@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::backend::Backends;
+use super::backend::{Backends, Draft as BackendDraft};
 use super::context::{At, Context};
-use super::frontend::{Draft, EncapWord, Frontends, in_v4_space, who};
+use super::frontend::{Draft, EncapWord, Frontends, PoolDraft, in_v4_space, who};
 use super::issue::quote;
 use super::scalar::default_table_length;
-use super::{Frontend, LbConfig, Pool};
+use super::{Frontend, LbConfig, PanicMode, Pool};
 use crate::Name;
 use crate::lb::{Encap, Protocol, VipKey};
 
@@ -28,6 +28,7 @@ pub(super) fn check(
         let encap = encap(ctx, f, lb, family);
         encaps.push(encap);
         let length = table_length(ctx, f);
+        panic_before_failover(ctx, f, backends);
         if let Some(made) = build(f, encap, length) {
             out.insert(Name::clone(&f.name), Arc::new(made));
         }
@@ -202,6 +203,35 @@ fn table_length(ctx: &mut Context, f: &Draft) -> Option<u32> {
     Some(length)
 }
 
+/// A standby pool too small for the threshold is never failed over to: with the first pool dead the frontend panics.
+fn panic_before_failover(ctx: &mut Context, f: &Draft, backends: &Backends) {
+    let (Some(Some(At { pos, value: panic })), Some(pools)) = (f.panic, &f.pools) else { return };
+    // As panic counts: who is disabled does not, nor who has no weight.
+    let counted = |p: &PoolDraft| -> Vec<&BackendDraft> {
+        let with_weight = p.members.iter().filter(|m| m.weight.is_some_and(|w| w > 0));
+        with_weight.filter_map(|m| backends.get(&m.name.value)).filter(|b| b.enabled()).collect()
+    };
+    let pools: Vec<_> = pools.iter().map(|p| (p, counted(p))).filter(|(_, b)| !b.is_empty()).collect();
+    let [(first, dead), (second, _), ..] = pools.as_slice() else { return };
+    if !dead.iter().all(|b| b.can_be_down(backends)) {
+        return;
+    }
+    let of: usize = pools.iter().map(|(_, b)| b.len()).sum();
+    let percent = (of - dead.len()) * 100 / of;
+    let (Some(first), Some(second)) = (&first.name, &second.name) else { return };
+    if percent < usize::from(panic.threshold) {
+        let would = match panic.mode {
+            PanicMode::FailOpen => "fail-open would send traffic to",
+            PanicMode::KeepLast => "keep-last would leave traffic on",
+        };
+        let (name, threshold) = (&f.name, panic.threshold);
+        ctx.warn(
+            pos,
+            format!("frontend `{name}`: with all of pool `{first}` down, {percent}% of the backends are up, below the `panic` threshold of {threshold}%: {would} the dead pool `{first}` though `{second}` is up"),
+        );
+    }
+}
+
 fn build(f: &Draft, encap: Option<EncapWord>, length: Option<u32>) -> Option<Frontend> {
     let encap = match encap? {
         EncapWord::Gre4 => Encap::Gre4,
@@ -229,7 +259,7 @@ fn build(f: &Draft, encap: Option<EncapWord>, length: Option<u32>) -> Option<Fro
         encap,
         table_length: length?,
         slow_start: f.slow_start?,
-        panic: f.panic?,
+        panic: f.panic?.map(|p| p.value),
     })
 }
 

@@ -86,7 +86,7 @@ pub(super) struct Draft {
     pub(super) table_length: Option<Option<At<u32>>>,
     /// None within: not wanted, as in the next.
     pub(super) slow_start: Option<Option<Duration>>,
-    pub(super) panic: Option<Option<Panic>>,
+    pub(super) panic: Option<Option<At<Panic>>>,
 }
 
 /// In the file's order, so that of two that clash the later one is blamed.
@@ -142,7 +142,9 @@ fn frontend(ctx: &mut Context, map: &Map<'_>, name: Name) -> Draft {
         Some(i) => ctx.power_of_two(i, 65536).map(|value| Some(At { pos: i.pos(), value })),
     };
     let slow_start = map.get("slow-start").map_or(Some(None), |i| slow_start(ctx, i).map(Some));
-    let panic = map.get("panic").map_or(Some(None), |i| panic(ctx, i).map(Some));
+    let panic = map
+        .get("panic")
+        .map_or(Some(None), |i| panic(ctx, i).map(|value| Some(At { pos: i.key_pos, value })));
     let encap = match map.get("encap") {
         None => Some(At { pos: map.pos, value: EncapWord::Gre }),
         Some(item) => ctx.word(item, &EncapWord::WORDS).and_then(|word| {

@@ -12,6 +12,7 @@ mod backend;
 mod context;
 mod cross;
 mod emit;
+mod file;
 mod frontend;
 mod global_keys;
 mod healthcheck;

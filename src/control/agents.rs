@@ -8,8 +8,9 @@ use super::controller::Controller;
 use super::event::{Event, LogLevel};
 use super::probing::MAIN_STALL;
 use super::schedule::Slot;
+use super::view::AgentCountsView;
+use crate::health;
 use crate::health::agent::Reply;
-use crate::health::{self, Vital};
 use crate::probe::{Code, Job, Order, ProbeId, Report, Task};
 use crate::time::{Now, Time};
 
@@ -30,10 +31,8 @@ pub struct AgentSide {
     pub failing: Option<(u64, u64)>,
     /// Words without meaning that were told of already.
     pub unknown: Vec<String>,
-    /// Replies so far.
-    pub replies: u64,
-    /// Queries that failed so far.
-    pub failures: u64,
+    /// Since it was first asked.
+    pub counts: AgentCountsView,
     /// Its query was put off once after a stall of the main thread.
     pub put_off: bool,
 }
@@ -57,18 +56,25 @@ impl Controller {
         self.probes += 1;
         let id = ProbeId((self.probes << 32) | u64::from(slot));
         side.flight = Some(Flight { id, due });
+        side.counts.queries += 1;
         self.flying += 1;
-        self.stats.agent_queries += 1;
+        self.stats.agents.queries += 1;
         let address = config.address.unwrap_or(b.config.address);
-        self.order(Order::Probe(Job { id, address, task: Task::Agent(config), due }));
+        self.order(Order::Probe(Job {
+            id,
+            address,
+            task: Task::Agent(config),
+            due,
+            patience: Duration::ZERO,
+        }));
     }
 
     /// Asks now, or when the query under way is done; and waits for the answer no longer than for any other at the
-    /// start, where nobody else knows of the backend.
+    /// start, where nobody else knows of the backend, or nobody any more.
     pub(super) fn ask_soon(&mut self, now: Now, slot: Slot, after: Duration) {
         let wait = self.config.as_ref().map_or(Duration::ZERO, |c| c.lb.startup_max_delay);
         let Some(b) = self.backends.get_mut(slot) else { return };
-        let alone = b.by_agent_alone() && b.health.checked() && b.health.checks().vital() == Vital::Unknown;
+        let alone = b.waits_for_agent();
         let muted = b.health.operator().muted.is_some();
         let Some(side) = b.agent.as_mut() else { return };
         if alone {
@@ -90,10 +96,8 @@ impl Controller {
 
     /// An agent that alone decides has not answered for so long that the backend is taken for up.
     pub(super) fn silent(&mut self, now: Now, slot: Slot) {
-        let waits = |b: &super::backends::Entry| {
-            b.by_agent_alone() && b.health.checked() && b.health.checks().vital() == Vital::Unknown
-        };
-        if self.frozen.is_none() && self.backends.get(slot).is_some_and(waits) {
+        let waits = self.backends.get(slot).is_some_and(super::backends::Entry::waits_for_agent);
+        if self.frozen.is_none() && waits {
             let _ = self.act(now, slot, health::Event::Pass, "agent", "silent: taken for up".into());
         }
     }
@@ -176,7 +180,7 @@ impl Controller {
         let alone = b.by_agent_alone();
         let name = b.config.name.clone();
         let Some(side) = b.agent.as_mut() else { return };
-        side.replies += 1;
+        side.counts.replies += 1;
         side.heard = true;
         side.description.clone_from(&reply.description);
         side.replied_ms = Some(now.wall_ms);
@@ -185,7 +189,7 @@ impl Controller {
         if strange {
             side.unknown.clone_from(&reply.unknown);
         }
-        self.stats.agent_replies += 1;
+        self.stats.agents.replies += 1;
         if let Some((_, n)) = was_failing {
             let text = format!("answers again after {n} failures");
             self.event(Event::Agent { backend: name.clone(), text, level: LogLevel::Notice });
@@ -230,8 +234,8 @@ impl Controller {
         let Some(b) = self.backends.get_mut(slot) else { return };
         let name = b.config.name.clone();
         let Some(side) = b.agent.as_mut() else { return };
-        side.failures += 1;
-        self.stats.agent_failures += 1;
+        side.counts.failures += 1;
+        self.stats.agents.failures += 1;
         let (since, n) = side.failing.unwrap_or((now.wall_ms, 0));
         side.failing = Some((since, n + 1));
         if n == 0 {

@@ -10,12 +10,18 @@ use super::agents::AgentSide;
 use super::meters::Meters;
 use super::operator::Ticket;
 use super::schedule::Slot;
+use super::state::Saved;
 use crate::Name;
 use crate::config::{Backend, Healthcheck};
 use crate::health::agent::AgentWeight;
 use crate::health::{Health, History, Standing, State, Vital};
 use crate::probe::{Code, ProbeId};
 use crate::time::Time;
+
+/// The code of a transition by `health up`, `health down` or `health stopping`.
+pub const FORCED: &str = "forced";
+/// The longest [`Entry::patience`].
+const PATIENCE: Duration = Duration::from_millis(5);
 
 /// One backend.
 #[derive(Debug)]
@@ -48,6 +54,8 @@ pub struct Entry {
     pub guess: u32,
     /// Its probe was put off once after a stall of the main thread.
     pub put_off: bool,
+    /// What was last saved of it.
+    pub saved: Option<Saved>,
     /// The last result.
     pub last: Option<Last>,
     /// Probes by verdict since it was first seen.
@@ -117,6 +125,16 @@ impl Entry {
         if self.guess > 0 { check.fast_interval } else { self.health.checks().interval(check) }
     }
 
+    /// How long the prober may keep a pass to itself: not at all where one would change something or somebody waits for
+    /// it, and never so long that the next probe by `check` would come late for it.
+    pub fn patience(&self, check: &Healthcheck) -> Duration {
+        if self.health.checks().full() && self.guess == 0 && self.waiting.is_empty() {
+            PATIENCE.min(check.interval / 16)
+        } else {
+            Duration::ZERO
+        }
+    }
+
     /// Nobody is asked about it: up without being probed.
     pub fn is_static(&self) -> bool {
         self.config.is_static()
@@ -125,6 +143,19 @@ impl Entry {
     /// Its agent alone decides.
     pub fn by_agent_alone(&self) -> bool {
         self.config.agent.is_some() && self.config.healthcheck.is_none() && self.config.track.is_none()
+    }
+
+    /// Its agent alone decides, and has not: what is known, if anything, was found by checks or by a backend it followed
+    /// that it has no more. The operator's `health down` is no such thing: it stands until the agent's next word.
+    pub fn waits_for_agent(&self) -> bool {
+        let forced = || self.history.newest().is_some_and(|t| t.to == State::Down && t.code == FORCED);
+        self.by_agent_alone()
+            && self.health.checked()
+            && match self.health.checks().vital() {
+                Vital::Unknown => true,
+                Vital::Down => !forced(),
+                Vital::Up => false,
+            }
     }
 
     /// The state as shown: with its author, with progress while degraded, and with what it rests on where no check
@@ -219,6 +250,11 @@ impl Backends {
             }
         }
         at
+    }
+
+    /// The configured ones, sorted by name.
+    pub fn configured(&self) -> impl Iterator<Item = (Slot, &Entry)> {
+        self.by_name.values().filter_map(|s| Some((*s, self.get(*s)?)))
     }
 
     /// The configured names, sorted.

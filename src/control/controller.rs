@@ -15,6 +15,7 @@ use super::probing::STALLED;
 use super::programmer::{LbAnswer, LbRequest, Programmer};
 use super::schedule::{Schedule, Slot};
 use super::state::{Keeper, Snapshot};
+use super::view::AgentCountsView;
 use crate::Name;
 use crate::balance::{Alarm, panic};
 use crate::config::Config;
@@ -39,12 +40,8 @@ pub struct ProbeStats {
     pub main_stalls: u64,
     /// By code.
     pub results: BTreeMap<Code, u64>,
-    /// Agents asked.
-    pub agent_queries: u64,
-    /// Their replies.
-    pub agent_replies: u64,
-    /// Queries that came to nothing.
-    pub agent_failures: u64,
+    /// Of all agents.
+    pub agents: AgentCountsView,
     /// Of the last beat.
     pub in_flight: usize,
     /// Of the last beat.
@@ -400,15 +397,17 @@ impl Controller {
             changed = true;
         }
         let alarm = (f.shares.alarm, shares.alarm);
+        let count = |a: Alarm| panic::count(&f.members(&self.backends, now.mono), a.mode);
+        let over = alarm.0.filter(|_| alarm.1.is_none()).map(count);
         f.last = panic::remember(&f.last, &shares);
         f.shares = shares;
         f.state = state;
         f.active = active.clone();
         let address = f.config.vip.address;
-        match alarm {
-            (None, Some(a)) => self.alarmed(name, a, true),
-            (Some(a), None) => self.alarmed(name, a, false),
-            (None, None) | (Some(_), Some(_)) => {}
+        match (alarm, over) {
+            ((None, Some(a)), _) => self.alarmed(name, a, true),
+            (_, Some(a)) => self.alarmed(name, a, false),
+            ((None | Some(_), None) | (Some(_), Some(_)), None) => {}
         }
         if was != state {
             self.event(Event::Frontend {

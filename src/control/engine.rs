@@ -10,7 +10,8 @@ use super::controller::Controller;
 use super::event::{Event, LogLevel};
 use super::journal::Journal;
 use super::latency::Histogram;
-use super::loader::{Hook, Loaded, Loader, Purpose, Reply};
+use super::loader::{Hook, Loader, Purpose, Reply};
+use super::loading::Underway;
 use super::operator::{BackendVerb, Done, Finished, NameKind, Operator, Ticket, VerbError};
 use super::programmer::{LbAnswer, LbRequest};
 use super::revive::Replacement;
@@ -18,8 +19,8 @@ use super::show::millis;
 use super::state::{Found, Saving};
 use super::stats::{LbCalls, Picture};
 use super::view::{
-    BackendView, ConfigView, CountersView, EventsView, FlowView, FrontendView, HealthcheckView, LbCallsView,
-    LbView, StatusView, VersionView,
+    BackendView, CountersView, EventsView, FlowView, FrontendView, HealthcheckView, LbCallsView, LbView,
+    StatusView, VersionView,
 };
 use super::watch::Watched;
 use crate::clock;
@@ -30,6 +31,9 @@ use crate::time::{Now, Time};
 
 /// Both threads are joined within this at the end, together.
 const STOP: Duration = Duration::from_millis(450);
+
+/// Results of probes are taken up to so many in one turn: after a stall of VPP's main thread they may be very many.
+const RESULTS: usize = 256;
 
 /// Where lines for the log go.
 pub type Log = Box<dyn FnMut(LogLevel, &str)>;
@@ -67,9 +71,11 @@ pub struct Engine {
     lb: Box<dyn LoadBalancer>,
     pub(super) prober: Option<Prober>,
     pub(super) replacement: Replacement,
-    loader: Loader,
+    pub(super) loader: Loader,
     /// A check or reload is under way.
-    loading: bool,
+    pub(super) loading: bool,
+    /// A configuration is being applied: until that is done nothing else may be done with the controller.
+    pub(super) applying: Option<Underway>,
     pub(super) options: EngineOptions,
     /// What was wrong with the state file at the start.
     state_problem: Option<String>,
@@ -104,6 +110,7 @@ impl Engine {
             replacement: Replacement::default(),
             loader,
             loading: true,
+            applying: None,
             options,
             state_problem: None,
             started: now.mono,
@@ -120,15 +127,24 @@ impl Engine {
 
     /// One turn: takes results, runs the controller, asks `lb` for one thing at most.
     pub fn turn(&mut self) -> Turn {
+        const MORE: Turn = Turn { next: Some(Duration::ZERO), busy: true };
+        if !self.apply_on() {
+            return MORE;
+        }
         let now = clock::now();
-        while let Some(told) = self.prober.as_ref().and_then(Prober::try_recv) {
-            self.controller.told(now, told);
+        let mut told = 0;
+        while let Some(one) = self.prober.as_ref().filter(|_| told < RESULTS).and_then(Prober::try_recv) {
+            self.controller.told(now, one);
+            told += 1;
         }
         while let Some(reply) = self.loader.try_recv() {
             match reply {
                 Reply::Loaded(loaded) => self.loaded(now, loaded),
                 Reply::Restored(found) => self.restored(found),
                 Reply::Saved(generation, result) => self.controller.state_saved(now, generation, result),
+            }
+            if self.applying.is_some() {
+                return MORE;
             }
         }
         self.controller.poll(now);
@@ -138,8 +154,8 @@ impl Engine {
         self.flush_out();
         let asked = self.ask_lb(now);
         self.flush_out();
-        if asked {
-            return Turn { next: Some(Duration::ZERO), busy: true };
+        if asked || told == RESULTS {
+            return MORE;
         }
         let revival = self.replacement.due(self.prober_trouble().is_some());
         let summary = self.journal.deadline().unwrap_or(Time::MAX);
@@ -152,12 +168,15 @@ impl Engine {
 
     /// No probes, no changes, no calls to `lb` from now on.
     pub fn freeze(&mut self, why: &str) {
+        // Half applied it stays: whatever went wrong may go wrong again.
+        self.applying = None;
         self.controller.freeze(why);
         self.flush_out();
     }
 
     /// Ends the threads, within a second; `lb` stays as it is. False when one did not end in time.
     pub fn stop(mut self) -> bool {
+        self.finish_apply();
         if let Some((generation, snapshot)) = self.controller.save_last() {
             self.loader.save(generation, snapshot);
         }
@@ -170,10 +189,14 @@ impl Engine {
         &mut self.watched
     }
 
-    /// All numbers, for the stats segment.
-    pub fn picture(&self) -> Picture {
+    /// All numbers, for the stats segment. False: there are none at the moment, since a configuration is being applied.
+    pub fn repaint(&self, picture: &mut Picture) -> bool {
+        if self.applying.is_some() {
+            return false;
+        }
         let calls = LbCalls { took: self.calls.summary(), longest_us: self.calls.longest_us() };
-        self.controller.picture(calls)
+        self.controller.repaint(picture, calls);
+        true
     }
 
     /// The controller, to look at.
@@ -200,48 +223,6 @@ impl Engine {
         answer
     }
 
-    fn loaded(&mut self, now: Now, loaded: Loaded) {
-        let path = loaded.path.display().to_string();
-        let ticket = match loaded.purpose {
-            Purpose::Start => None,
-            Purpose::Check(t) | Purpose::Reload(t) => Some(t),
-        };
-        let apply = !matches!(loaded.purpose, Purpose::Check(_));
-        self.loading = false;
-        let mut view = ConfigView {
-            path: path.clone(),
-            ok: loaded.result.is_ok(),
-            applied: false,
-            errors: Vec::new(),
-            warnings: Vec::new(),
-            summary: String::new(),
-        };
-        match loaded.result {
-            Ok((config, warnings)) => {
-                view.warnings.clone_from(&warnings);
-                view.summary = format!(
-                    "{} healthchecks, {} backends, {} frontends",
-                    config.healthchecks.len(),
-                    config.backends.len(),
-                    config.frontends.len()
-                );
-                if apply {
-                    view.summary = self.controller.apply(now, config, &path, warnings).to_string();
-                    view.applied = true;
-                }
-            }
-            Err(errors) => {
-                view.errors.clone_from(&errors);
-                if apply {
-                    self.controller.config_failed(&path, errors);
-                }
-            }
-        }
-        if let Some(t) = ticket {
-            self.controller.finish(now, t, Finished::Config(view));
-        }
-    }
-
     /// Has the state file written, if that is due.
     fn save(&mut self) {
         if let Some((generation, snapshot)) = self.controller.save_due(clock::now()) {
@@ -260,11 +241,12 @@ impl Engine {
         self.state_problem = found.problem;
     }
 
-    fn flush_out(&mut self) {
-        while let Some(order) = self.controller.next_order() {
-            if let Some(p) = &self.prober {
-                p.send(order);
-            }
+    pub(super) fn flush_out(&mut self) {
+        let orders = std::iter::from_fn(|| self.controller.next_order());
+        match &self.prober {
+            Some(p) => p.send_all(orders),
+            // Nobody is there to hear them.
+            None => orders.for_each(drop),
         }
         while let Some(event) = self.controller.next_event() {
             self.log(event);
@@ -275,15 +257,6 @@ impl Engine {
         let now = clock::now();
         self.watched.push(now.wall_ms, &event);
         self.journal.tell(now, event, &mut self.options.log);
-    }
-
-    fn load(&mut self, path: PathBuf, purpose: Purpose) -> Result<(), VerbError> {
-        if self.loading {
-            return Err(VerbError::Refused("another load is under way; try again".into()));
-        }
-        self.loading = true;
-        self.loader.request(path, purpose);
-        Ok(())
     }
 }
 
@@ -298,6 +271,10 @@ pub(super) fn spawn_prober(options: &EngineOptions) -> io::Result<Prober> {
 }
 
 impl Operator for Engine {
+    fn finish_reload(&mut self) {
+        self.finish_apply();
+    }
+
     fn status(&self) -> StatusView {
         let now = clock::now();
         let mut s = self.controller.status(now);

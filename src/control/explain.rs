@@ -87,9 +87,9 @@ impl Controller {
             let last = side.last.as_ref().map(|l| format!("{} {}", l.code.as_str(), l.detail));
             all.push(HandView {
                 hand: "agent",
-                says: format!("fails, {n} in a row; its words stand"),
+                says: format!("fails, {n} in a row"),
                 since_ms: Some(since),
-                detail: last.unwrap_or_default().trim_end().to_owned(),
+                detail: format!("{}; its words stand", last.unwrap_or_default().trim_end()),
             });
         }
         if !side.unknown.is_empty() {
@@ -170,7 +170,11 @@ impl Controller {
             (_, By::Via(name)) => format!("via {name}"),
             // The newest change of state may be somebody else's.
             (_, by @ (By::Operator | By::Configuration)) => return format!("by the {by}"),
-            (_, By::Agent) => "by its agent".to_owned(),
+            // Its code says no more than that.
+            (_, By::Agent) => {
+                let detail = newest.map(|t| t.detail.as_ref()).unwrap_or_default();
+                return format!("by its agent: {detail}").trim_end_matches([' ', ':']).to_owned();
+            }
             (_, By::Checks) => "by its checks".to_owned(),
         };
         format!("{by}: {why}").trim_end_matches([' ', ':']).to_owned()
@@ -258,7 +262,11 @@ fn checks_wait(b: &Entry) -> Option<String> {
     match checks.vital() {
         Vital::Up => None,
         // Where checks do not run, others have to have their say first.
-        Vital::Unknown | Vital::Down if b.by_agent_alone() => Some("the agent's first reply".to_owned()),
+        // Muted it is up, but for the operator's own word.
+        Vital::Unknown | Vital::Down if b.by_agent_alone() && b.health.operator().muted.is_some() => {
+            Some("operator health up".to_owned())
+        }
+        Vital::Unknown | Vital::Down if b.by_agent_alone() => Some("the agent's next reply".to_owned()),
         Vital::Unknown | Vital::Down if b.config.is_static() => None,
         Vital::Unknown if !b.health.checked() => None,
         Vital::Unknown | Vital::Down => {

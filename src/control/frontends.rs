@@ -87,7 +87,11 @@ impl Entry {
     /// Applies the rule. Answers the new shares and state without keeping them.
     pub fn weigh(&self, backends: &Backends, now: Time) -> (Shares, FrontendState) {
         let members = self.members(backends, now);
-        let rules = Rules { flush_on_down: self.config.flush_on_down, panic: self.config.panic };
+        let rules = Rules {
+            flush_on_down: self.config.flush_on_down,
+            panic: self.config.panic,
+            begun: self.shares.alarm.is_some(),
+        };
         let shares = weigh(&members, rules);
         let state = FrontendState::of(&members, &shares);
         (shares, state)

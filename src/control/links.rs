@@ -1,61 +1,47 @@
 //! Who tracks whom, as the configuration says it by name.
 
 use super::controller::Controller;
+use super::hands::Why;
 use super::schedule::Slot;
 use crate::config::Backend;
 use crate::time::Now;
 
 impl Controller {
-    /// Ties the backends together anew after a configuration was applied, and lets what is inherited take effect.
-    pub(super) fn relink(&mut self, now: Now) {
-        let slots: Vec<Slot> = self.backends.iter().map(|(s, _)| s).collect();
-        let named: Vec<Slot> = self.backends.names().filter_map(|n| self.backends.slot(n)).collect();
-        for slot in slots {
-            if let Some(b) = self.backends.get_mut(slot) {
-                b.links = super::backends::Links::default();
-            }
+    /// Before all are tied together anew.
+    pub(super) fn untie(&mut self, slot: Slot) {
+        if let Some(b) = self.backends.get_mut(slot) {
+            b.links = super::backends::Links::default();
         }
-        for &slot in &named {
-            let tracks = self.named(slot, |b| b.track.as_deref());
-            let share_of = self.agent_of(slot);
-            if let Some(b) = self.backends.get_mut(slot) {
-                b.links.tracks = tracks;
-                b.links.share_of = share_of;
-            }
-            if let Some(t) = tracks.and_then(|t| self.backends.get_mut(t)) {
-                t.links.trackers.push(slot);
-            }
-            if let Some(s) = share_of.and_then(|s| self.backends.get_mut(s)) {
-                s.links.sharers.push(slot);
-            }
-        }
-        self.stand_all(now);
     }
 
-    /// Everybody's words take effect at once. Those that are followed come before those that follow them: nobody passes
-    /// through what never was.
-    pub(super) fn stand_all(&mut self, now: Now) {
-        let mut deferred = self.deferred.take().unwrap_or_default();
-        // Their frontends are judged by the caller, once all stand.
-        let frontends = std::mem::take(&mut self.frontends);
-        let named = self.backends.names().filter_map(|n| self.backends.slot(n));
-        let mut named: Vec<(usize, Slot)> = named.map(|slot| (self.depth(slot), slot)).collect();
-        named.sort_unstable();
-        for (_, slot) in named {
-            let Some(b) = self.backends.get(slot) else { continue };
-            let (code, detail) = deferred.remove(&slot).unwrap_or_else(|| match &b.config.track {
-                Some(name) => ("tracked", name.to_string().into()),
-                None => ("config", "".into()),
-            });
-            self.restand(now, slot, code, detail);
+    /// Ties a configured backend to those that it names.
+    pub(super) fn tie(&mut self, slot: Slot) {
+        let tracks = self.named(slot, |b| b.track.as_deref());
+        let share_of = self.agent_of(slot);
+        if let Some(b) = self.backends.get_mut(slot) {
+            b.links.tracks = tracks;
+            b.links.share_of = share_of;
         }
-        self.frontends = frontends;
+        if let Some(t) = tracks.and_then(|t| self.backends.get_mut(t)) {
+            t.links.trackers.push(slot);
+        }
+        if let Some(s) = share_of.and_then(|s| self.backends.get_mut(s)) {
+            s.links.sharers.push(slot);
+        }
+    }
+
+    /// The configured backends; those that are followed before those that follow them, so that nobody passes through what
+    /// never was.
+    pub(super) fn by_depth(&self) -> Vec<Slot> {
+        let mut all: Vec<(usize, Slot)> =
+            self.backends.configured().map(|(slot, _)| (self.depth(slot), slot)).collect();
+        all.sort_unstable();
+        all.into_iter().map(|(_, slot)| slot).collect()
     }
 
     /// How many it tracks, one through the other.
     fn depth(&self, slot: Slot) -> usize {
-        let mut at = slot;
-        let mut depth = 0;
+        let (mut at, mut depth) = (slot, 0);
         // No circles, by the configuration; and never more steps than backends.
         for _ in self.backends.names() {
             match self.backends.get(at).and_then(|b| b.links.tracks) {
@@ -64,6 +50,26 @@ impl Controller {
             }
         }
         depth
+    }
+
+    /// What a backend is told by its ties, once all are tied; or what else was said of it meanwhile.
+    pub(super) fn inherit(&mut self, now: Now, slot: Slot, why: Option<Why>) {
+        let Some(b) = self.backends.get(slot) else { return };
+        let (code, detail) = why.unwrap_or_else(|| match &b.config.track {
+            Some(name) => ("tracked", name.to_string().into()),
+            None => ("config", "".into()),
+        });
+        self.restand(now, slot, code, detail);
+    }
+
+    /// Everybody's words take effect, and no frontend is judged: the caller does that, once all stand.
+    pub(super) fn stand_all(&mut self, now: Now) {
+        let mut whys = self.deferred.take().unwrap_or_default();
+        let frontends = std::mem::take(&mut self.frontends);
+        for slot in self.by_depth() {
+            self.inherit(now, slot, whys.remove(&slot));
+        }
+        self.frontends = frontends;
     }
 
     fn named(&self, slot: Slot, name: impl Fn(&Backend) -> Option<&str>) -> Option<Slot> {

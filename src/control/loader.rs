@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
+use super::applying::Retired;
 use super::operator::Ticket;
 use super::state::{Found, Snapshot, Store};
 use crate::config::{Config, Issue, LoadError};
@@ -32,6 +33,8 @@ enum Request {
     Restore(PathBuf),
     /// It is to be written.
     Save(u64, Snapshot),
+    /// It is to be freed.
+    Free(Retired),
 }
 
 /// What the thread has done, in the order in which it was asked.
@@ -81,7 +84,8 @@ impl Loader {
             }
             let mut store = None;
             for request in inbox {
-                if outbox.send(carry_out(request, &mut store)).is_err() {
+                let Some(reply) = carry_out(request, &mut store) else { continue };
+                if outbox.send(reply).is_err() {
                     break;
                 }
                 wake();
@@ -111,6 +115,13 @@ impl Loader {
         }
     }
 
+    /// Has what a configuration has left freed.
+    pub fn free(&self, retired: Retired) {
+        if let Some(r) = &self.requests {
+            let _ = r.send(Request::Free(retired));
+        }
+    }
+
     /// The next thing that was done.
     pub fn try_recv(&self) -> Option<Reply> {
         self.results.try_recv().ok()
@@ -128,8 +139,8 @@ impl Loader {
     }
 }
 
-fn carry_out(request: Request, store: &mut Option<Store>) -> Reply {
-    match request {
+fn carry_out(request: Request, store: &mut Option<Store>) -> Option<Reply> {
+    Some(match request {
         Request::Load { path, purpose } => {
             // A parser that panics must not leave whoever asked without an answer.
             let read = std::panic::AssertUnwindSafe(|| read(&path));
@@ -142,7 +153,11 @@ fn carry_out(request: Request, store: &mut Option<Store>) -> Reply {
             let written = store.as_mut().map_or(Ok(()), |s| s.write(&snapshot));
             Reply::Saved(generation, written)
         }
-    }
+        Request::Free(retired) => {
+            drop(retired);
+            return None;
+        }
+    })
 }
 
 fn read(path: &std::path::Path) -> Result<(Config, Vec<String>), Vec<String>> {

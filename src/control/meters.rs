@@ -92,6 +92,7 @@ impl Controller {
                     results: results(&b.meters.results),
                     latency: b.meters.latency(now),
                     transitions: b.meters.transitions,
+                    agent: b.agent.as_ref().map(|a| a.counts),
                     serving: serving(b),
                 })
                 .collect(),
@@ -103,6 +104,7 @@ impl Controller {
                 latest_ms: millis(self.stats.latest),
                 main_stalls: self.stats.main_stalls,
             },
+            agents: self.stats.agents,
             ..CountersView::default()
         }
     }

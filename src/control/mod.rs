@@ -1,6 +1,7 @@
 //! The controller that joins health, balance and `lb`, and the engine that drives it.
 
 pub mod agents;
+pub mod applying;
 pub mod backends;
 pub mod controller;
 pub mod engine;
@@ -14,6 +15,7 @@ pub mod journal;
 pub mod latency;
 mod links;
 pub mod loader;
+mod loading;
 pub mod meters;
 pub mod operator;
 mod probing;

@@ -120,6 +120,9 @@ pub enum Finished {
 
 /// The control plane, as commands see it. All on one thread; nothing here blocks.
 pub trait Operator {
+    /// A large configuration is applied little by little. Brings that to its end: to be called before anything is asked or
+    /// done, so that it is of one configuration and not of two.
+    fn finish_reload(&mut self);
     /// `show status`
     fn status(&self) -> StatusView;
     /// `show version`

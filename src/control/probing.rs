@@ -8,7 +8,7 @@ use super::backends::{Flight, Last};
 use super::controller::Controller;
 use super::event::Event;
 use super::operator::{Finished, Ticket};
-use super::schedule::Slot;
+use super::schedule::{Slot, jittered};
 use super::view::ProbeView;
 use crate::config::Healthcheck;
 use crate::health;
@@ -52,8 +52,9 @@ impl Controller {
         let Some(b) = self.backends.get_mut(slot) else { return };
         b.put_off = false;
         b.in_flight = Some(Flight { id, due });
+        let patience = b.patience(check);
         self.flying += 1;
-        let job = Job { id, address: b.config.address, task: Task::Check(check.clone()), due };
+        let job = Job { id, address: b.config.address, task: Task::Check(check.clone()), due, patience };
         self.stats.probes += 1;
         self.order(Order::Probe(job));
     }
@@ -165,7 +166,7 @@ impl Controller {
         if !b.health.checked() || b.in_flight.is_some() {
             return;
         }
-        let at = started + jittered(b.interval(&check), check.jitter_percent, &mut self.rng);
+        let at = jittered(started, b.interval(&check), check.jitter_percent, &mut self.rng);
         self.schedule.set(slot, at.max(finished));
     }
 
@@ -228,10 +229,4 @@ impl Controller {
             }
         }
     }
-}
-
-/// `interval`, `percent` to both sides, uniform.
-fn jittered(interval: Duration, percent: f64, rng: &mut fastrand::Rng) -> Duration {
-    let spread = (percent / 100.0).clamp(0.0, 0.5);
-    interval.mul_f64(1.0 + spread * (2.0 * rng.f64() - 1.0))
 }

@@ -68,6 +68,7 @@ impl Controller {
                 results: self.stats.results.iter().map(|(c, n)| (c.as_str().to_owned(), *n)).collect(),
                 netns: self.config.as_ref().and_then(|c| c.healthchecker.netns.clone()),
             },
+            agents: self.stats.agents,
             backends: count(backends),
             frontends: count(frontends),
             state_file: self.state_file(),
@@ -143,6 +144,7 @@ impl Controller {
                     None => rule,
                 }
             }),
+            in_panic: f.shares.alarm.is_some(),
             programmed: self.programmer.is_programmed(&c.vip),
             error: self.programmer.error(&c.vip),
             pools,

@@ -4,6 +4,7 @@ use std::ffi::CStr;
 
 use super::controller::Controller;
 use super::latency::Summary;
+use super::schedule::Slot;
 use super::show::micros;
 use crate::balance::FrontendState;
 use crate::health::State;
@@ -21,7 +22,18 @@ pub struct Table {
 pub static TABLES: [Table; 4] = [
     Table {
         name: c"backends",
-        metrics: &[c"state", c"counter", c"pass", c"fail", c"sockerr", c"latency-us", c"transitions"],
+        metrics: &[
+            c"state",
+            c"counter",
+            c"pass",
+            c"fail",
+            c"sockerr",
+            c"latency-us",
+            c"transitions",
+            c"agent-queries",
+            c"agent-replies",
+            c"agent-failures",
+        ],
     },
     Table { name: c"frontends", metrics: &[c"state", c"serving", c"total"] },
     Table { name: c"members", metrics: &[c"weight", c"effective"] },
@@ -48,7 +60,7 @@ pub static TABLES: [Table; 4] = [
     },
 ];
 
-/// The rows of a table.
+/// The rows of a table. The names are made once a generation, the values once a second.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rows {
     /// A backend, a frontend, `frontend/pool/backend`, `engine`.
@@ -58,12 +70,16 @@ pub struct Rows {
 }
 
 impl Rows {
-    fn new(table: &Table) -> Rows {
-        Rows { names: Vec::new(), values: vec![Vec::new(); table.metrics.len()] }
+    /// No rows, with room for so many; the names stay.
+    fn clear(&mut self, table: &Table) {
+        self.values.resize_with(table.metrics.len(), Vec::new);
+        for metric in &mut self.values {
+            metric.clear();
+            metric.reserve(self.names.len());
+        }
     }
 
-    fn push<const N: usize>(&mut self, name: String, row: [u64; N]) {
-        self.names.push(name);
+    fn push<const N: usize>(&mut self, row: [u64; N]) {
         for (metric, value) in self.values.iter_mut().zip(row) {
             metric.push(value);
         }
@@ -77,13 +93,15 @@ pub struct Picture {
     pub generation: u64,
     /// In the order of [`TABLES`].
     pub tables: [Rows; 4],
+    /// The backends, in the order of their names.
+    slots: Vec<Slot>,
 }
 
 impl Picture {
     /// No rows.
     pub const EMPTY: Picture = {
         const NONE: Rows = Rows { names: Vec::new(), values: Vec::new() };
-        Picture { generation: 0, tables: [NONE; 4] }
+        Picture { generation: 0, tables: [NONE; 4], slots: Vec::new() }
     };
 
     /// The rows of a table.
@@ -118,63 +136,79 @@ pub struct LbCalls {
 }
 
 impl Controller {
-    /// The numbers of the configured backends and frontends, by name, and of the engine.
-    pub fn picture(&self, calls: LbCalls) -> Picture {
-        let [b, f, m, e] = &TABLES;
-        let (mut backends, mut frontends) = (Rows::new(b), Rows::new(f));
-        let (mut members, mut engine) = (Rows::new(m), Rows::new(e));
-        for name in self.backends.names() {
-            let Some(b) = self.backends.slot(name).and_then(|s| self.backends.get(s)) else { continue };
-            let latency = b.last.as_ref().map_or(0, |l| micros(l.latency));
-            backends.push(
-                name.to_string(),
-                [
-                    state(b.state()),
-                    u64::from(b.health.checks().counter().value()),
-                    b.tally.passes,
-                    b.tally.failures,
-                    b.tally.faults,
-                    latency,
-                    b.meters.transitions,
-                ],
-            );
+    /// The numbers of the configured backends and frontends, by name, and of the engine: `picture` is made to show them
+    /// as they are now. It runs each second on VPP's main thread, so that what stays is not made again.
+    pub fn repaint(&self, picture: &mut Picture, calls: LbCalls) {
+        let [.., engine] = &picture.tables;
+        if picture.generation != self.generation || engine.names.is_empty() {
+            *picture = self.sketch();
         }
-        for (name, f) in &self.frontends {
+        let Picture { tables: [backends, frontends, members, engine], slots, .. } = picture;
+        for (rows, table) in [&mut *backends, frontends, members, engine].into_iter().zip(&TABLES) {
+            rows.clear(table);
+        }
+        for b in slots.iter().filter_map(|s| self.backends.get(*s)) {
+            let agent = b.agent.as_ref().map(|a| a.counts).unwrap_or_default();
+            backends.push([
+                state(b.state()),
+                u64::from(b.health.checks().counter().value()),
+                b.tally.passes,
+                b.tally.failures,
+                b.tally.faults,
+                b.last.as_ref().map_or(0, |l| micros(l.latency)),
+                b.meters.transitions,
+                agent.queries,
+                agent.replies,
+                agent.failures,
+            ]);
+        }
+        for f in self.frontends.values() {
             let state = match f.state {
                 FrontendState::Unknown => 0,
                 FrontendState::Up => 1,
                 FrontendState::Down => 2,
             };
-            frontends.push(name.to_string(), [state, f.serving() as u64, f.seats.len() as u64]);
+            frontends.push([state, f.serving() as u64, f.seats.len() as u64]);
             for (seat, share) in f.seats.iter().zip(&f.shares.members) {
-                let name = format!("{name}/{}/{}", f.pool_name(seat.pool), seat.name);
-                members.push(name, [u64::from(seat.set_weight()), u64::from(share.weight)]);
+                members.push([u64::from(seat.set_weight()), u64::from(share.weight)]);
             }
         }
-        let lb = self.programmer.status(&self.frontends);
+        let (syncs, failures) = self.programmer.tally();
         let [event, interval, operator, reload, retry] = self.programmer.syncs_by_cause().map(|(_, n)| n);
-        engine.push(
-            "engine".to_owned(),
-            [
-                self.stats.in_flight as u64,
-                self.stats.waiting as u64,
-                self.stats.probes,
-                self.stats.late,
-                self.stats.main_stalls,
-                lb.syncs,
-                calls.took.samples,
-                lb.failures,
-                calls.took.p50_us,
-                calls.took.p99_us,
-                calls.longest_us,
-                event,
-                interval,
-                operator,
-                reload,
-                retry,
-            ],
-        );
-        Picture { generation: self.generation, tables: [backends, frontends, members, engine] }
+        engine.push([
+            self.stats.in_flight as u64,
+            self.stats.waiting as u64,
+            self.stats.probes,
+            self.stats.late,
+            self.stats.main_stalls,
+            syncs,
+            calls.took.samples,
+            failures,
+            calls.took.p50_us,
+            calls.took.p99_us,
+            calls.longest_us,
+            event,
+            interval,
+            operator,
+            reload,
+            retry,
+        ]);
+    }
+
+    /// The names of a generation, without numbers.
+    fn sketch(&self) -> Picture {
+        let (names, slots) = self.backends.configured().map(|(s, b)| (b.config.name.to_string(), s)).unzip();
+        let seats = self.frontends.iter().flat_map(|(name, f)| {
+            f.seats.iter().map(move |s| format!("{name}/{}/{}", f.pool_name(s.pool), s.name))
+        });
+        let rows = |names| Rows { names, values: Vec::new() };
+        let tables = [
+            rows(names),
+            rows(self.frontends.keys().map(ToString::to_string).collect()),
+            rows(seats.collect()),
+            rows(vec!["engine".to_owned()]),
+        ];
+        Picture { generation: self.generation, tables, slots }
     }
 }
 

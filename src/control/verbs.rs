@@ -147,13 +147,14 @@ impl Controller {
 
     /// The error for a name that is not known.
     pub(super) fn unknown(&self, kind: NameKind, name: &str) -> VerbError {
-        let names = self.names(kind);
-        let word = match kind {
-            NameKind::Backend => "backend",
-            NameKind::Frontend => "frontend",
-            NameKind::Healthcheck => "healthcheck",
-        };
-        unknown(word, name, names.iter().map(String::as_str))
+        match kind {
+            NameKind::Backend => unknown("backend", name, self.backends.names().map(|n| &**n)),
+            NameKind::Frontend => unknown("frontend", name, self.frontends.keys().map(|n| &**n)),
+            NameKind::Healthcheck => {
+                let names = self.config.iter().flat_map(|c| c.healthchecks.keys());
+                unknown("healthcheck", name, names.map(|n| &**n))
+            }
+        }
     }
 
     /// All names of a kind, sorted.

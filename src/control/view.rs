@@ -22,6 +22,7 @@ pub struct StatusView {
     pub config_warnings: Vec<String>,
     pub lb: LbStatusView,
     pub prober: ProberView,
+    pub agents: AgentCountsView,
     /// Backends by state, all states that occur.
     pub backends: Vec<(String, usize)>,
     /// Frontends by state.
@@ -110,6 +111,8 @@ pub struct FrontendView {
     pub slow_start: Option<f64>,
     /// `fail-open below 50%`; in force: `fail-open below 50%, IN FORCE: 1/4 up`.
     pub panic: Option<String>,
+    /// `panic` is in force.
+    pub in_panic: bool,
     /// False: waits for its backends to be known, or for `lb`.
     pub programmed: bool,
     /// The last call of it that failed, until one succeeds.
@@ -412,6 +415,17 @@ pub struct CountersView {
     pub syncs: Vec<(String, u64)>,
     pub lb_calls: LbCallsView,
     pub probes: ProbeCountersView,
+    pub agents: AgentCountsView,
+}
+
+/// Queries of agents so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Default)]
+pub struct AgentCountsView {
+    pub queries: u64,
+    /// A whole line came, whatever it said.
+    pub replies: u64,
+    /// Those that came to nothing; one that was called off is neither.
+    pub failures: u64,
 }
 
 /// Packets since the VIP was added.
@@ -434,6 +448,8 @@ pub struct BackendCountersView {
     /// Of the last minute's probes.
     pub latency: LatencyView,
     pub transitions: u64,
+    /// None: it has no agent of its own.
+    pub agent: Option<AgentCountsView>,
     /// In the frontends that have it in `lb`.
     pub serving: Vec<ServingView>,
 }

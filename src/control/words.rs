@@ -1,6 +1,6 @@
 //! The operator's words on a backend: `set backend <b> …`.
 
-use super::backends::Entry;
+use super::backends::{Entry, FORCED};
 use super::controller::Controller;
 use super::event::Event;
 use super::operator::{BackendVerb, Done, NameKind, VerbError};
@@ -125,9 +125,9 @@ fn word(verb: BackendVerb) -> (health::Event, &'static str) {
         BackendVerb::Resume => (health::Event::Resume, "resumed"),
         BackendVerb::Drain => (health::Event::Drain, "drain"),
         BackendVerb::Ready => (health::Event::Ready, "ready"),
-        BackendVerb::HealthUp => (health::Event::ForceUp, "forced"),
-        BackendVerb::HealthDown => (health::Event::ForceDown, "forced"),
-        BackendVerb::HealthStopping => (health::Event::ForceStopping, "forced"),
+        BackendVerb::HealthUp => (health::Event::ForceUp, FORCED),
+        BackendVerb::HealthDown => (health::Event::ForceDown, FORCED),
+        BackendVerb::HealthStopping => (health::Event::ForceStopping, FORCED),
         BackendVerb::AgentMute => (health::Event::Mute, "muted"),
         BackendVerb::AgentUnmute => (health::Event::Unmute, "unmuted"),
     }

@@ -48,6 +48,11 @@ impl Checks {
         &self.counter
     }
 
+    /// Up at full health: a pass changes nothing.
+    pub fn full(&self) -> bool {
+        self.vital == Vital::Up && !self.stopping && self.counter.value() == self.counter.max()
+    }
+
     /// The healthcheck became another: up goes to the new maximum, down to 0, unknown begins anew.
     pub fn relimit(&mut self, limits: Limits) {
         let Limits { rise, fall, kind } = limits;

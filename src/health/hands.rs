@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::agent::{AgentAdmin, AgentWords, Reply};
-use super::{Checks, Limits, Standing, Vital};
+use super::{Checks, Limits, Standing};
 
 /// What the checks found, or the operator said. An agent speaks through [`Health::hear`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -293,17 +293,19 @@ impl Health {
                 self.agent = AgentWords::default();
             }
             Event::Unmute => self.operator.muted = None,
-            Event::ForceUp | Event::ForceDown | Event::ForceStopping => {
-                if self.operator.disabled.is_some() {
-                    return Err(Refusal::Disabled);
+            Event::ForceUp => {
+                self.may_force()?;
+                self.checks.force_up();
+            }
+            Event::ForceDown => {
+                self.may_force()?;
+                self.checks.force_down();
+            }
+            Event::ForceStopping => {
+                self.may_force()?;
+                if !self.checks.force_stopping() {
+                    return Err(Refusal::NotUp);
                 }
-                if self.operator.paused.is_some() {
-                    return Err(Refusal::Paused);
-                }
-                if self.agent_maint() {
-                    return Err(Refusal::DisabledByAgent);
-                }
-                self.force(event)?;
             }
             Event::Remove => self.removed = true,
         }
@@ -311,30 +313,17 @@ impl Health {
         Ok(if *self == before { Taken::Already } else { Taken::Changed })
     }
 
-    fn force(&mut self, event: Event) -> Result<(), Refusal> {
-        match event {
-            Event::ForceUp => self.checks.force_up(),
-            Event::ForceDown => self.checks.force_down(),
-            Event::ForceStopping => {
-                if self.checks.vital() != Vital::Up {
-                    return Err(Refusal::NotUp);
-                }
-                let _ = self.checks.force_stopping();
-            }
-            Event::Pass
-            | Event::Conditional
-            | Event::Fail
-            | Event::Pause
-            | Event::Resume
-            | Event::Disable(_)
-            | Event::Enable
-            | Event::Drain
-            | Event::Ready
-            | Event::Mute
-            | Event::Unmute
-            | Event::Remove => {}
+    /// Forced health needs checks that count on from there.
+    fn may_force(&self) -> Result<(), Refusal> {
+        if self.operator.disabled.is_some() {
+            Err(Refusal::Disabled)
+        } else if self.operator.paused.is_some() {
+            Err(Refusal::Paused)
+        } else if self.agent_maint() {
+            Err(Refusal::DisabledByAgent)
+        } else {
+            Ok(())
         }
-        Ok(())
     }
 
     /// When checks begin to run again they begin anew.

@@ -1,5 +1,6 @@
 use super::*;
 use crate::config::CounterKind;
+use crate::health::Vital;
 use crate::health::agent::AgentHealth;
 
 const LIMITS: Limits = Limits { rise: 2, fall: 3, kind: CounterKind::Linear };

@@ -26,17 +26,19 @@ pub struct Transition {
 pub struct History {
     cap: usize,
     list: VecDeque<Transition>,
+    changes: u64,
 }
 
 impl History {
     /// Empty; `cap` below 1 counts as 1.
     pub fn new(cap: usize) -> History {
-        History { cap: cap.max(1), list: VecDeque::new() }
+        History { cap: cap.max(1), list: VecDeque::new(), changes: 0 }
     }
 
     /// Another cap; what is too old for it is dropped.
     pub fn set_cap(&mut self, cap: usize) {
         self.cap = cap.max(1);
+        self.changes += u64::from(self.list.len() > self.cap);
         self.list.truncate(self.cap);
     }
 
@@ -44,6 +46,12 @@ impl History {
     pub fn push(&mut self, t: Transition) {
         self.list.truncate(self.cap - 1);
         self.list.push_front(t);
+        self.changes += 1;
+    }
+
+    /// While this is the same, so is all that is in it.
+    pub fn changes(&self) -> u64 {
+        self.changes
     }
 
     /// Newest first.
@@ -72,8 +80,12 @@ mod tests {
             h.push(t(i));
         }
         assert_eq!(h.iter().map(|t| t.at_ms).collect::<Vec<_>>(), [4, 3]);
+        assert_eq!(h.changes(), 5);
+        h.set_cap(2);
+        assert_eq!(h.changes(), 5, "nothing was dropped");
         h.set_cap(1);
         assert_eq!(h.iter().map(|t| t.at_ms).collect::<Vec<_>>(), [4]);
+        assert_eq!(h.changes(), 6);
         h.set_cap(0);
         h.push(t(9));
         assert_eq!(h.iter().map(|t| t.at_ms).collect::<Vec<_>>(), [9]);

@@ -95,6 +95,7 @@ pub(super) fn verb(
     let answer = match (&state.panicked, &mut state.life) {
         (Some(why), _) => Answer::refused(retval::BUG, format!("frozen after {why}")),
         (None, Life::Running(engine)) => {
+            engine.finish_reload();
             let answer = run(&mut state.api.desk, engine);
             // What was ordered is to begin at once, not at the next deadline.
             threads::wake();
@@ -111,8 +112,9 @@ pub(super) fn verb(
 
 /// `maglev_status`
 pub(super) fn status(state: &mut State) -> maglev_api_status_t {
-    let (code, view, reason) = match (&state.life, &state.panicked) {
+    let (code, view, reason) = match (&mut state.life, &state.panicked) {
         (Life::Running(engine), panicked) => {
+            engine.finish_reload();
             let view = engine.status();
             let reason = panicked.as_ref().map(|why| format!("frozen after {why}"));
             let code = if reason.is_some() { FROZEN } else { api::run_state(&view.state) };
@@ -159,6 +161,7 @@ fn picture<T>(
     one: impl FnOnce(&mut Engine) -> Result<T, VerbError>,
 ) -> VecDeque<T> {
     let Life::Running(engine) = &mut state.life else { return VecDeque::new() };
+    engine.finish_reload();
     if name.is_empty() { all(engine).into() } else { one(engine).into_iter().collect() }
 }
 
@@ -224,6 +227,7 @@ pub(super) fn next_frontend(state: &mut State) -> Option<maglev_api_frontend_t> 
         table_length: v.table_length,
         src_ip_sticky: v.src_ip_sticky.into(),
         flush_on_down: v.flush_on_down.into(),
+        in_panic: v.in_panic.into(),
         programmed: v.programmed.into(),
         leaving: api::count(v.leaving.len()),
         error: state.api.say(v.error.unwrap_or_default()),

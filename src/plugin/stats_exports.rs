@@ -56,7 +56,9 @@ pub unsafe extern "C" fn maglev_rs_stats_take(out: *mut maglev_stats_t) -> i32 {
             let (Life::Running(engine), None, Some(out)) = (&state.life, &state.panicked, out) else {
                 return 0;
             };
-            state.picture = engine.picture();
+            if !engine.repaint(&mut state.picture) {
+                return 0;
+            }
             out.generation = state.picture.generation;
             for (to, rows) in out.n_rows.iter_mut().zip(&state.picture.tables) {
                 *to = u32::try_from(rows.names.len()).unwrap_or(0);

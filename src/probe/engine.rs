@@ -23,7 +23,7 @@ use super::prober::Doorbell;
 use super::stream::{Stream, interest};
 use super::text::{our_fault, printable};
 use super::timers::Timers;
-use super::types::{Code, Job, Order, Outcome, ProbeId, Report, Task, Told};
+use super::types::{Code, Job, Order, Outcome, ProbeId, Report, Task, Told, Verdict};
 use crate::clock;
 use crate::config::{CheckKind, Healthchecker};
 use crate::health::agent::Reply;
@@ -60,6 +60,7 @@ struct Flight {
     id: ProbeId,
     started: Time,
     deadline: Time,
+    patience: Duration,
     kind: Kind,
 }
 
@@ -83,8 +84,8 @@ pub(super) struct Engine {
     orders: Receiver<Order>,
     told: Sender<Told>,
     wake: Option<Arc<dyn Fn() + Send + Sync>>,
-    /// Something was told in this turn.
-    news: bool,
+    /// When the owner is woken for what was told, if it has not come for it by then.
+    wake_at: Option<Time>,
     slots: Vec<Slot>,
     free: Vec<u32>,
     in_flight: usize,
@@ -132,7 +133,7 @@ impl Engine {
             orders,
             told,
             wake,
-            news: false,
+            wake_at: None,
             slots: Vec::new(),
             free: Vec::new(),
             in_flight: 0,
@@ -180,9 +181,18 @@ impl Engine {
             self.expire();
             self.start_some();
             self.tick();
-            if std::mem::take(&mut self.news)
-                && let Some(wake) = &self.wake
-            {
+            self.wake_owner();
+        }
+    }
+
+    /// Wakes whoever takes the results, where there is something to take and it is time.
+    fn wake_owner(&mut self) {
+        let Some(at) = self.wake_at else { return };
+        if self.told.is_empty() {
+            self.wake_at = None;
+        } else if at <= clock::mono() {
+            self.wake_at = None;
+            if let Some(wake) = &self.wake {
                 wake();
             }
         }
@@ -192,6 +202,7 @@ impl Engine {
     fn timeout(&self, more_orders: bool) -> Timespec {
         let busy = more_orders || (self.waiting > 0 && self.in_flight < self.limit);
         let until = self.timers.next().map_or(self.next_beat, |t| t.min(self.next_beat));
+        let until = self.wake_at.map_or(until, |t| t.min(until));
         let wait = if busy { Duration::ZERO } else { until.since(clock::mono()).min(BEAT) };
         Timespec { tv_sec: i64::try_from(wait.as_secs()).unwrap_or(1), tv_nsec: wait.subsec_nanos().into() }
     }
@@ -260,7 +271,7 @@ impl Engine {
             Ok(kind) => {
                 let deadline = started + job.task.timeout();
                 if let Some(s) = self.slots.get_mut(slot as usize) {
-                    s.flight = Some(Flight { id: job.id, started, deadline, kind });
+                    s.flight = Some(Flight { id: job.id, started, deadline, patience: job.patience, kind });
                 }
                 self.timers.insert(deadline, slot);
                 self.places.insert(job.id, Place::Flying(slot));
@@ -269,7 +280,7 @@ impl Engine {
             Err(outcome) => {
                 self.free.push(slot);
                 self.places.remove(&job.id);
-                self.report(job.id, started, outcome, None);
+                self.report(job.id, started, Duration::ZERO, outcome, None);
             }
         }
     }
@@ -371,7 +382,10 @@ impl Engine {
                 Kind::Stream(stream) => stream.take_reply(),
                 Kind::Ping(_) | Kind::SharedPing(_) | Kind::Datagram(_) => None,
             };
-            self.report(flight.id, flight.started, outcome, reply);
+            // What changes nothing may wait; a line of an agent may change anything.
+            let waits = outcome.code.verdict() == Verdict::Pass && reply.is_none();
+            let patience = if waits { flight.patience } else { Duration::ZERO };
+            self.report(flight.id, flight.started, patience, outcome, reply);
         }
     }
 
@@ -389,11 +403,24 @@ impl Engine {
         Some(flight)
     }
 
-    fn report(&mut self, id: ProbeId, started: Time, outcome: Outcome, reply: Option<Box<Reply>>) {
-        let report = Report { id, started, finished: clock::mono(), outcome, reply };
+    fn report(
+        &mut self,
+        id: ProbeId,
+        started: Time,
+        patience: Duration,
+        outcome: Outcome,
+        reply: Option<Box<Reply>>,
+    ) {
+        let finished = clock::mono();
+        let report = Report { id, started, finished, outcome, reply };
+        self.tell(Told::Report(report), finished + patience);
+    }
+
+    /// Tells it; its owner is woken at that time if it has not taken it by then.
+    fn tell(&mut self, what: Told, wake_at: Time) {
         // Nobody there any more: Stop is on its way, or the owner is gone and the channel tells so.
-        let _ = self.told.send(Told::Report(report));
-        self.news = true;
+        let _ = self.told.send(what);
+        self.wake_at = Some(self.wake_at.map_or(wake_at, |t| t.min(wake_at)));
     }
 
     /// The beat, and what else is looked after once a second.
@@ -409,8 +436,7 @@ impl Engine {
         self.sockets.tick();
         if self.told.len() < UNTAKEN_MAX {
             let beat = Told::Beat { at, in_flight: self.in_flight, waiting: self.waiting };
-            let _ = self.told.send(beat);
-            self.news = true;
+            self.tell(beat, at);
         }
     }
 }

@@ -28,7 +28,7 @@ pub struct ProberOptions {
     /// when none is left the thread runs where it was born, and [`Prober::complaint`] says so.
     pub cpus: Option<Vec<usize>>,
     /// Called on the prober's thread after results or a beat were put into the channel, at most once a turn of its
-    /// loop. It must not block.
+    /// loop: at once, but for passes, which may lie there for the patience of their job. It must not block.
     pub wake: Option<Arc<dyn Fn() + Send + Sync>>,
     /// Called first of all on the thread: the place for a signal mask and a scheduling policy, for which no safe
     /// call exists. A spawner that must not let a signal slip in before it blocks signals itself around the spawn,
@@ -134,6 +134,18 @@ impl Prober {
     /// or flies must not be used again: such a second order is dropped.
     pub fn send(&self, order: Order) {
         if self.orders.send(order).is_ok() {
+            self.doorbell.ring();
+        }
+    }
+
+    /// As [`Prober::send`] each of them, but the thread is woken once, after the last: else it would take the first,
+    /// go back to sleep, and be woken again for the others.
+    pub fn send_all(&self, orders: impl IntoIterator<Item = Order>) {
+        let mut sent = false;
+        for order in orders {
+            sent |= self.orders.send(order).is_ok();
+        }
+        if sent {
             self.doorbell.ring();
         }
     }

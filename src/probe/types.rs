@@ -110,6 +110,10 @@ pub struct Job {
     pub task: Task,
     /// When it should start: now, or a little ago. The difference to the actual start is its lateness.
     pub due: Time,
+    /// How long a pass may lie in the channel before its owner is woken for it: the owner mostly comes by itself
+    /// before that, with the next orders, and a wake for each pass would cost both threads more than the probe's own
+    /// work. Anything but a pass without a reply is told at once, whatever is said here.
+    pub patience: Duration,
 }
 
 /// What a probe is for.

@@ -27,6 +27,8 @@ pub struct Seat {
     pub out: bool,
     /// Nothing is known of it.
     pub unheard: bool,
+    /// Its checks and agent are for it.
+    pub well: bool,
     /// When it came back from being down or disabled.
     pub back_at: Option<Time>,
 }
@@ -142,8 +144,11 @@ impl Front {
         let threshold = usize::from(self.config.panic?.threshold);
         let counted: Vec<&Seat> =
             seats.iter().filter(|s| s.weight > 0 && !matches!(s.state, "disabled" | "paused")).collect();
-        let up = counted.iter().filter(|s| s.state != "down").count();
-        (up * 100 < threshold * counted.len()).then_some((up, counted.len()))
+        let up = counted.iter().filter(|s| s.well).count();
+        // Those of which nothing is known neither begin it nor end it.
+        let unknown = counted.iter().filter(|s| s.unheard).count();
+        let enough = if self.alarm.is_some() { up } else { up + unknown };
+        (enough * 100 < threshold * counted.len()).then_some((up, counted.len()))
     }
 
     /// Its own state.

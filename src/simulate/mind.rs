@@ -56,6 +56,8 @@ pub struct Mind {
     pub back_at: Option<Time>,
     /// Since when its agent has been waited for; and since when at the latest, should it have been asked anew.
     pub waits: (Time, Time),
+    /// The operator's `health down` made it what it is.
+    pub forced: bool,
     /// `via <name>`: for those that track it.
     pub via: String,
 }
@@ -87,6 +89,7 @@ impl Mind {
             out: false,
             back_at: None,
             waits: (now, now),
+            forced: false,
             via,
         };
         mind.begin_anew(now);
@@ -128,7 +131,12 @@ impl Mind {
 
     /// Of whom nobody is asked, it is up.
     pub fn settle(&mut self) {
-        if self.checked() && (self.is_static() || (self.alone() && self.muted)) {
+        let open = match self.found.vital {
+            Vital::Unknown => true,
+            Vital::Down => !self.forced,
+            Vital::Up => false,
+        };
+        if self.checked() && (self.is_static() || (self.alone() && self.muted && open)) {
             self.full(Vital::Up);
         }
     }
@@ -153,9 +161,8 @@ impl Mind {
         mind.full(vital);
         mind.found.stopping = stopping && vital == Vital::Up;
         mind.enabled(saved.config.enabled, now);
-        if mind.is_static() || mind.found.vital == Vital::Unknown {
-            mind.settle();
-        }
+        mind.forced = saved.forced;
+        mind.settle();
         mind
     }
 
@@ -244,7 +251,12 @@ impl Mind {
 
     /// Whether it waits for its agent's first word.
     pub fn waiting(&self) -> bool {
-        self.alone() && self.checked() && !self.muted && self.found.vital == Vital::Unknown
+        let open = match self.found.vital {
+            Vital::Unknown => true,
+            Vital::Down => !self.forced,
+            Vital::Up => false,
+        };
+        self.alone() && self.checked() && !self.muted && open
     }
 
     /// An operator's verb; `disabled_via`: the backend that it tracks is disabled.
@@ -293,7 +305,7 @@ impl Mind {
         self.rearm(was, now);
         match verb {
             // Nobody else is left who could say what it is.
-            BackendVerb::AgentMute if changed && self.found.vital == Vital::Unknown => self.settle(),
+            BackendVerb::AgentMute if changed => self.settle(),
             BackendVerb::AgentUnmute if changed => self.waits.1 = now,
             BackendVerb::AgentMute
             | BackendVerb::AgentUnmute
@@ -340,9 +352,10 @@ impl Mind {
             self.words = Words::default();
             self.rearm(was, now);
         }
-        if edited || self.is_static() || self.found.vital == Vital::Unknown {
-            self.settle();
+        if edited {
+            self.waits.0 = now;
         }
+        self.settle();
         self.enabled(old.enabled, now);
         self.waits.1 = now;
     }

@@ -163,7 +163,7 @@ impl Model {
                         front.last.insert(name.clone(), *last);
                     }
                 }
-                (front.since, front.open) = (was.since, was.open);
+                (front.since, front.open, front.alarm) = (was.since, was.open, was.alarm);
             }
             self.fronts.insert(f.vip, front);
         }
@@ -211,7 +211,13 @@ impl Model {
         let disabled_via = self.shown.get(name).is_some_and(via);
         let Some(mind) = self.minds.get_mut(name) else { return Taken::Refused };
         let taken = mind.verb(verb, disabled_via, now);
+        let was = self.shown.get(name).map(|s| s.verdict.state);
         self.look(now);
+        let is = self.shown.get(name).map(|s| s.verdict.state);
+        if let Some(mind) = self.minds.get_mut(name).filter(|_| verb == BackendVerb::HealthDown && is != was)
+        {
+            mind.forced = is == Some("down");
+        }
         taken
     }
 
@@ -412,9 +418,12 @@ impl Model {
             let stopping = has("stopping") && vital == Vital::Up;
             all.insert(name.clone(), Shown { verdict, vital, stopping });
         }
-        self.shown = all;
+        let before = std::mem::replace(&mut self.shown, all);
         for (name, mind) in &mut self.minds {
             let Some(shown) = self.shown.get(name) else { continue };
+            if before.get(name).is_some_and(|b| b.verdict.state != shown.verdict.state) {
+                mind.forced = false;
+            }
             if matches!(shown.verdict.state, "down" | "disabled") {
                 (mind.out, mind.back_at) = (true, None);
             } else if mind.out && shown.vital == Vital::Up {
@@ -470,6 +479,7 @@ impl Model {
                     state: shown.verdict.state,
                     out: shown.verdict.out,
                     unheard: shown.vital == Vital::Unknown,
+                    well: shown.vital == Vital::Up,
                     back_at: mind.back_at,
                 })
             };

@@ -123,6 +123,40 @@ fn backends() {
 }
 
 #[test]
+fn track_through_too_many_levels() {
+    // `b00` is at the end; each follows the one before it.
+    let chain = |n: usize, mark: usize| {
+        let mut text =
+            String::from("maglev:\n  backends:\n    b00: {address: 192.0.2.1, agent: {port: 9}}\n");
+        for i in 1..=n {
+            let mark = if i == mark { "▸" } else { "" };
+            text += &format!("    b{i:02}: {{address: 192.0.2.1, track: {mark}b{:02}}}\n", i - 1);
+        }
+        text
+    };
+    assert_warnings("16 levels", &chain(16, 0), &[]);
+    let long = "`track` goes through more than 16 levels";
+    assert_errors("17 levels", &chain(17, 17), &[long]);
+    assert_errors("once a chain", &chain(40, 17), &[long]);
+    let agents = chain(40, 17).replace("track: ", "agent-track: ");
+    assert_errors("agents, too", &agents, &["`agent-track` goes through more than 16 levels"]);
+    // In whatever order the names come.
+    let back = "\
+maglev:
+  backends:
+"
+    .to_owned()
+        + &(0..17)
+            .map(|i| {
+                let mark = if i == 0 { "▸" } else { "" };
+                format!("    b{i:02}: {{address: 192.0.2.1, track: {mark}b{:02}}}\n", i + 1)
+            })
+            .collect::<String>()
+        + "    b17: {address: 192.0.2.1}\n";
+    assert_errors("backwards", &back, &[long]);
+}
+
+#[test]
 fn track_in_circles() {
     let text = "\
 maglev:

@@ -13,3 +13,4 @@ mod moving_over;
 mod roundtrip;
 mod states;
 mod values;
+mod warnings_panic;

@@ -1,6 +1,8 @@
 //! The whole product of everybody's words on a backend, against the tables of docs/behaviour.md (`maglev::simulate::table`).
 #![allow(clippy::expect_used, clippy::indexing_slicing)] // helpers of tests are tests
 
+mod panic;
+
 use maglev::Name;
 use maglev::balance::{FrontendState, Member, Rules, weigh, weight};
 use maglev::config::CounterKind;
@@ -264,7 +266,7 @@ fn check(hands: &Hands, tracked: Option<&Tracked>, want: &Verdict, place: &Place
 
     let other = Member::new(usize::from(!place.second_pool), 100, &others[usize::from(place.other_up)]);
     let members = [mine, other];
-    let shares = weigh(&members, Rules { flush_on_down: place.flush_on_down, panic: None });
+    let shares = weigh(&members, Rules { flush_on_down: place.flush_on_down, panic: None, begun: false });
     let Place { second_pool, other_up, flush_on_down, .. } = *place;
     let scene = Scene { second_pool, other_up, flush_on_down };
     let expect = oracle::outcome(want.state, exact, &scene).expect("every state has its row");

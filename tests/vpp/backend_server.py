@@ -9,15 +9,18 @@ new behaviour, answered with `ok`; end of input ends the server:
     garbage    answers with bytes that are not HTTP
     nothing    takes the connection and says nothing
     headers    sends header lines without an end
-    drip       a correct answer, one byte each 50 ms
+    drip [S]   a correct answer, one byte each 50 ms, or each S seconds
+    flood      a correct head, and 1 GiB of body as fast as it is taken
     reset      resets the connection as soon as the request is there
     close      closes the connection as soon as it is there
+    abort      resets the connection as soon as it is there
 
     certificate FILE   with --tls: the certificate and key of the connections to come
     rcode N            with --dns: answers questions over UDP on the same port with result N (from the start: 0,
                        and one A record, 192.0.2.53)
 
-and two questions: `count` is answered with `ok <requests so far>`, `peer` with `ok <who connected last>`.
+and questions: `count` is answered with `ok <requests so far>`, `peer` with `ok <who connected last>`, `sent` with
+`ok <the most bytes of a flood that one connection took>`.
 """
 
 import argparse
@@ -28,6 +31,8 @@ import struct
 import sys
 
 GARBAGE = bytes(range(256)) * 16
+FLOOD = 1 << 30
+FLOOD_CHUNK = b"flood\n" * 10000
 HEADER_CHUNK = b"".join(b"X-Endless-%d: %s\r\n" % (i, b"a" * 60) for i in range(50))
 
 
@@ -38,6 +43,7 @@ class Backend:
         self.words = ["status", "200"]
         self.status = 200
         self.requests = 0
+        self.sent = 0
         self.peer = "nobody"
         self.rcode = 0
         self.tls = None
@@ -79,6 +85,8 @@ class Connection(asyncio.Protocol):
         self.backend.peer = transport.get_extra_info("peername")[0]
         if self.backend.words[0] == "close":
             transport.close()
+        elif self.backend.words[0] == "abort":
+            self.reset()
 
     def data_received(self, data):
         self.received = (self.received + data)[-8192:]
@@ -97,11 +105,27 @@ class Connection(asyncio.Protocol):
             self.transport.write(b"HTTP/1.1 200 OK\r\n")
             self.more_headers()
         elif word == "drip":
-            self.drip(self.backend.answer())
+            self.drip(self.backend.answer(), float((self.backend.words[1:] or [0.05])[0]))
+        elif word == "flood":
+            self.transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % FLOOD)
+            self.flood(0)
         elif word == "reset":
-            sock = self.transport.get_extra_info("socket")
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            self.transport.abort()
+            self.reset()
+
+    def reset(self):
+        sock = self.transport.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.transport.abort()
+
+    def flood(self, written):
+        if self.transport.is_closing() or written >= FLOOD:
+            return
+        waits = self.transport.get_write_buffer_size()
+        self.backend.sent = max(self.backend.sent, written - waits)
+        if waits < 65536:
+            self.transport.write(FLOOD_CHUNK)
+            written += len(FLOOD_CHUNK)
+        asyncio.get_running_loop().call_later(0.001 if waits else 0, self.flood, written)
 
     def more_headers(self):
         if not self.transport.is_closing():
@@ -109,10 +133,10 @@ class Connection(asyncio.Protocol):
                 self.transport.write(HEADER_CHUNK)
             asyncio.get_running_loop().call_later(0.002, self.more_headers)
 
-    def drip(self, rest):
+    def drip(self, rest, pause):
         if rest and not self.transport.is_closing():
             self.transport.write(rest[:1])
-            asyncio.get_running_loop().call_later(0.05, self.drip, rest[1:])
+            asyncio.get_running_loop().call_later(pause, self.drip, rest[1:], pause)
 
 
 class Resolver(asyncio.DatagramProtocol):
@@ -153,6 +177,8 @@ async def main(args):
             print("ok %d" % backend.requests, flush=True)
         elif words == ["peer"]:
             print("ok %s" % backend.peer, flush=True)
+        elif words == ["sent"]:
+            print("ok %d" % backend.sent, flush=True)
         else:
             backend.behave(words)
             print("ok", flush=True)

@@ -52,23 +52,13 @@ def sweep():
             ip("netns", "del", name)
 
 
-class Backend:
-    """One backend: an address in the servers' namespace and the process that listens on it."""
+class Server:
+    """An address in the servers' namespace and the process that listens on it."""
 
-    def __init__(self, network, name, address, port=PORT, options=()):
+    def __init__(self, network, address):
         self.network = network
-        self.name = name
         self.address = address
-        self.port = port
-        self.options = options
         self.process = None
-        self.silent = False
-
-    def start(self):
-        """Starts the process; it answers 200 until told otherwise."""
-        if self.process is None:
-            self.process = self.network.spawn(self.port, [self.address], options=self.options)
-        return self
 
     def kill(self):
         """Ends the process at once: connections are refused from now on."""
@@ -77,12 +67,29 @@ class Backend:
             self.process = None
 
     def behave(self, words):
-        """Changes what the process answers; see backend_server.py."""
+        """Changes what the process answers; see backend_server.py and agent_server.py."""
         return self.network.tell(self.process, words)
 
-    def requests(self):
-        """HTTP requests that the process has answered."""
+    def count(self):
+        """How many requests the process has had; of an agent, connections."""
         return int(self.behave("count").split()[1])
+
+
+class Backend(Server):
+    """One backend."""
+
+    def __init__(self, network, name, address, port=PORT, options=()):
+        super().__init__(network, address)
+        self.name = name
+        self.port = port
+        self.options = options
+        self.silent = False
+
+    def start(self):
+        """Starts the process; it answers 200 until told otherwise."""
+        if self.process is None:
+            self.process = self.network.spawn(self.port, [self.address], options=self.options)
+        return self
 
     def freeze(self):
         """The process stands still; the kernel goes on taking its connections."""
@@ -113,33 +120,14 @@ class Backend:
             self.behave("status 200")
 
 
-class Agent:
+class Agent(Server):
     """The agent of one backend: a process of its own at the backend's address."""
-
-    def __init__(self, network, address):
-        self.network = network
-        self.address = address
-        self.process = None
 
     def start(self, words):
         """Starts the process, and it says this."""
         if self.process is None:
             self.process = self.network.spawn(AGENT_PORT, [self.address], server=AGENT)
         self.behave("say " + words)
-
-    def kill(self):
-        """Ends the process at once."""
-        if self.process is not None:
-            self.network.end(self.process)
-            self.process = None
-
-    def behave(self, words):
-        """Changes what the process answers; see agent_server.py."""
-        return self.network.tell(self.process, words)
-
-    def asked(self):
-        """How often the process was asked."""
-        return int(self.behave("count").split()[1])
 
 
 class Network:

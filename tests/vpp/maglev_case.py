@@ -98,6 +98,18 @@ def base_config(network, **more):
     return out
 
 
+def checked(network, *names, by="web"):
+    """`backends:` of these servers of the network, all without a name, each with a healthcheck."""
+    return {n: {"address": network[n].address, "healthcheck": by} for n in names or network.backends}
+
+
+def write_yaml(path, maglev):
+    """Writes the configuration file; a str as it is."""
+    text = maglev if isinstance(maglev, str) else yaml({"maglev": maglev}) + "\n"
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(text)
+
+
 def find_tool():
     """The `maglev` program: $MAGLEV_TOOL, else the newest that cargo has built; None if there is none."""
     named = os.environ.get("MAGLEV_TOOL")
@@ -117,16 +129,38 @@ def skip_reason():
     return None
 
 
+def require_plugin():
+    """Skips the class where tests of the plugin cannot run."""
+    reason = skip_reason()
+    if reason:
+        raise unittest.SkipTest(reason)
+
+
+def make_network(case):
+    """A network for a class of tests, that goes with it."""
+    sweep()
+    case.network = Network()
+    case.addClassCleanup(case.network.remove)
+    case.network.create()
+    return case.network
+
+
 class MaglevTestCase(FlowMixin, VppTestCase):
     """A class of tests over one VPP with the plugin, one worker, and one configuration."""
 
     vpp_worker_count = 1
     extra_vpp_plugin_config = ["plugin maglev_plugin.so { enable }"]
     with_ports = True
+    # {name: number} of the IPv4 servers in the network.
+    servers = {}
+    # Below the runtime directory.
+    state_name = "maglev-state.json"
 
     @classmethod
     def make_backends(cls, network):
-        """For subclasses: adds backends to the network."""
+        """Adds backends to the network; for subclasses that want others than `servers`."""
+        for name, number in cls.servers.items():
+            network.add(name, number)
 
     @classmethod
     def make_config(cls, network):
@@ -135,9 +169,7 @@ class MaglevTestCase(FlowMixin, VppTestCase):
 
     @classmethod
     def setUpClass(cls):
-        reason = skip_reason()
-        if reason:
-            raise unittest.SkipTest(reason)
+        require_plugin()
         super().setUpClass()
         try:
             if cls.with_ports:
@@ -148,23 +180,16 @@ class MaglevTestCase(FlowMixin, VppTestCase):
 
     @classmethod
     def setUpConstants(cls):
-        sweep()
-        cls.network = Network()
-        cls.addClassCleanup(cls.network.remove)
-        cls.network.create()
-        cls.make_backends(cls.network)
+        cls.make_backends(make_network(cls))
         cls.config_path = os.path.join(cls.tempdir, "maglev.yaml")
-        cls.state_path = os.path.join(cls.tempdir, "maglev-state.json")
+        cls.state_path = os.path.join(cls.tempdir, cls.state_name)
         cls.write_config(cls.make_config(cls.network))
         cls.extra_vpp_config = ["maglev", "{", "config", cls.config_path, "state-file", cls.state_path, "}"]
         super().setUpConstants()
 
     @classmethod
     def write_config(cls, maglev):
-        """Writes the configuration file; a str as it is."""
-        text = maglev if isinstance(maglev, str) else yaml({"maglev": maglev}) + "\n"
-        with open(cls.config_path, "w", encoding="utf-8") as f:
-            f.write(text)
+        write_yaml(cls.config_path, maglev)
 
     def show_commands_at_teardown(self):
         self.logger.info(self.vapi.cli("maglev show status"))
@@ -179,6 +204,10 @@ class MaglevTestCase(FlowMixin, VppTestCase):
     @classmethod
     def vppctl(cls, command, timeout=20):
         """What the real vppctl prints for a command; unlike the API it waits for answers that take a while."""
+        process = getattr(cls, "vpp_process", None)
+        if process:
+            return process.cli(command, timeout)
+        # In VPP's own framework.
         done = subprocess.run(
             [find_vpp().vppctl, "-s", cls.get_cli_sock_path(), *command.split()],
             capture_output=True,
@@ -271,3 +300,15 @@ class MaglevTestCase(FlowMixin, VppTestCase):
             lambda: "not all programmed: %s" % self.vapi.cli("maglev show frontends"),
         )
         self.vapi.cli("test lb flowtable flush")
+
+
+class PairTestCase(MaglevTestCase):
+    """Two servers, with weights 100 and 50, in one frontend."""
+
+    servers = {"a1": 1, "a2": 2}
+
+    @classmethod
+    def make_config(cls, network):
+        return base_config(
+            network, backends=checked(network), frontends={"web": frontend(WEB, pool("primary", a1=100, a2=50))}
+        )

@@ -7,14 +7,13 @@ VppTestCase with vapi, logger, tempdir, packet-generator interfaces; CPUInterfac
 
 import logging
 import os
-import subprocess
 import tempfile
 import time
 import unittest
 
 from pg_port import PgPort
 from vpp_papi import VPPApiClient
-from vpp_process import ANSI, VppError, VppProcess, find_maglev, find_vpp
+from vpp_process import ANSI, CRASH_GRACE, VppError, VppProcess, find_maglev, find_vpp
 
 VppTestRunner = unittest.TextTestRunner
 logging.getLogger("vpp_papi").setLevel(logging.CRITICAL)
@@ -60,6 +59,17 @@ def api_files(api_dirs):
     return files + [beside] if os.path.isfile(beside) else files
 
 
+class Papi:
+    """The messages as they are: replies with any return value."""
+
+    def __init__(self, vapi):
+        self._vapi = vapi
+
+    def __getattr__(self, name):
+        function = getattr(self._vapi.vpp.api, name)
+        return lambda **arguments: self._vapi.call(function, **arguments)
+
+
 class Vapi:
     """The binary API of one VPP over its socket."""
 
@@ -71,25 +81,22 @@ class Vapi:
             read_timeout=20,
         )
         self.vpp.connect("maglev-tests")
-        self.papi = self.vpp.api
+        self.papi = Papi(self)
 
-    def _call(self, function, **arguments):
+    def call(self, function, **arguments):
+        """A message; raises with the end of VPP's log when VPP dies of it."""
         try:
             return function(**arguments)
         except Exception:
-            # Give a crash the time to become an exit status, then say that instead of "socket closed".
-            try:
-                self.process.proc.wait(0.5)
-            except subprocess.TimeoutExpired:
-                pass
-            self.process.check_alive()
+            # A crash is more than "socket closed".
+            self.process.check_alive(grace=CRASH_GRACE)
             raise
 
     def __getattr__(self, name):
         function = getattr(self.papi, name)
 
         def call(**arguments):
-            reply = self._call(function, **arguments)
+            reply = function(**arguments)
             retval = getattr(reply, "retval", 0)
             if retval < 0:
                 raise UnexpectedApiReturnValueError(retval, "%s: return value %d" % (name, retval))
@@ -99,7 +106,7 @@ class Vapi:
 
     def cli_return_response(self, command):
         """The reply itself: `retval` and `reply`."""
-        return self._call(self.papi.cli_inband, cmd=command)
+        return self.papi.cli_inband(cmd=command)
 
     def cli(self, command):
         """The answer to a CLI command."""

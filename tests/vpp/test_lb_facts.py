@@ -129,14 +129,20 @@ class TestLbFacts(FlowMixin, VppTestCase):
         self.assertEqual(set(self.send_flows(clients(50), VIP, PORT).values()), {None})
         self.assertEqual(self.counters(), (0, 0, 0, 50))
 
-    def test_a_flow_begun_without_server_is_served_but_never_sticks(self):
-        """A flow begun while its VIP had no weight is served later, but takes a slot a packet and never sticks"""
+    def begun_without_server(self, packets=1):
+        """60 flows of so many packets each from before A had its first weight; B has none yet."""
         self.add_vip()
         self.server(A, 0)
         self.server(B, 0)
         flows = clients(60)
-        self.assertEqual(set(self.send_flows(flows, VIP, PORT).values()), {None})
+        for _ in range(packets):
+            self.assertEqual(set(self.send_flows(flows, VIP, PORT).values()), {None})
         self.weight(A, 100)
+        return flows
+
+    def test_a_flow_begun_without_server_is_served_but_never_sticks(self):
+        """A flow begun while its VIP had no weight is served later, but takes a slot a packet and never sticks"""
+        flows = self.begun_without_server()
         for _ in range(6):
             self.assertEqual(set(self.send_flows(flows, VIP, PORT).values()), {A})
         # Not one of these 360 packets found its flow: three a flow took the bucket's other slots, the rest
@@ -148,12 +154,7 @@ class TestLbFacts(FlowMixin, VppTestCase):
 
     def test_flushing_the_vip_makes_such_a_flow_stick(self):
         """lb_flush_vip right after the first weight makes flows stick that began without a server"""
-        self.add_vip()
-        self.server(A, 0)
-        self.server(B, 0)
-        flows = clients(60)
-        self.assertEqual(set(self.send_flows(flows, VIP, PORT).values()), {None})
-        self.weight(A, 100)
+        flows = self.begun_without_server()
         self.vapi.lb_flush_vip(**self.key(VIP, PORT))
         self.assertEqual(set(self.send_flows(flows, VIP, PORT).values()), {A})
         self.weight(B, 100)
@@ -162,13 +163,7 @@ class TestLbFacts(FlowMixin, VppTestCase):
 
     def test_flushed_slots_stay_taken_until_they_time_out(self):
         """A flushed entry holds its slot until flow-timeout: four of them, and a new flow cannot stick"""
-        self.add_vip()
-        self.server(A, 0)
-        self.server(B, 0)
-        flows = clients(60)
-        for _ in range(4):
-            self.assertEqual(set(self.send_flows(flows, VIP, PORT).values()), {None})
-        self.weight(A, 100)
+        flows = self.begun_without_server(packets=4)
         self.vapi.lb_flush_vip(**self.key(VIP, PORT))
         self.assertEqual(set(self.send_flows(flows, VIP, PORT).values()), {A})
         self.assertEqual(self.counters(), (0, 0, 60, 240))

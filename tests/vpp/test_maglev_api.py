@@ -12,7 +12,7 @@ try:
 except ModuleNotFoundError:
     from maglev_harness import VppTestRunner
 
-from maglev_case import WEB, MaglevTestCase, base_config, frontend, pool, wait_until
+from maglev_case import WEB, MaglevTestCase, base_config, checked, frontend, pool, wait_until
 from vpp_papi import VPPApiClient
 
 A1, A2, B1 = "10.77.0.1", "10.77.0.2", "10.77.0.11"
@@ -83,14 +83,11 @@ class Client:
 class TestMaglevApi(MaglevTestCase):
     """The binary API maglev.api"""
 
-    @classmethod
-    def make_backends(cls, network):
-        for name, number in (("a1", 1), ("a2", 2), ("b1", 11)):
-            network.add(name, number)
+    servers = {"a1": 1, "a2": 2, "b1": 11}
 
     @classmethod
     def make_config(cls, network):
-        backends = {n: {"address": b.address, "healthcheck": "web"} for n, b in network.backends.items()}
+        backends = checked(network)
         backends["fixed"] = {"address": "10.77.0.99"}
         return base_config(
             network,
@@ -164,7 +161,7 @@ class TestMaglevApi(MaglevTestCase):
             self.assertEqual((d.pool, d.serving, d.total), (v["pool"], v["serving"], v["total"]))
             self.assertEqual((d.encap, d.table_length), (v["encap"], v["table_length"]))
             self.assertEqual((d.src_ip_sticky, d.flush_on_down), (v["src_ip_sticky"], v["flush_on_down"]))
-            self.assertEqual((d.programmed, d.leaving, d.error), (True, 0, ""))
+            self.assertEqual((d.programmed, d.in_panic, d.leaving, d.error), (True, False, 0, ""))
             self.assertEqual(d.state, 1)
         web, six = details["web"], details["six"]
         self.assertEqual((web.all_ports, web.protocol, web.port), (False, 6, 443))

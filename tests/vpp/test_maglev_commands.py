@@ -11,7 +11,7 @@ try:
 except ModuleNotFoundError:
     from maglev_harness import VppTestRunner
 
-from maglev_case import WEB, MaglevTestCase, base_config, find_tool, frontend, pool, yaml
+from maglev_case import WEB, MaglevTestCase, base_config, checked, find_tool, frontend, pool, yaml
 from vpp_process import find_vpp
 
 SHOWS = (
@@ -34,17 +34,13 @@ class CommandsCase(MaglevTestCase):
     """The configuration that commands are tried on."""
 
     with_ports = False
-
-    @classmethod
-    def make_backends(cls, network):
-        for name, number in (("a1", 1), ("a2", 2), ("nginx0", 3)):
-            network.add(name, number)
+    servers = {"a1": 1, "a2": 2, "nginx0": 3}
 
     @classmethod
     def make_config(cls, network):
         return base_config(
             network,
-            backends={n: {"address": b.address, "healthcheck": "web"} for n, b in network.backends.items()},
+            backends=checked(network),
             frontends={"web": frontend(WEB, pool("primary", a1=100, a2=50), pool("backup", nginx0=0))},
         )
 

@@ -124,27 +124,14 @@ class TestMaglevEncaps(MaglevTestCase):
             self.assertEqual(inner[protocol].dport, port)
             self.assertEqual(inner[protocol].chksum, right_checksum(inner))
 
-    def test_gre4(self):
-        """GRE over IPv4 with IPv4 and IPv6 VIPs, TCP and UDP"""
-        for name, protocol in (
-            ("gre4-v4", TCP),
-            ("gre4-v4-udp", UDP),
-            ("gre4-v6", TCP),
-            ("gre4-v6-udp", UDP),
-        ):
-            with self.subTest(frontend=name):
-                self.gre(name, protocol, 80, 4)
-
-    def test_gre6(self):
-        """GRE over IPv6 with IPv4 and IPv6 VIPs, TCP and UDP"""
-        for name, protocol in (
-            ("gre6-v4", TCP),
-            ("gre6-v4-udp", UDP),
-            ("gre6-v6", TCP),
-            ("gre6-v6-udp", UDP),
-        ):
-            with self.subTest(frontend=name):
-                self.gre(name, protocol, 80, 6)
+    def test_gre(self):
+        """GRE over IPv4 and over IPv6 with IPv4 and IPv6 VIPs, TCP and UDP"""
+        for outer in (4, 6):
+            for inner in (4, 6):
+                for ending, protocol in (("", TCP), ("-udp", UDP)):
+                    name = "gre%d-v%d%s" % (outer, inner, ending)
+                    with self.subTest(frontend=name):
+                        self.gre(name, protocol, 80, outer)
 
     def test_all_ports(self):
         """A VIP of all ports takes any port of TCP and UDP, over GRE4 and GRE6"""

@@ -9,26 +9,13 @@ except ModuleNotFoundError:
     from maglev_harness import VppTestRunner
 
 from gre_flows import clients
-from maglev_case import WEB, MaglevTestCase, base_config, frontend, pool, wait_until
+from maglev_case import WEB, PairTestCase, wait_until
 
 A1, A2 = "10.77.0.1", "10.77.0.2"
 
 
-class TestMaglevEvents(MaglevTestCase):
+class TestMaglevEvents(PairTestCase):
     """Events and counters"""
-
-    @classmethod
-    def make_backends(cls, network):
-        for name, number in (("a1", 1), ("a2", 2)):
-            network.add(name, number)
-
-    @classmethod
-    def make_config(cls, network):
-        return base_config(
-            network,
-            backends={n: {"address": b.address, "healthcheck": "web"} for n, b in network.backends.items()},
-            frontends={"web": frontend(WEB, pool("primary", a1=100, a2=50))},
-        )
 
     def setUp(self):
         super().setUp()

@@ -8,7 +8,7 @@ except ModuleNotFoundError:
     from maglev_harness import VppTestRunner
 
 from gre_flows import client, clients
-from maglev_case import WEB, MaglevTestCase, base_config, frontend, pool, wait_until
+from maglev_case import WEB, MaglevTestCase, base_config, checked, frontend, pool, wait_until
 
 KEEP = ("192.0.2.11", 443)
 LONG = ("192.0.2.12", 80)
@@ -21,10 +21,11 @@ S1, S2 = "fd77::1", "fd77::2"
 class TestMaglevFlows(MaglevTestCase):
     """Backends, weights and flows"""
 
+    servers = {"a1": 1, "a2": 2, "a3": 3, "b1": 11}
+
     @classmethod
     def make_backends(cls, network):
-        for name, number in (("a1", 1), ("a2", 2), ("a3", 3), ("b1", 11)):
-            network.add(name, number)
+        super().make_backends(network)
         for name, number in (("s1", 1), ("s2", 2)):
             network.add(name, number, v6=True)
 
@@ -32,7 +33,7 @@ class TestMaglevFlows(MaglevTestCase):
     def make_config(cls, network):
         return base_config(
             network,
-            backends={n: {"address": b.address, "healthcheck": "web"} for n, b in network.backends.items()},
+            backends=checked(network),
             frontends={
                 "web": frontend(WEB, pool("primary", a1=100, a2=50), pool("backup", b1=80)),
                 "keep": frontend(KEEP, pool("only", a1=None, a2=None), flush_on_down=False),

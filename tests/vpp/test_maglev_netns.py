@@ -19,11 +19,7 @@ class TestMaglevNetns(MaglevTestCase):
     """namespaces and routes that go away"""
 
     with_ports = False
-
-    @classmethod
-    def make_backends(cls, network):
-        for name, number in (("a1", 1), ("a2", 2), ("a3", 3)):
-            network.add(name, number)
+    servers = {"a1": 1, "a2": 2, "a3": 3}
 
     @classmethod
     def make_config(cls, network):

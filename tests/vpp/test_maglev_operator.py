@@ -8,7 +8,7 @@ except ModuleNotFoundError:
     from maglev_harness import VppTestRunner
 
 from gre_flows import clients
-from maglev_case import WEB, MaglevTestCase, base_config, frontend, pool, wait_until
+from maglev_case import WEB, MaglevTestCase, base_config, checked, frontend, pool, wait_until
 
 A1, A2, B1 = "10.77.0.1", "10.77.0.2", "10.77.0.11"
 ALL = {A1: 100, A2: 50, B1: 0}
@@ -17,14 +17,11 @@ ALL = {A1: 100, A2: 50, B1: 0}
 class TestMaglevOperator(MaglevTestCase):
     """Disable, enable, pause, resume, weight, probe, sync, flush"""
 
-    @classmethod
-    def make_backends(cls, network):
-        for name, number in (("a1", 1), ("a2", 2), ("b1", 11)):
-            network.add(name, number)
+    servers = {"a1": 1, "a2": 2, "b1": 11}
 
     @classmethod
     def make_config(cls, network):
-        backends = {n: {"address": b.address, "healthcheck": "web"} for n, b in network.backends.items()}
+        backends = checked(network)
         return base_config(
             network,
             backends=backends,
@@ -46,9 +43,9 @@ class TestMaglevOperator(MaglevTestCase):
         self.wait_weights(WEB, {A1: 0, A2: 50, B1: 0})
         self.assertEqual(self.state("a1"), "disabled")
         self.assertEqual(set(self.send_flows(clients(200), *WEB).values()), {A2})
-        asked = self.network["a1"].requests()
+        asked = self.network["a1"].count()
         self.sleep(1.0)
-        self.assertLessEqual(self.network["a1"].requests(), asked + 1, "probing has stopped")
+        self.assertLessEqual(self.network["a1"].count(), asked + 1, "probing has stopped")
         view = self.backend("a1")
         self.assertEqual(view["transitions"][0]["code"], "disabled")
         self.assertEqual(view["waits_for"], "operator enable")

@@ -9,26 +9,13 @@ except ModuleNotFoundError:
     from maglev_harness import VppTestRunner
 
 from gre_flows import clients
-from maglev_case import WEB, MaglevTestCase, base_config, frontend, pool, wait_until
+from maglev_case import WEB, PairTestCase, wait_until
 
 A1, A2 = "10.77.0.1", "10.77.0.2"
 
 
-class TestMaglevPanic(MaglevTestCase):
+class TestMaglevPanic(PairTestCase):
     """A forced panic leaves VPP forwarding and lb as it is"""
-
-    @classmethod
-    def make_backends(cls, network):
-        for name, number in (("a1", 1), ("a2", 2)):
-            network.add(name, number)
-
-    @classmethod
-    def make_config(cls, network):
-        return base_config(
-            network,
-            backends={n: {"address": b.address, "healthcheck": "web"} for n, b in network.backends.items()},
-            frontends={"web": frontend(WEB, pool("only", a1=None, a2=50))},
-        )
 
     @classmethod
     def setUpConstants(cls):

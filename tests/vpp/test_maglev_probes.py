@@ -21,11 +21,11 @@ class TestMaglevProbes(MaglevTestCase):
     """icmp, tcp, http, static; backends that misbehave"""
 
     with_ports = False
+    servers = {"h1": 1, "h2": 2, "i4": 3, "t1": 4}
 
     @classmethod
     def make_backends(cls, network):
-        for name, number in (("h1", 1), ("h2", 2), ("i4", 3), ("t1", 4)):
-            network.add(name, number)
+        super().make_backends(network)
         network.add("i6", 5, v6=True)
 
     @classmethod

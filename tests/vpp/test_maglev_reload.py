@@ -10,7 +10,7 @@ except ModuleNotFoundError:
     from maglev_harness import VppTestRunner
 
 from gre_flows import clients
-from maglev_case import WEB, MaglevTestCase, base_config, check, frontend, pool
+from maglev_case import WEB, MaglevTestCase, base_config, check, checked, frontend, pool
 
 ALSO = ("192.0.2.11", 80)
 A1, A2, A3 = "10.77.0.1", "10.77.0.2", "10.77.0.3"
@@ -19,16 +19,13 @@ A1, A2, A3 = "10.77.0.1", "10.77.0.2", "10.77.0.3"
 class TestMaglevReload(MaglevTestCase):
     """config check and config reload"""
 
-    @classmethod
-    def make_backends(cls, network):
-        for name, number in (("a1", 1), ("a2", 2), ("a3", 3)):
-            network.add(name, number)
+    servers = {"a1": 1, "a2": 2, "a3": 3}
 
     @classmethod
     def make_config(cls, network):
         config = base_config(
             network,
-            backends={n: {"address": network[n].address, "healthcheck": "web"} for n in ("a1", "a2")},
+            backends=checked(network, "a1", "a2"),
             frontends={"web": frontend(WEB, pool("only", a1=None, a2=50))},
         )
         config["vpp"]["lb"]["startup-max-delay"] = "5s"

@@ -8,7 +8,7 @@ except ModuleNotFoundError:
     from maglev_harness import VppTestRunner
 
 from gre_flows import clients
-from maglev_case import WEB, MaglevTestCase, base_config, frontend, pool, wait_until
+from maglev_case import WEB, MaglevTestCase, base_config, checked, frontend, pool, wait_until
 
 ALSO = ("192.0.2.11", 80)
 FOREIGN = ("192.0.2.99", 99)
@@ -19,16 +19,13 @@ ALL = {A1: 100, A2: 50}
 class TestMaglevRepair(MaglevTestCase):
     """Drift and foreign VIPs"""
 
-    @classmethod
-    def make_backends(cls, network):
-        for name, number in (("a1", 1), ("a2", 2)):
-            network.add(name, number)
+    servers = {"a1": 1, "a2": 2}
 
     @classmethod
     def make_config(cls, network):
         config = base_config(
             network,
-            backends={n: {"address": b.address, "healthcheck": "web"} for n, b in network.backends.items()},
+            backends=checked(network),
             frontends={
                 "web": frontend(WEB, pool("only", a1=None, a2=50)),
                 "also": frontend(ALSO, pool("only", a1=None, a2=50)),

@@ -10,7 +10,7 @@ try:
 except ModuleNotFoundError:
     from maglev_harness import VppTestRunner
 
-from maglev_case import WEB, MaglevTestCase, base_config, check, find_tool, frontend, pool
+from maglev_case import WEB, MaglevTestCase, base_config, check, checked, find_tool, frontend, pool
 
 V6 = ("2001:db8::10", 80)
 A1, A2 = "10.77.0.1", "10.77.0.2"
@@ -20,18 +20,18 @@ class TestMaglevShowConfig(MaglevTestCase):
     """maglev show config"""
 
     with_ports = False
+    servers = {"a1": 1, "a2": 2}
 
     @classmethod
     def make_backends(cls, network):
-        for name, number in (("a1", 1), ("a2", 2)):
-            network.add(name, number)
+        super().make_backends(network)
         network.add("six", 6, v6=True)
 
     @classmethod
     def make_config(cls, network):
         config = base_config(
             network,
-            backends={n: {"address": network[n].address, "healthcheck": "web"} for n in ("a1", "a2", "six")},
+            backends=checked(network),
             frontends={
                 "web": frontend(
                     WEB, pool("first", a1=None), pool("second", a2=7), description='a "quoted": # text', flush_on_down=False
@@ -75,6 +75,8 @@ class TestMaglevShowConfig(MaglevTestCase):
         wanted = {"web": {A1: 100, A2: 0}, "six": {self.network["six"].address: 3}}
         self.wait_weights(WEB, wanted["web"])
         self.wait_weights(V6, wanted["six"])
+        # The standby's state shows in no weight, and it may still be coming up.
+        self.wait_state("a2", "up")
         printed = self.do("maglev show config")
         # Every default is filled in.
         for word in ("sync-interval", "startup-max-delay", "jitter", "src-ip-sticky", "new-flow-table-length", "enabled"):

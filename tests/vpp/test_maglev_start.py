@@ -1,83 +1,31 @@
 """Starting, stopping and restarting VPP with the plugin, in good order and not."""
 
-import json
 import os
 import time
 import unittest
 
 try:
-    from asfframework import CPUInterface, VppTestRunner
+    from asfframework import VppTestRunner
 except ModuleNotFoundError:
-    from maglev_harness import CPUInterface, VppTestRunner
+    from maglev_harness import VppTestRunner
 
-from backends import Network, sweep
-from gre_flows import FlowMixin
-from maglev_case import WEB, base_config, check, frontend, pool, skip_reason, wait_until, yaml
-from maglev_harness import Vapi
-from vpp_process import VppProcess
+from maglev_case import WEB, base_config, check, checked, frontend, pool, wait_until
+from restart_case import RestartCase
 
 A1, A2 = "10.77.0.1", "10.77.0.2"
 
 
-class TestMaglevStart(CPUInterface, unittest.TestCase):
+class TestMaglevStart(RestartCase):
     """A VPP of its own for every test"""
 
-    vpp_worker_count = 0
-
-    @classmethod
-    def setUpClass(cls):
-        reason = skip_reason()
-        if reason:
-            raise unittest.SkipTest(reason)
-        super().setUpClass()
-        sweep()
-        cls.network = Network()
-        cls.addClassCleanup(cls.network.remove)
-        cls.network.create()
-        cls.network.add("a1", 1)
-        cls.network.add("a2", 2)
-
-    def setUp(self):
-        super().setUp()
-        self.network.heal()
-        self.process = None
-
-    def tearDown(self):
-        # A crash that the test itself has not noticed.
-        if self.process is not None and self.process.proc is not None and self.process.alive():
-            code = self.process.stop()
-            self.assertEqual(code, 0, self.process.console())
-        super().tearDown()
+    servers = {"a1": 1, "a2": 2}
 
     def config(self):
         return base_config(
             self.network,
-            backends={
-                n: {"address": b.address, "healthcheck": "web"} for n, b in self.network.backends.items()
-            },
+            backends=checked(self.network),
             frontends={"web": frontend(WEB, pool("only", a1=None, a2=50))},
         )
-
-    def make(self, config, stanza=None, **more):
-        """A VPP, not started; `config`: text, the value of `maglev:`, or None for no file."""
-        process = VppProcess(self.id().rpartition(".")[2], **more)
-        self.addCleanup(process.remove)
-        self.config_path = process.path("maglev.yaml")
-        if config is not None:
-            self.write_config(config)
-        if stanza is None:
-            stanza = "maglev { config %s state-file %s }" % (self.config_path, process.path("state.json"))
-        process.stanzas.append(stanza)
-        self.process = process
-        return process
-
-    def write_config(self, config):
-        text = config if isinstance(config, str) else yaml({"maglev": config}) + "\n"
-        with open(self.config_path, "w", encoding="utf-8") as f:
-            f.write(text)
-
-    def show(self, what):
-        return json.loads(self.process.cli("maglev show %s json" % what))
 
     def wait_running(self, weights=True):
         wait_until(
@@ -86,17 +34,6 @@ class TestMaglevStart(CPUInterface, unittest.TestCase):
         )
         if weights:
             self.wait_weights({A1: 100, A2: 50})
-
-    def wait_weights(self, wanted):
-        vapi = Vapi(self.process)
-        try:
-            reader = FlowReader(vapi)
-            wait_until(
-                lambda: reader.lb_weights(*WEB) == wanted,
-                lambda: "lb has %s, wanted %s" % (reader.lb_weights(*WEB), wanted),
-            )
-        finally:
-            vapi.disconnect()
 
     def test_sigterm_ends_it_in_good_order(self):
         """SIGTERM ends VPP at once with status 0, with probes in flight too"""
@@ -131,9 +68,7 @@ class TestMaglevStart(CPUInterface, unittest.TestCase):
         self.network["a2"].silence()
         self.make(config).start()
         began = time.monotonic()
-        vapi = Vapi(self.process)
-        self.addCleanup(vapi.disconnect)
-        reader = FlowReader(vapi)
+        reader = self.reader()
         while time.monotonic() - began < 2.0:
             self.assertIsNone(reader.lb_weights(*WEB))
             time.sleep(0.1)
@@ -283,21 +218,13 @@ class TestMaglevStart(CPUInterface, unittest.TestCase):
             lambda: "not up: %s" % self.process.cli("maglev show status"),
             timeout=40,
         )
-        vapi = Vapi(self.process)
-        self.addCleanup(vapi.disconnect)
+        reader = self.reader()
         wait_until(
-            lambda: sum(w for s in FlowReader(vapi).lb_servers().values() for w, _ in s.values()) == 100 * 1000,
+            lambda: sum(w for s in reader.lb_servers().values() for w, _ in s.values()) == 100 * 1000,
             "not all weights are 100",
             timeout=20,
         )
         self.assertEqual(self.process.stop(), 0, self.process.console())
-
-
-class FlowReader(FlowMixin):
-    """FlowMixin's questions to lb without a test class."""
-
-    def __init__(self, vapi):
-        self.vapi = vapi
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """The hands on a backend in a real VPP: what checks, agents and operators say, what `lb` is given of it, and where
 the packets go."""
 
-import re
 import unittest
 
 try:
@@ -9,9 +8,10 @@ try:
 except ModuleNotFoundError:
     from maglev_harness import VppTestRunner
 
-from backends import AGENT_PORT, Agent
+from backends import Agent
 from gre_flows import clients
-from maglev_case import WEB, MaglevTestCase, base_config, check, frontend, pool, wait_until
+from maglev_case import WEB, base_config, check, checked, frontend, pool, wait_until
+from states_case import AGENT, WELL, StatesCase
 
 A1, A2, C, T1, T2 = ("10.77.0.%d" % n for n in range(1, 6))
 P = ["10.77.0.%d" % n for n in range(11, 15)]
@@ -24,105 +24,18 @@ OPEN = ("192.0.2.13", 443)
 KEEP = ("192.0.2.14", 443)
 LEAVE = ("192.0.2.15", 443)
 ONE = ("192.0.2.16", 443)
-# With nothing against the backend, of each class of words.
-WELL = "up ready 100%"
-# In the binary API's order.
-VERBS = ["enable", "disable", "pause", "resume", "drain", "ready"]
-VERBS += ["health up", "health down", "health stopping", "agent mute", "agent unmute"]
-AGENT = {"port": AGENT_PORT, "interval": "150ms", "timeout": "500ms"}
-
-
-class StatesCase(MaglevTestCase):
-    """Words, and what is told of them."""
-
-    def word(self, name, verb):
-        """A verb of the operator over the binary API; its (return value, answer)."""
-        reply = self.vapi.papi.maglev_set_backend(backend=name, verb=VERBS.index(verb))
-        return reply.retval, reply.text
-
-    def say(self, name, verb):
-        """A verb of the operator that must succeed; its answer."""
-        retval, text = self.word(name, verb)
-        self.assertEqual(retval, 0, text)
-        return text
-
-    def refused(self, name, verb):
-        """A verb of the operator that must fail; its answer."""
-        retval, text = self.word(name, verb)
-        self.assertLess(retval, 0, text)
-        return text
-
-    def shown(self, name):
-        """A backend's state as shown: with its author."""
-        return self.backend(name)["display"]
-
-    def wait_shown(self, *wanted, timeout=15):
-        """Until backends are shown so; each (name, state)."""
-        wait_until(
-            lambda: all(self.shown(name) == state for name, state in wanted),
-            lambda: "wanted %s: %s" % (wanted, self.vapi.cli("maglev show backends")),
-            timeout,
-        )
-        text = self.vapi.cli("maglev show backends")
-        for name, state in wanted:
-            # What is too long for its column has a line of its own.
-            self.assertRegex(text, r"(?m)^%s .*(\n +)?\b%s\b" % (name, state))
-
-    def mark(self):
-        """The number of the newest event."""
-        return self.show("events last 1")["events"][-1]["sequence"]
-
-    def since(self, mark, kind, holds=""):
-        """The events of a kind after a mark whose line holds a text."""
-        new = [e for e in self.show("events")["events"] if e["sequence"] > mark]
-        return [e for e in new if e["kind"] == kind and holds in e["text"]]
-
-    def wait_event(self, mark, kind, holds=""):
-        """The first such event after a mark."""
-        return wait_until(
-            lambda: self.since(mark, kind, holds),
-            lambda: "no %s with %r: %s" % (kind, holds, self.vapi.cli("maglev show events last 20")),
-        )[0]
-
-    def writes(self, mark, vip, server):
-        """What `lb` was told of a server's weight in a VIP after a mark: [(weight, flush)]"""
-        found = []
-        for e in self.since(mark, "lb-sync", "%s:%d/" % vip):
-            m = re.search(r"server=%s weight=(\d+)( flush)?$" % re.escape(server), e["text"])
-            if m:
-                found.append((int(m[1]), bool(m[2])))
-        return found
-
-    def wait_moved(self, flows, vip, servers):
-        """Until all flows go to `servers`."""
-        wait_until(
-            lambda: set(self.send_flows(flows, *vip).values()) == servers, "the flows did not move", timeout=5
-        )
-
-    def well(self):
-        """No words of anybody."""
-        for view in self.show("backends"):
-            # Of the operator; a `resume` is refused while an agent's maintenance has not been taken back, but
-            # `disable` takes `pause` with it.
-            for verb in ("ready", "disable", "enable"):
-                if verb == "ready" or "paused" in view["display"] or view["state"] == "disabled":
-                    self.say(view["name"], verb)
-        self.reset()
 
 
 class TestMaglevStates(StatesCase):
     """Trackers, drain, slow start, panic, stopping"""
 
-    @classmethod
-    def make_backends(cls, network):
-        for name, number in (("a1", 1), ("a2", 2), ("c", 3), ("s1", 21), ("s2", 22), ("x1", 31), ("x2", 32)):
-            network.add(name, number)
-        for n in range(4):
-            network.add("p%d" % n, 11 + n)
+    servers = {"a1": 1, "a2": 2, "c": 3, "s1": 21, "s2": 22, "x1": 31, "x2": 32}
+    servers |= {"p0": 11, "p1": 12, "p2": 13, "p3": 14}
+    modes = {"open": "fail-open", "keep": "keep-last"}
 
     @classmethod
     def make_config(cls, network):
-        backends = {n: {"address": b.address, "healthcheck": "web"} for n, b in network.backends.items()}
+        backends = checked(network)
         for name in ("x1", "x2"):
             backends[name]["healthcheck"] = "leave"
         for name, address in (("t1", T1), ("t2", T2)):
@@ -139,9 +52,9 @@ class TestMaglevStates(StatesCase):
                 "leave": frontend(LEAVE, pool("only", x1=None, x2=None)),
             },
         )
-        for name, vip, mode in (("open", OPEN, "fail-open"), ("keep", KEEP, "keep-last")):
+        for name, vip in (("open", OPEN), ("keep", KEEP)):
             members = pool("only", p0=10, p1=20, p2=30, p3=40)
-            out["frontends"][name] = frontend(vip, members, panic={"threshold": 50, "mode": mode})
+            out["frontends"][name] = frontend(vip, members, panic={"threshold": 50, "mode": cls.modes[name]})
         out["healthchecks"]["leave"] = check(params={"disable-on-404": True})
         return out
 
@@ -204,8 +117,8 @@ class TestMaglevStates(StatesCase):
         self.assertEqual(self.writes(mark, WEB, A1), [(0, False)])
         self.assertEqual(self.send_flows(clients(200), *WEB), before)
         self.assertEqual(set(self.send_flows(clients(100, first=500), *WEB).values()), {A2})
-        asked = self.network["a1"].requests()
-        wait_until(lambda: self.network["a1"].requests() > asked + 2, "the checks have stopped")
+        asked = self.network["a1"].count()
+        wait_until(lambda: self.network["a1"].count() > asked + 2, "the checks have stopped")
         self.assertEqual(self.send_flows(clients(200), *WEB), before)
         self.assertIn("already", self.say("a1", "drain"))
         self.say("a1", "disable")
@@ -223,12 +136,13 @@ class TestMaglevStates(StatesCase):
         self.network["s1"].kill()
         self.wait_weights(SLOW, {S1: 0, S2: 100})
         mark = self.mark()
+        # It may have begun to climb when its start returns.
+        seen = [self.lb_servers(*SLOW)[S1][1]]
         self.network["s1"].start()
-        seen = []
 
         def climbed():
             weight, buckets = self.lb_servers(*SLOW)[S1]
-            if not seen or seen[-1] != buckets:
+            if seen[-1] != buckets:
                 seen.append(buckets)
             return weight == 100
 
@@ -258,11 +172,13 @@ class TestMaglevStates(StatesCase):
             self.wait_weights(vip, half)
         mark = self.mark()
         self.network["p2"].kill()
-        for name, vip, mode, wanted in (("open", OPEN, "fail-open", whole), ("keep", KEEP, "keep-last", half)):
+        for name, vip, wanted in (("open", OPEN, whole), ("keep", KEEP, half)):
+            mode = self.modes[name]
             told = self.wait_event(mark, "frontend-panic", "frontend=%s begins" % name)
             self.assertEqual([told[k] for k in ("mode", "begins", "up", "of")], [mode, True, 1, 4])
             self.wait_weights(vip, wanted)
             self.steady_weights(vip, wanted, seconds=0.5)
+            self.panic_shown(name, "%s below 50%%, IN FORCE: 1/4 up" % mode)
         self.say("p3", "drain")
         self.wait_weights(OPEN, {**whole, P[3]: 0})
         self.wait_weights(KEEP, {**half, P[3]: 0})
@@ -275,6 +191,20 @@ class TestMaglevStates(StatesCase):
             self.assertIs(self.wait_event(mark, "frontend-panic", "frontend=%s ends" % name)["begins"], False)
             self.wait_weights(vip, whole)
             self.assertEqual(len(self.since(mark, "frontend-panic", "frontend=%s " % name)), 2)
+            self.panic_shown(name, "%s below 50%%" % self.modes[name])
+
+    def panic_shown(self, name, rule):
+        """What the shows and the binary API say of a frontend's panic."""
+        lasts = "IN FORCE" in rule
+        view = self.frontend_view(name)
+        self.assertEqual((view["panic"], view["in_panic"]), (rule, lasts))
+        self.assertIn("\npanic             %s\n" % rule, self.vapi.cli("maglev show frontend " + name))
+        row = next(r for r in self.vapi.cli("maglev show frontends").splitlines() if r.startswith(name + " "))
+        self.assertEqual(len(row.split()), 8 if lasts else 7, row)
+        self.assertEqual(row.endswith(" [panic]"), lasts, row)
+        self.assertEqual([d.in_panic for d in self.vapi.papi.maglev_frontend_dump(name=name)], [lasts])
+        (member,) = [m for m in self.backend("p3")["frontends"] if m["frontend"] == name]
+        self.assertEqual((member["effective"], member["why"]), (40, "panic " + self.modes[name] if lasts else ""))
 
     def test_404_is_stopping(self):
         """disable-on-404: a 404 takes new flows away and leaves the others; the next 200 brings all back"""
@@ -289,8 +219,8 @@ class TestMaglevStates(StatesCase):
         self.assertEqual(self.send_flows(clients(100), *LEAVE), before)
         self.assertEqual(set(self.send_flows(clients(60, first=500), *LEAVE).values()), {X2})
         # More 404s do not take it down.
-        asked = self.network["x1"].requests()
-        wait_until(lambda: self.network["x1"].requests() > asked + 4, "the checks have stopped")
+        asked = self.network["x1"].count()
+        wait_until(lambda: self.network["x1"].count() > asked + 4, "the checks have stopped")
         self.assertEqual(self.shown("x1"), "stopping")
         self.network["x1"].behave("status 200")
         self.wait_weights(LEAVE, {X1: 100, X2: 100})
@@ -300,8 +230,8 @@ class TestMaglevStates(StatesCase):
         self.network["x1"].kill()
         self.wait_shown(("x1", "down"))
         self.network["x1"].start().behave("status 404")
-        asked = self.network["x1"].requests()
-        wait_until(lambda: self.network["x1"].requests() > asked + 4, "the checks have stopped")
+        asked = self.network["x1"].count()
+        wait_until(lambda: self.network["x1"].count() > asked + 4, "the checks have stopped")
         self.assertEqual(self.state("x1"), "down")
 
     def steps(self, name, mark):
@@ -341,10 +271,11 @@ class TestMaglevStates(StatesCase):
 class TestMaglevAgents(StatesCase):
     """An agent beside a healthcheck, and one that alone decides"""
 
+    servers = {"a1": 1, "a2": 2}
+
     @classmethod
     def make_backends(cls, network):
-        network.add("a1", 1)
-        network.add("a2", 2)
+        super().make_backends(network)
         network.add("alone", 41, start=False)
         cls.agents = {"a1": Agent(network, A1), "alone": Agent(network, ALONE)}
         for agent in cls.agents.values():
@@ -426,13 +357,25 @@ class TestMaglevAgents(StatesCase):
                 self.steady_weights(WEB, {A1: 0, A2: 30}, seconds=0.5)
                 mark = self.heard("a1", "", "answers again")
         mark = self.mark()
+        before = self.show("status")["agents"]
         agent.kill()
         self.wait_event(mark, "agent", "a1 failed code=L4CON")
         self.steady_weights(WEB, {A1: 0, A2: 30}, seconds=1.0)
         self.assertEqual(self.shown("a1"), "drain by agent")
         self.assertEqual(len(self.since(mark, "agent")), 1, "a failure is told once")
+        words, fails, strange = (h for h in self.backend("a1")["hands"] if h["hand"] == "agent")
+        self.assertEqual((words["says"], strange["says"]), ("up drain 60%", "unknown words: hello 5 weight:101"))
+        self.assertRegex(fails["says"], r"^fails, \d+ in a row$")
+        self.assertEqual(fails["detail"], "L4CON connection refused; its words stand")
+        text = " ".join(self.vppctl("maglev show backend a1").split())
+        self.assertRegex(text, r" agent fails, \d+ in a row for \S+ \(L4CON connection refused; its words stand\) ")
+        self.assertGreater(self.show("status")["agents"]["failures"], before["failures"] + 3)
+        (counts,) = [b["agent"] for b in self.show("counters")["backends"] if b["backend"] == "a1"]
+        self.assertGreaterEqual(counts["queries"], counts["replies"] + counts["failures"])
+        self.assertGreater(counts["failures"], 3)
         agent.start("")
         self.wait_event(mark, "agent", "a1 answers again")
+        self.assertNotIn("in a row", self.vppctl("maglev show backend a1"))
         self.assertEqual(self.shown("a1"), "drain by agent", "an empty line says nothing")
         self.assertEqual(self.since(quiet, "backend-transition"), [])
         self.assertEqual(self.since(quiet, "lb-sync", "weight="), [])
@@ -447,9 +390,9 @@ class TestMaglevAgents(StatesCase):
         self.say("a1", "agent mute")
         self.wait_shown(("a1", "up"))
         self.wait_weights(WEB, {A1: 100, A2: 50})
-        asked = self.agents["a1"].asked()
+        asked = self.agents["a1"].count()
         self.steady_weights(WEB, {A1: 100, A2: 50}, seconds=1.0)
-        self.assertEqual(self.agents["a1"].asked(), asked)
+        self.assertEqual(self.agents["a1"].count(), asked)
         self.assertIn("already", self.say("a1", "agent mute"))
         mark = self.mark()
         self.say("a1", "agent unmute")

@@ -7,27 +7,14 @@ try:
 except ModuleNotFoundError:
     from maglev_harness import VppTestRunner
 
-from maglev_case import WEB, MaglevTestCase, base_config, frontend, pool, wait_until
+from maglev_case import PairTestCase, wait_until
 from vpp_papi.vpp_stats import VPPStats
 
 UP, DOWN, DISABLED = 1, 2, 4
 
 
-class TestMaglevStats(MaglevTestCase):
+class TestMaglevStats(PairTestCase):
     """The stats segment"""
-
-    @classmethod
-    def make_backends(cls, network):
-        for name, number in (("a1", 1), ("a2", 2)):
-            network.add(name, number)
-
-    @classmethod
-    def make_config(cls, network):
-        return base_config(
-            network,
-            backends={n: {"address": b.address, "healthcheck": "web"} for n, b in network.backends.items()},
-            frontends={"web": frontend(WEB, pool("primary", a1=100, a2=50))},
-        )
 
     def setUp(self):
         super().setUp()

@@ -152,17 +152,21 @@ class TestMaglevTlsDns(MaglevTestCase):
         self.weight("s1", HTTPS, 0)
         self.assertEqual(self.why_down("s1")[0], "L6TOUT")
 
+    def answers_and_dies(self, name, vip, rcode, said):
+        """A backend whose answer is not the one that is wanted, and then dies; it is left dead."""
+        self.weight(name, vip, 100)
+        self.network[name].behave("rcode %d" % rcode)
+        self.weight(name, vip, 0)
+        self.assertEqual(self.why_down(name), said)
+        self.network[name].behave("rcode 0")
+        self.weight(name, vip, 100)
+        self.network[name].kill()
+        self.weight(name, vip, 0)
+        self.assertEqual(self.why_down(name), ("L4CON", "connection refused"))
+
     def test_dns(self):
         """dns: another result is L7STS, a dead server L4CON, a silent host L4TOUT"""
-        self.weight("d1", DNS, 100)
-        self.network["d1"].behave("rcode 2")
-        self.weight("d1", DNS, 0)
-        self.assertEqual(self.why_down("d1"), ("L7STS", "SERVFAIL"))
-        self.network["d1"].behave("rcode 0")
-        self.weight("d1", DNS, 100)
-        self.network["d1"].kill()
-        self.weight("d1", DNS, 0)
-        self.assertEqual(self.why_down("d1"), ("L4CON", "connection refused"))
+        self.answers_and_dies("d1", DNS, 2, ("L7STS", "SERVFAIL"))
         self.network["d1"].start()
         self.weight("d1", DNS, 100)
         self.network["d1"].silence()
@@ -171,15 +175,7 @@ class TestMaglevTlsDns(MaglevTestCase):
 
     def test_udp(self):
         """udp: an answer that does not match is L7RSP, a dead server L4CON"""
-        self.weight("d2", UDP, 100)
-        self.network["d2"].behave("rcode 5")
-        self.weight("d2", UDP, 0)
-        self.assertEqual(self.why_down("d2"), ("L7RSP", "answer does not match"))
-        self.network["d2"].behave("rcode 0")
-        self.weight("d2", UDP, 100)
-        self.network["d2"].kill()
-        self.weight("d2", UDP, 0)
-        self.assertEqual(self.why_down("d2"), ("L4CON", "connection refused"))
+        self.answers_and_dies("d2", UDP, 5, ("L7RSP", "answer does not match"))
 
     def test_a_reload_takes_up_other_certificates(self):
         """A reload with another authority in the same ca-file: the certificate that was good is from a stranger now"""

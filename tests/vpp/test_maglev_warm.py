@@ -9,64 +9,28 @@ import time
 import unittest
 
 try:
-    from asfframework import CPUInterface, VppTestRunner
+    from asfframework import VppTestRunner
 except ModuleNotFoundError:
-    from maglev_harness import CPUInterface, VppTestRunner
+    from maglev_harness import VppTestRunner
 
-from backends import Network, sweep
-from gre_flows import FlowMixin
-from maglev_case import WEB, base_config, check, frontend, pool, skip_reason, wait_until, yaml
-from maglev_harness import Vapi
-from vpp_process import VppProcess
+from maglev_case import WEB, base_config, check, checked, frontend, pool, wait_until
+from restart_case import RestartCase
 
 FIRST = ["b%d" % n for n in range(12)]
 SECOND = ["b%d" % n for n in range(12, 20)]
 ADDRESS = {n: "10.77.0.%d" % (i + 1) for i, n in enumerate(FIRST + SECOND)}
 
 
-class FlowReader(FlowMixin):
-    """lb's weights over an API connection."""
-
-    def __init__(self, vapi):
-        self.vapi = vapi
-
-
-class TestMaglevWarm(CPUInterface, unittest.TestCase):
+class TestMaglevWarm(RestartCase):
     """Restarts with a state file"""
 
-    vpp_worker_count = 0
+    servers = {n: i + 1 for i, n in enumerate(FIRST + SECOND)}
 
-    @classmethod
-    def setUpClass(cls):
-        reason = skip_reason()
-        if reason:
-            raise unittest.SkipTest(reason)
-        super().setUpClass()
-        sweep()
-        cls.network = Network()
-        cls.addClassCleanup(cls.network.remove)
-        cls.network.create()
-        for n, name in enumerate(FIRST + SECOND):
-            cls.network.add(name, n + 1)
-
-    def setUp(self):
-        super().setUp()
-        self.network.heal()
-        self.process = None
-
-    def tearDown(self):
-        if self.process is not None and self.process.proc is not None and self.process.alive():
-            self.assertEqual(self.process.stop(), 0, self.process.console())
-        super().tearDown()
-
-    def make(self, state=None):
+    def prepare(self):
         """A VPP, not started; 20 backends in two pools."""
-        process = VppProcess(self.id().rpartition(".")[2])
-        self.addCleanup(process.remove)
-        self.state = state or process.path("state.json")
-        self.config = base_config(
+        config = base_config(
             self.network,
-            backends={n: {"address": a, "healthcheck": "web"} for n, a in ADDRESS.items()},
+            backends=checked(self.network),
             frontends={
                 "web": frontend(
                     WEB,
@@ -76,33 +40,8 @@ class TestMaglevWarm(CPUInterface, unittest.TestCase):
             },
         )
         # Cold, it would take its time: every backend is probed first within this.
-        self.config["healthchecks"]["web"] = check(interval="2s", **{"fast-interval": "300ms"})
-        path = process.path("maglev.yaml")
-        with open(path, "w", encoding="utf-8") as f:
-            f.write(yaml({"maglev": self.config}) + "\n")
-        process.stanzas.append("maglev { config %s state-file %s }" % (path, self.state))
-        self.process = process
-        return process
-
-    def show(self, what):
-        return json.loads(self.process.cli("maglev show %s json" % what))
-
-    def do(self, command):
-        answer = self.process.cli("maglev " + command)
-        self.assertFalse(answer.startswith("error: "), answer)
-        return answer
-
-    def reader(self):
-        vapi = Vapi(self.process)
-        self.addCleanup(vapi.disconnect)
-        return FlowReader(vapi)
-
-    def weights(self):
-        vapi = Vapi(self.process)
-        try:
-            return FlowReader(vapi).lb_weights(*WEB)
-        finally:
-            vapi.disconnect()
+        config["healthchecks"]["web"] = check(interval="2s", **{"fast-interval": "300ms"})
+        return self.make(config)
 
     def wait_up(self, down=()):
         wanted = {n: "down" if n in down else "up" for n in ADDRESS}
@@ -117,11 +56,11 @@ class TestMaglevWarm(CPUInterface, unittest.TestCase):
         """One disabled, one weight overridden; both on the disk when the command answers."""
         self.assertNotIn("not saved", self.do("set backend b3 disable"))
         self.assertNotIn("not saved", self.do("set frontend web pool first backend b5 weight 7"))
-        with open(self.state, encoding="utf-8") as f:
+        with open(self.state_path, encoding="utf-8") as f:
             saved = json.load(f)["state"]
         self.assertEqual([b["name"] for b in saved["backends"] if b["state"] == "disabled"], ["b3"])
         self.assertEqual([(w["backend"], w["weight"]) for w in saved["weights"]], [("b5", 7)])
-        self.assertEqual(stat.S_IMODE(os.stat(self.state).st_mode), 0o600)
+        self.assertEqual(stat.S_IMODE(os.stat(self.state_path).st_mode), 0o600)
 
     def watch(self, seconds, settled=lambda seen: False):
         """Every programming of the VIP that a dense poll sees, oldest first, over so long or until `settled`."""
@@ -153,7 +92,7 @@ class TestMaglevWarm(CPUInterface, unittest.TestCase):
 
     def test_killed_and_started_again(self):
         """After SIGKILL lb's first programming is the old one but for what died meanwhile; words stand"""
-        self.make().start()
+        self.prepare().start()
         self.wait_up()
         self.words()
         before = self.weights()
@@ -181,7 +120,7 @@ class TestMaglevWarm(CPUInterface, unittest.TestCase):
 
     def test_failed_over(self):
         """Killed while the second pool serves, it serves from the first programming on; what came back takes over"""
-        self.make().start()
+        self.prepare().start()
         self.wait_up()
         for name in FIRST:
             self.network[name].kill()
@@ -204,11 +143,11 @@ class TestMaglevWarm(CPUInterface, unittest.TestCase):
 
     def test_bad_files(self):
         """A truncated, damaged, foreign or other version's file is set aside, logged, and start goes on"""
-        process = self.make().start()
+        process = self.prepare().start()
         self.wait_up()
         self.words()
         self.assertEqual(process.stop(), 0)
-        with open(self.state, encoding="utf-8") as f:
+        with open(self.state_path, encoding="utf-8") as f:
             good = f.read()
         rows = [
             ("damaged", good[: len(good) // 2]),
@@ -217,7 +156,7 @@ class TestMaglevWarm(CPUInterface, unittest.TestCase):
             ("version 0", good.replace('"version":1', '"version":0')),
         ]
         for word, text in rows:
-            with open(self.state, "w", encoding="utf-8") as f:
+            with open(self.state_path, "w", encoding="utf-8") as f:
                 f.write(text)
             process.start()
             wait_until(lambda: self.show("status")["state"] == "running", "not running")
@@ -225,7 +164,7 @@ class TestMaglevWarm(CPUInterface, unittest.TestCase):
             self.assertEqual(len(log), 1, log)
             self.assertIn(word, log[0])
             self.assertIn(word, self.show("status")["state_file"]["problem"])
-            with open(self.state + ".bad", encoding="utf-8") as f:
+            with open(self.state_path + ".bad", encoding="utf-8") as f:
                 self.assertEqual(f.read(), text)
             self.assertNotEqual(self.show("backends b3")["state"], "disabled")
             wait_until(lambda: self.show("status")["state_file"]["saved_ms"], "not saved anew")
@@ -255,11 +194,11 @@ class TestMaglevWarm(CPUInterface, unittest.TestCase):
 
     def broken_disk(self, size, stop_it, mend, word):
         """Starts on a disk, breaks it, mends it; the file is good all along."""
-        self.make()
+        self.prepare()
         folder = self.disk(size)
         state = os.path.join(folder, "state.json")
-        self.process.stanzas[-1] = self.process.stanzas[-1].replace(self.state, state)
-        self.state = state
+        self.process.stanzas[-1] = self.process.stanzas[-1].replace(self.state_path, state)
+        self.state_path = state
         self.process.start()
         self.wait_up()
         self.words()
@@ -306,9 +245,9 @@ class TestMaglevWarm(CPUInterface, unittest.TestCase):
 
     def test_missing_folder(self):
         """A folder that is not there: start goes on, said once; made, it is used"""
-        self.make()
+        self.prepare()
         folder = self.process.path("no/such")
-        self.process.stanzas[-1] = self.process.stanzas[-1].replace(self.state, folder + "/state.json")
+        self.process.stanzas[-1] = self.process.stanzas[-1].replace(self.state_path, folder + "/state.json")
         self.process.start()
         self.wait_up()
         self.said_once("no such folder")

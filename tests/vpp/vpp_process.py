@@ -21,6 +21,8 @@ TOP = os.path.dirname(os.path.dirname(HERE))
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 START_TIMEOUT = 30.0
 STOP_TIMEOUT = 10.0
+# From the closing of a crashed VPP's sockets to its exit status.
+CRASH_GRACE = 0.5
 
 
 class VppError(Exception):
@@ -88,15 +90,18 @@ def find_maglev():
     return None
 
 
+def wrapper():
+    """Words before VPP's own command line, from $MAGLEV_VPP_WRAPPER: a sanitizer's `env LD_PRELOAD=…`."""
+    return os.environ.get("MAGLEV_VPP_WRAPPER", "").split()
+
+
 def die_with_parent():
     """In the child: end when the tests do, however they end (prctl PR_SET_PDEATHSIG)."""
     ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)
 
 
 def cpu_stanza(workers):
-    """`cpu {…}` for main and `workers` workers on the CPUs that this process may use.
-
-    Without enough CPUs for all, the workers are left to VPP's choice of none."""
+    """`cpu {…}` for main and `workers` workers on the CPUs that this process may use."""
     cpus = sorted(os.sched_getaffinity(0))
     if not workers:
         return "cpu { main-core %d }" % cpus[0]
@@ -132,6 +137,8 @@ class VppProcess:
         self.environ = dict(environ or {})
         self.poll_sleep_usec = poll_sleep_usec
         self.proc = None
+        # The end that it came to was ours to give.
+        self.ended_by_us = False
         self.plugin_path = list(self.install.plugin_dirs)
         if maglev:
             plugin = find_maglev()
@@ -171,11 +178,12 @@ class VppProcess:
             "unix { nodaemon nosyslog log %s cli-listen %s runtime-dir %s %s }"
             % (self.log_file, self.cli_sock, self.rundir, sleep),
             "logging { default-log-level info default-syslog-log-level info size 4096 }",
-            "api-segment { prefix %s }" % os.path.basename(self.rundir),
+            "api-segment { prefix %s %s }" % (os.path.basename(self.rundir), "baseva 300000000000" if wrapper() else ""),
             "socksvr { socket-name %s }" % self.api_sock,
             "statseg { socket-name %s size 32m }" % self.path("stats.sock"),
             "memory { main-heap-size 512m }",
-            "physmem { max-size 64m }",
+            # A sanitizer's shadow lies where VPP would put it by itself.
+            "physmem { max-size 64m %s }" % ("base-addr 0x200000000000" if wrapper() else ""),
             "buffers { buffers-per-numa 8192 page-size 4k }",
             cpu_stanza(self.workers),
             "plugins { path %s plugin default { disable } %s }" % (":".join(self.plugin_path), enable),
@@ -184,6 +192,7 @@ class VppProcess:
 
     def spawn(self):
         """Starts the process and returns at once."""
+        self.check_no_crash()
         conf = self.path("startup.conf")
         with open(conf, "w", encoding="utf-8") as f:
             f.write(self.startup_conf())
@@ -192,7 +201,7 @@ class VppProcess:
                 os.unlink(sock)
         with open(self.path("console.txt"), "ab") as console:
             self.proc = subprocess.Popen(
-                [self.install.binary, "-c", conf],
+                wrapper() + [self.install.binary, "-c", conf],
                 stdin=subprocess.DEVNULL,
                 stdout=console,
                 stderr=subprocess.STDOUT,
@@ -200,6 +209,7 @@ class VppProcess:
                 env={**os.environ, **self.environ},
                 preexec_fn=die_with_parent,
             )
+        self.ended_by_us = False
         return self
 
     def start(self):
@@ -211,6 +221,7 @@ class VppProcess:
             if os.path.exists(self.cli_sock) and os.path.exists(self.api_sock):
                 try:
                     if "vpp v" in self.vppctl("show version", timeout=5).stdout:
+                        self.put_workers_first()
                         return self
                 except subprocess.TimeoutExpired:
                     pass
@@ -218,6 +229,16 @@ class VppProcess:
         console = self.console()
         self.kill()
         raise VppError("VPP was not ready after %d s:\n%s" % (START_TIMEOUT, console))
+
+    def put_workers_first(self):
+        """VPP aborts (`worker thread deadlock`) when a worker gets no CPU for a second while main holds all workers, as
+        it does at the `quit` of every vppctl. On a machine that is busy with other things it must not come to that."""
+        if not self.poll_sleep_usec:
+            return  # One that never sleeps would leave nothing to the others.
+        for thread in os.listdir("/proc/%d/task" % self.proc.pid):
+            with open("/proc/%s/comm" % thread, encoding="utf-8") as f:
+                if f.read().startswith("vpp_wk"):
+                    os.sched_setscheduler(int(thread), os.SCHED_RR, os.sched_param(1))
 
     def alive(self):
         return self.proc is not None and self.proc.poll() is None
@@ -229,10 +250,23 @@ class VppProcess:
             return "running"
         return "killed by %s" % signal.Signals(-code).name if code < 0 else "exit status %d" % code
 
-    def check_alive(self):
-        """Raises with the end of the log when VPP has died."""
-        if self.proc is not None and self.proc.poll() is not None:
+    def check_alive(self, grace=0.0):
+        """Raises with the end of the log when VPP has died. A dying VPP's sockets close before it has an exit status:
+        who has seen that gives it `grace` seconds."""
+        if self.proc is None:
+            return
+        if grace:
+            try:
+                self.proc.wait(grace)
+            except subprocess.TimeoutExpired:
+                pass
+        if self.proc.poll() is not None:
             raise VppError("VPP died: %s\n%s" % (self.exit_words(), self.console()))
+
+    def check_no_crash(self):
+        """Raises with the end of the log when VPP has died of a signal that was not ours."""
+        if self.proc is not None and (self.proc.poll() or 0) < 0 and not self.ended_by_us:
+            raise VppError("VPP crashed: %s\n%s" % (self.exit_words(), self.console()))
 
     def wait_exit(self, timeout=STOP_TIMEOUT):
         """Waits for the process to end by itself; its return code (negative: the signal)."""
@@ -250,20 +284,22 @@ class VppProcess:
         return ANSI.sub("", "\n".join(text))
 
     def vppctl(self, command, timeout=15):
-        """Runs the real `vppctl -s <socket> <command…>`; the completed process."""
-        return subprocess.run(
+        """Runs the real `vppctl -s <socket> <command…>`; the completed process. Raises when VPP dies of it."""
+        done = subprocess.run(
             [self.install.vppctl, "-s", self.cli_sock] + command.split(),
             capture_output=True,
             text=True,
             timeout=timeout,
             check=False,
         )
+        # What was cut off looks like an answer.
+        self.check_alive(grace=0.0 if done.returncode == 0 and done.stdout else CRASH_GRACE)
+        return done
 
     def cli(self, command, timeout=15):
         """The answer to one CLI command over vppctl."""
         self.check_alive()
         done = self.vppctl(command, timeout)
-        self.check_alive()
         return ANSI.sub("", done.stdout)
 
     def stop(self):
@@ -271,6 +307,7 @@ class VppProcess:
         if self.proc is None:
             return None
         if self.proc.poll() is None:
+            self.ended_by_us = True
             self.proc.terminate()
             try:
                 self.proc.wait(STOP_TIMEOUT)
@@ -281,11 +318,15 @@ class VppProcess:
     def kill(self):
         """SIGKILL."""
         if self.proc is not None and self.proc.poll() is None:
+            self.ended_by_us = True
             self.proc.kill()
             self.proc.wait(STOP_TIMEOUT)
 
     def remove(self):
-        """Stops VPP and removes its files (kept where $MAGLEV_KEEP is set)."""
+        """Stops VPP and removes its files; kept where $MAGLEV_KEEP is set, or a core is among them."""
         self.stop()
-        if not os.environ.get("MAGLEV_KEEP"):
+        cores = glob.glob(self.path("core*"))
+        if cores:
+            print("\nkept: %s" % " ".join(cores))
+        elif not os.environ.get("MAGLEV_KEEP"):
             shutil.rmtree(self.rundir, ignore_errors=True)

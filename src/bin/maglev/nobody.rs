@@ -15,6 +15,7 @@ fn no<T>() -> Result<T, VerbError> {
 }
 
 impl Operator for Nobody {
+    fn finish_reload(&mut self) {}
     fn status(&self) -> StatusView {
         StatusView::default()
     }

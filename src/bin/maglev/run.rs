@@ -57,10 +57,13 @@ fn start(options: &Options) -> Result<(), String> {
     )
     .map_err(in_words)?;
     let mut server = Server::new(socket);
+    // Something was heard on the socket or from a client: with thousands of probes a second most turns are for those
+    // alone, and an `accept` for nothing is dear.
+    let mut heard = true;
     while !signals.came() {
         let turn = host.turn();
         let now = clock::mono();
-        let busy = server.serve(now, &mut host.engine) || turn.busy;
+        let busy = server.serve(now, &mut host.engine, heard) || turn.busy;
         let mut wait = if busy { Some(Duration::ZERO) } else { turn.next };
         if let Some(at) = server.deadline(now) {
             let until = at.since(now);
@@ -72,10 +75,11 @@ fn start(options: &Options) -> Result<(), String> {
             interests.iter().map(|(fd, flags)| PollFd::from_borrowed_fd(*fd, *flags)).collect();
         fds.push(PollFd::from_borrowed_fd(host.as_fd(), PollFlags::IN));
         fds.push(PollFd::from_borrowed_fd(signals.as_fd(), PollFlags::IN));
-        match poll(&mut fds, timeout.as_ref()) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+        heard = match poll(&mut fds, timeout.as_ref()) {
+            Ok(_) => fds.iter().take(interests.len()).any(|fd| !fd.revents().is_empty()),
+            Err(rustix::io::Errno::INTR) => false,
             Err(e) => return Err(format!("poll: {}", words(&e.into()))),
-        }
+        };
     }
     log::line(Level::Notice, "ending");
     server.end(clock::mono());

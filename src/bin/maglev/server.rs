@@ -73,9 +73,12 @@ impl Server {
         clients.flatten().chain((now < self.accept_after).then_some(self.accept_after)).min()
     }
 
-    /// Takes new clients, reads, carries out, writes; never blocks. True: there is more to do at once.
-    pub fn serve(&mut self, now: Time, op: &mut dyn Operator) -> bool {
-        self.accept(now);
+    /// Takes new clients if there may be some, reads, carries out, writes; never blocks. True: there is more to do at
+    /// once.
+    pub fn serve(&mut self, now: Time, op: &mut dyn Operator, knocked: bool) -> bool {
+        if knocked {
+            self.accept(now);
+        }
         let mut busy = false;
         for c in &mut self.clients {
             c.read(now, op);

@@ -2,7 +2,7 @@
 
 use super::super::layout::{Column, field, table, wrap};
 use super::super::when;
-use super::{list, or_dash};
+use super::{agents, list, or_dash};
 use crate::control::view::{BackendCountersView, CountersView, LatencyView, VipCountersView};
 
 pub(in super::super) fn counters(v: &CountersView) -> String {
@@ -30,6 +30,9 @@ pub(in super::super) fn counters(v: &CountersView) -> String {
     let worst = if p.late == 0 { String::new() } else { format!(", at most {}", when::span(p.latest_ms)) };
     field(o, "late starts", format!("{}{worst}", p.late));
     field(o, "main stalls", p.main_stalls);
+    if let Some(text) = agents(&v.agents) {
+        field(o, "agents", text);
+    }
     if !v.vips.is_empty() {
         o.push('\n');
         o.push_str(&vips(&v.vips));
@@ -39,10 +42,11 @@ pub(in super::super) fn counters(v: &CountersView) -> String {
     o.push('\n');
     for b in &v.backends {
         let line = format!(
-            "{}  transitions {}  results {}",
+            "{}  transitions {}  results {}{}",
             b.backend,
             b.transitions,
-            if b.results.is_empty() { "-".to_owned() } else { pairs(&b.results) }
+            if b.results.is_empty() { "-".to_owned() } else { pairs(&b.results) },
+            b.agent.as_ref().and_then(agents).map_or_else(String::new, |text| format!("  agent {text}"))
         );
         o.push_str(&wrap(&line, 0, 4));
     }

@@ -24,7 +24,7 @@ pub(in super::super) fn frontends(all: &[FrontendView]) -> String {
                 or_any(f.port),
                 f.state.clone(),
                 f.pool.clone(),
-                format!("{}/{}", f.serving, f.total),
+                format!("{}/{}{}", f.serving, f.total, if f.in_panic { " [panic]" } else { "" }),
             ]
         })
         .collect();

@@ -18,6 +18,8 @@ pub(super) use lb::{flow, lb};
 pub(super) use status::{status, version};
 pub(super) use verbs::{config_bad, config_good, probe, sync, sync_failed};
 
+use crate::control::view::AgentCountsView;
+
 /// `a, b, c`
 fn list<S: AsRef<str>>(items: &[S]) -> String {
     items.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(", ")
@@ -35,6 +37,12 @@ fn yes(b: bool) -> &'static str {
 /// `443`, or `any` of an all-port VIP.
 fn or_any(value: Option<impl ToString>) -> String {
     value.map_or_else(|| "any".into(), |v| v.to_string())
+}
+
+/// None while no agent was asked.
+fn agents(counts: &AgentCountsView) -> Option<String> {
+    let AgentCountsView { queries, replies, failures } = counts;
+    (*queries > 0).then(|| format!("queries {queries}, replies {replies}, failures {failures}"))
 }
 
 fn or_dash(value: Option<impl ToString>) -> String {

@@ -2,7 +2,7 @@
 
 use super::super::layout::{field, wrap};
 use super::super::when;
-use super::{list, or_dash};
+use super::{agents, list, or_dash};
 use crate::control::view::{LbStatusView, ProberView, StateFileView, StatusView, VersionView};
 
 /// What needs an operator's hand comes first.
@@ -39,6 +39,9 @@ pub(in super::super) fn status(v: &StatusView, now: u64) -> String {
     state_file(o, &v.state_file, now);
     lb(o, &v.lb, now);
     prober(o, &v.prober);
+    if let Some(text) = agents(&v.agents) {
+        field(o, "agents", text);
+    }
     out
 }
 

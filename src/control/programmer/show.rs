@@ -62,6 +62,11 @@ impl Programmer {
         self.ours(vip).into_iter().flat_map(move |v| v.servers.iter().filter_map(gone))
     }
 
+    /// Syncs, and calls that failed, so far.
+    pub fn tally(&self) -> (u64, u64) {
+        (self.syncs, self.failures)
+    }
+
     /// For `show status`.
     pub fn status(&self, frontends: &Frontends) -> LbStatusView {
         let failing = frontends.values().filter(|f| self.errors.contains_key(&f.config.vip));

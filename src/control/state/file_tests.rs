@@ -14,7 +14,7 @@ fn snapshot(name: &str) -> Snapshot {
         words: crate::control::state::snapshot::SavedWords::default(),
         history: Vec::new(),
     };
-    Snapshot { backends: vec![b], weights: Vec::new() }
+    Snapshot { backends: vec![b.into()], weights: Vec::new() }
 }
 
 /// A folder and a place for a file in it.

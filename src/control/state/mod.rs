@@ -11,4 +11,5 @@ pub mod snapshot;
 
 pub use file::{Found, Store};
 pub use keeper::{Keeper, Saving};
+pub use restore::Saved;
 pub use snapshot::{Bad, Snapshot};

@@ -1,6 +1,7 @@
 //! From the controller to the state file's content, and back at the first configuration.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::keeper::Saving;
@@ -8,7 +9,8 @@ use super::snapshot::{
     HISTORY_MAX, SavedAgent, SavedBackend, SavedDisabled, SavedTransition, SavedWeight, SavedWords, Snapshot,
 };
 use crate::Name;
-use crate::control::backends::Entry;
+use crate::config::Backend;
+use crate::control::backends::{Entry, FORCED};
 use crate::control::controller::Controller;
 use crate::control::event::LogLevel;
 use crate::control::schedule::Slot;
@@ -29,7 +31,7 @@ const WORDS: [&str; 16] = [
     "removed",
     "drain",
     "ready",
-    "forced",
+    FORCED,
     "muted",
     "unmuted",
     "tracked",
@@ -57,14 +59,14 @@ impl Controller {
         // Before the first configuration nothing is known, and an empty state would be written over a good one.
         self.config.as_ref()?;
         let generation = self.keeper.take_due(now.mono)?;
-        Some((generation, self.snapshot()))
+        Some((generation, self.snapshot_of_changes()))
     }
 
     /// As [`Controller::save_due`], at the end: whatever is not saved yet.
     pub fn save_last(&mut self) -> Option<(u64, Snapshot)> {
         self.config.as_ref()?;
         let generation = self.keeper.take_last()?;
-        Some((generation, self.snapshot()))
+        Some((generation, self.snapshot_of_changes()))
     }
 
     /// What became of a save.
@@ -101,19 +103,22 @@ impl Controller {
 
     /// What is kept of the present state.
     pub fn snapshot(&self) -> Snapshot {
-        let backends = self
-            .backends
-            .names()
-            .filter_map(|n| self.backends.get(self.backends.slot(n)?))
-            .map(|b| SavedBackend {
-                name: b.config.name.to_string(),
-                address: b.config.address,
-                enabled: b.config.enabled,
-                state: saved_state(b),
-                words: saved_words(b),
-                history: b.history.iter().take(HISTORY_MAX).map(save).collect(),
-            })
-            .collect();
+        let backends = self.backends.configured().map(|(_, b)| Arc::new(saved(b))).collect();
+        Snapshot { backends, weights: self.saved_weights() }
+    }
+
+    /// The same; but what has not changed since it was last saved is not written down again. Runs on VPP's main thread, each
+    /// second while anything changes.
+    fn snapshot_of_changes(&mut self) -> Snapshot {
+        let slots: Vec<Slot> = self.backends.configured().map(|(slot, _)| slot).collect();
+        let one = |slot| self.backends.get_mut(slot).map(Saved::renew);
+        let backends = slots.into_iter().filter_map(one).collect();
+        let snapshot = Snapshot { backends, weights: self.saved_weights() };
+        debug_assert_eq!(snapshot, self.snapshot(), "a change was missed");
+        snapshot
+    }
+
+    fn saved_weights(&self) -> Vec<SavedWeight> {
         let mut weights = Vec::new();
         for (name, f) in &self.frontends {
             for seat in &f.seats {
@@ -129,14 +134,14 @@ impl Controller {
                 }
             }
         }
-        Snapshot { backends, weights }
+        weights
     }
 
     /// Gives new backends what is remembered of them, and frontends their weights. Answers the backends of which
     /// nothing is.
     pub(in crate::control) fn restore(&mut self, now: Now, newborn: Vec<Slot>) -> Vec<Slot> {
         let Some(Snapshot { backends, weights }) = self.remembered.take() else { return newborn };
-        let mut by_name: BTreeMap<String, SavedBackend> =
+        let mut by_name: BTreeMap<String, Arc<SavedBackend>> =
             backends.into_iter().map(|b| (b.name.clone(), b)).collect();
         let (mut known, mut fresh) = (Vec::new(), Vec::new());
         for slot in newborn {
@@ -145,7 +150,7 @@ impl Controller {
                 .get(slot)
                 .and_then(|b| by_name.remove(&*b.config.name).filter(|s| s.address == b.config.address));
             match saved {
-                Some(saved) => known.push((slot, self.revive(slot, saved))),
+                Some(saved) => known.push((slot, self.revive(slot, Arc::unwrap_or_clone(saved)))),
                 None => fresh.push(slot),
             }
         }
@@ -300,6 +305,45 @@ impl Controller {
         let text =
             format!("state-file restored backends={} {} weights={weights}", known.len(), states.join(" "));
         self.engine_event(LogLevel::Notice, text);
+    }
+}
+
+/// What was last saved of a backend, and what it was saved from.
+#[derive(Debug)]
+pub struct Saved {
+    /// As configured then.
+    config: Arc<Backend>,
+    /// [`health::History::changes`] then.
+    changes: u64,
+    record: Arc<SavedBackend>,
+}
+
+impl Saved {
+    fn renew(b: &mut Entry) -> Arc<SavedBackend> {
+        let same = b.saved.as_ref().filter(|s| {
+            Arc::ptr_eq(&s.config, &b.config)
+                && s.changes == b.history.changes()
+                && s.record.state == saved_state(b)
+                && s.record.words == saved_words(b)
+        });
+        if let Some(same) = same {
+            return same.record.clone();
+        }
+        let record = Arc::new(saved(b));
+        let (config, changes) = (b.config.clone(), b.history.changes());
+        b.saved = Some(Saved { config, changes, record: record.clone() });
+        record
+    }
+}
+
+fn saved(b: &Entry) -> SavedBackend {
+    SavedBackend {
+        name: b.config.name.to_string(),
+        address: b.config.address,
+        enabled: b.config.enabled,
+        state: saved_state(b),
+        words: saved_words(b),
+        history: b.history.iter().take(HISTORY_MAX).map(save).collect(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The state file's content. JSON, with a version and a checksum, so that a damaged file is never believed.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -20,7 +21,7 @@ pub const SIZE_MAX: usize = 64 << 20;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Snapshot {
     /// By name.
-    pub backends: Vec<SavedBackend>,
+    pub backends: Vec<Arc<SavedBackend>>,
     /// The operator's weights, by frontend, pool and backend.
     pub weights: Vec<SavedWeight>,
 }

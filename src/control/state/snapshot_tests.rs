@@ -4,7 +4,7 @@ use super::*;
 
 fn sample() -> Snapshot {
     Snapshot {
-        backends: vec![SavedBackend {
+        backends: vec![Arc::new(SavedBackend {
             name: "a".into(),
             address: "10.0.0.1".parse().unwrap(),
             enabled: true,
@@ -17,7 +17,7 @@ fn sample() -> Snapshot {
                 code: "L7STS".into(),
                 detail: "HTTP 503 \"\\\u{7f}é".into(),
             }],
-        }],
+        })],
         weights: vec![SavedWeight {
             frontend: "web".into(),
             pool: "first".into(),
@@ -82,7 +82,7 @@ fn other_versions_and_other_files_are_told_apart() {
 #[test]
 fn what_cannot_have_been_written_is_bad() {
     let mut s = sample();
-    s.backends[0].state = State::Removed;
+    Arc::make_mut(&mut s.backends[0]).state = State::Removed;
     assert!(matches!(Snapshot::decode(&s.encode().unwrap()), Err(Bad::Damaged(_))));
     let mut s = sample();
     s.weights[0].weight = 101;
@@ -143,7 +143,8 @@ fn words_are_read_and_their_nonsense_is_bad() {
     ];
     for (state, words, good) in rows {
         let mut s = sample();
-        (s.backends[0].state, s.backends[0].words) = (state, words);
+        let b = Arc::make_mut(&mut s.backends[0]);
+        (b.state, b.words) = (state, words);
         let read = Snapshot::decode(&s.encode().unwrap());
         match good {
             true => assert_eq!(read, Ok(s)),

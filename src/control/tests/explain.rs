@@ -1,5 +1,8 @@
 //! `show backend` says why a backend is what it is, and what would bring it back.
 
+use super::agents::AGENTS;
+use super::lab_agents::Voice;
+use super::reload_words::down;
 use super::words::{HANDS, says, set, settled};
 use super::{Lab, Net};
 use crate::control::BackendVerb::{AgentMute, Disable, Drain, HealthStopping, Pause, Ready};
@@ -75,4 +78,39 @@ fn what_is_waited_for_word_by_word() {
     assert_eq!(waits(&lab, "b"), "agent ready");
     says(&mut lab, "b", "ready 0%");
     assert_eq!(waits(&lab, "b"), "a weight above 0 from the agent");
+}
+
+#[test]
+fn an_agents_failure_is_shown_beside_its_words() {
+    let mut lab = Lab::new(AGENTS);
+    lab.says("10.1.0.1", "drain # deploying");
+    lab.says("10.1.0.3", "up");
+    lab.run(3000);
+    let view = lab.c.backend("a").unwrap();
+    assert_eq!((&*view.display, &*view.verdict), ("drain by agent", "by its agent: deploying"));
+    lab.voice("10.1.0.1", Voice::Refuses);
+    lab.run(3000);
+    let view = lab.c.backend("a").unwrap();
+    assert_eq!(says_of(&view, "agent"), ["drain", "fails, 3 in a row"]);
+    let fails = view.hands.iter().find(|h| h.says.starts_with("fails")).unwrap();
+    assert_eq!(fails.detail, "L4CON connection refused; its words stand");
+    assert!(fails.since_ms.is_some_and(|t| t + 1900 < lab.wall().wall_ms), "since the first of them");
+    assert_eq!(view.verdict, "by its agent: deploying");
+    lab.says("10.1.0.1", "");
+    lab.run(1500);
+    assert_eq!(says_of(&lab.c.backend("a").unwrap(), "agent"), ["drain"]);
+}
+
+#[test]
+fn a_frontend_says_that_its_panic_is_in_force() {
+    let yaml = HANDS.replace("      pools:", "      panic: {threshold: 60%, mode: fail-open}\n      pools:");
+    let mut lab = settled(&yaml);
+    let shown = |lab: &Lab| {
+        let view = lab.c.frontend("web").unwrap();
+        (view.in_panic, view.panic.unwrap())
+    };
+    assert_eq!(shown(&lab), (false, "fail-open below 60%".into()));
+    down(&mut lab, "10.1.0.1");
+    assert_eq!(shown(&lab), (true, "fail-open below 60%, IN FORCE: 3/6 up".into()));
+    assert_eq!(lab.c.backend("a").unwrap().frontends[0].why, "panic fail-open");
 }

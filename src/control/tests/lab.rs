@@ -20,6 +20,8 @@ use crate::time::Time;
 pub struct Started {
     pub at: Time,
     pub address: IpAddr,
+    /// How long its pass may be kept back; in here it is.
+    pub patience: Duration,
 }
 
 /// A [`World`], and what was seen of it.
@@ -124,6 +126,15 @@ impl Lab {
         self.turn();
     }
 
+    /// Runs in steps of a millisecond until it is so, which is to be within a minute.
+    pub fn until(&mut self, so: impl Fn(&Lab) -> bool) {
+        let end = self.now + Duration::from_secs(60);
+        while !so(self) {
+            assert!(self.now < end, "it never comes about");
+            self.run(1);
+        }
+    }
+
     /// What the engine does in a turn, and again until nothing is asked.
     pub fn turn(&mut self) {
         self.world.wake();
@@ -161,8 +172,8 @@ impl Lab {
     fn absorb(&mut self) {
         for (at, what) in std::mem::take(&mut self.world.happened) {
             match what {
-                Happening::Ordered(Order::Probe(Job { address, task: Task::Check(_), .. })) => {
-                    self.started.push(Started { at, address });
+                Happening::Ordered(Order::Probe(Job { address, task: Task::Check(_), patience, .. })) => {
+                    self.started.push(Started { at, address, patience });
                 }
                 Happening::Ordered(Order::Probe(Job { address, task: Task::Agent(_), .. })) => {
                     self.queries.push(Asked { at, address });

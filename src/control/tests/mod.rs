@@ -5,19 +5,27 @@ mod journal;
 mod lab;
 mod lab_agents;
 
+mod clocks;
 mod explain;
+mod forced;
 mod nat;
+mod panics;
+mod patience;
 mod programming;
 mod random;
+mod random_words;
 mod reload;
 mod reload_prop;
 mod reload_words;
 mod review;
 mod schedule;
+mod silent;
 mod simulated;
+mod slow_start;
 mod state;
 mod stats;
 mod stopping;
+mod tracks;
 mod verbs;
 mod words;
 

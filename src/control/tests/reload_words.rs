@@ -7,7 +7,7 @@ use crate::control::BackendVerb;
 const WEB: &str = "192.0.2.1";
 const UP: &str = "a up, b up, d up, s up unchecked, t up, u up";
 
-fn down(lab: &mut Lab, address: &str) {
+pub fn down(lab: &mut Lab, address: &str) {
     lab.net(address, Net::Refused);
     lab.run(5000);
     lab.log.clear();

@@ -375,7 +375,7 @@ fn removed_backends_are_not_kept() {
             .replace("        - {name: second, backends: {c: {}}}\n", ""),
     );
     lab.turn();
-    let names: Vec<_> = lab.c.snapshot().backends.into_iter().map(|b| b.name).collect();
+    let names: Vec<_> = lab.c.snapshot().backends.into_iter().map(|b| b.name.clone()).collect();
     assert_eq!(names, ["a", "b"]);
 }
 

@@ -1,14 +1,23 @@
 use super::Lab;
+use super::agents::AGENTS;
 use super::lab::BASIC;
+use super::lab_agents::Voice;
 use crate::control::BackendVerb;
 use crate::control::latency::Summary;
 use crate::control::stats::{LbCalls, Picture, TABLES};
+use crate::control::view::AgentCountsView;
 
 fn value(p: &Picture, table: usize, row: &str, metric: &str) -> u64 {
     let rows = &p.tables[table];
     let row = rows.names.iter().position(|n| n == row).unwrap();
     let metric = TABLES[table].metrics.iter().position(|m| m.to_str() == Ok(metric)).unwrap();
     rows.values[metric][row]
+}
+
+fn picture(lab: &Lab, calls: LbCalls) -> Picture {
+    let mut p = Picture::EMPTY;
+    lab.c.repaint(&mut p, calls);
+    p
 }
 
 #[test]
@@ -19,7 +28,7 @@ fn a_picture_has_every_number_in_its_place() {
     lab.c.set_backend(now, "b", BackendVerb::Disable).unwrap();
     lab.run(100);
     let took = Summary { samples: 9, p50_us: 8, p99_us: 60 };
-    let p = lab.c.picture(LbCalls { took, longest_us: 70 });
+    let p = picture(&lab, LbCalls { took, longest_us: 70 });
     for (table, rows) in TABLES.iter().zip(&p.tables) {
         assert_eq!(rows.values.len(), table.metrics.len());
         assert!(rows.values.iter().all(|v| v.len() == rows.names.len()));
@@ -42,25 +51,67 @@ fn a_picture_has_every_number_in_its_place() {
 }
 
 #[test]
+fn queries_of_agents_are_counted_for_each_and_for_all() {
+    let mut lab = Lab::new(AGENTS);
+    lab.says("10.1.0.1", "up ready 100%");
+    lab.voice("10.1.0.3", Voice::Refuses);
+    lab.run(5000);
+    let p = picture(&lab, LbCalls::default());
+    let counts =
+        |row: &str| ["agent-queries", "agent-replies", "agent-failures"].map(|m| value(&p, 0, row, m));
+    let ([asked, replied, 0], [tried, 0, failed]) = (counts("a"), counts("c")) else {
+        panic!("{:?} {:?}", counts("a"), counts("c"))
+    };
+    assert!((5..=7).contains(&asked) && (replied..=replied + 1).contains(&asked), "{asked} {replied}");
+    assert!((4..=7).contains(&tried) && (failed..=failed + 1).contains(&tried), "{tried} {failed}");
+    assert_eq!(counts("b"), [0; 3], "it has none");
+    let (view, status) = (lab.c.counters(lab.now, &[]), lab.c.status(lab.wall()));
+    let one = |queries, replies, failures| AgentCountsView { queries, replies, failures };
+    let of: Vec<_> = view.backends.iter().map(|b| b.agent).collect();
+    assert_eq!(of, [Some(one(asked, replied, 0)), None, Some(one(tried, 0, failed))]);
+    assert_eq!(view.agents, one(asked + tried, replied, failed));
+    assert_eq!(status.agents, view.agents);
+}
+
+#[test]
 fn places_change_with_the_generation_alone() {
     let mut lab = Lab::new(BASIC);
-    let one = lab.c.picture(LbCalls::default());
+    let one = picture(&lab, LbCalls::default());
     lab.run(10_000);
-    let two = lab.c.picture(LbCalls::default());
+    let two = picture(&lab, LbCalls::default());
     assert_eq!(one.generation, two.generation);
     for (a, b) in one.tables.iter().zip(&two.tables) {
         assert_eq!(a.names, b.names);
     }
     lab.load(&BASIC.replace("    a: {address", "    z: {address").replace("{a: {}", "{z: {}"));
-    let three = lab.c.picture(LbCalls::default());
+    let three = picture(&lab, LbCalls::default());
     assert_ne!(two.generation, three.generation);
     assert_eq!(three.tables[0].names, ["b", "c", "z"]);
 }
 
 #[test]
+fn a_picture_painted_over_is_as_a_new_one_and_keeps_its_names() {
+    let mut lab = Lab::new(BASIC);
+    let mut p = picture(&lab, LbCalls::default());
+    let place = |p: &Picture| p.tables.iter().map(|t| t.names.as_ptr() as usize).collect::<Vec<_>>();
+    let before = place(&p);
+    lab.net("10.1.0.1", super::Net::Refused);
+    lab.run(10_000);
+    lab.c.repaint(&mut p, LbCalls::default());
+    assert_eq!(p, picture(&lab, LbCalls::default()));
+    assert_eq!((value(&p, 0, "a", "state"), place(&p)), (2, before), "no name was made again");
+    lab.load(&BASIC.replace("    a: {address", "    z: {address").replace("{a: {}", "{z: {}"));
+    lab.c.repaint(&mut p, LbCalls::default());
+    assert_eq!(p, picture(&lab, LbCalls::default()));
+    // Before the first configuration there is the engine alone.
+    let idle = picture(&Lab::idle(), LbCalls::default());
+    assert_eq!(idle.tables.map(|t| t.names.len()), [0, 0, 0, 1]);
+}
+
+#[test]
 fn what_is_behind_the_last_row_becomes_0() {
     let lab = Lab::new(BASIC);
-    let p = lab.c.picture(LbCalls::default());
+    let p = picture(&lab, LbCalls::default());
     let mut out = [7u64; 5];
     p.rows(1).unwrap().fill(2, &mut out);
     assert_eq!(out, [3, 0, 0, 0, 0]);

@@ -273,7 +273,7 @@ fn a_file_without_words_still_reads() {
     set(&mut lab, "s", BackendVerb::Pause);
     let mut old = Snapshot::decode(lab.file.as_ref().unwrap()).unwrap();
     for b in &mut old.backends {
-        b.words = Default::default();
+        std::sync::Arc::make_mut(b).words = Default::default();
     }
     let bytes = old.encode().unwrap();
     assert!(!String::from_utf8(bytes.clone()).unwrap().contains("words"));

@@ -170,6 +170,7 @@ impl Stage {
             flush_on_down: false,
             slow_start: None,
             panic: None,
+            in_panic: false,
             programmed: false,
             error: None,
             pools: Vec::new(),

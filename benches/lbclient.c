@@ -1,0 +1,167 @@
+/* lb over VPP's binary API, as a program beside VPP would use it: VAPI over the API socket, blocking.
+ *
+ * usage: lbclient SOCKET watch ADDRESS PORT
+ *   Reads the servers of the VIP (tcp) without end, with a millisecond between two dumps. A line `NANOSECONDS SERVER WEIGHT` for
+ *   each weight that is not what it was, by CLOCK_MONOTONIC when the dump had come.
+ * usage: lbclient SOCKET calls ADDRESS PORT TRIES DOWN... -- UP...
+ *   TRIES times: microseconds of one `lb_as_set_weight` of the first server DOWN (100, then back), then of a failover: each server UP to
+ *   100, each server DOWN to 0, one call after the other, and back. Lines `one US`, `failover US`, and `nothing US` for a call that does
+ *   nothing (control_ping).
+ */
+#include <arpa/inet.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <vapi/vapi.h>
+#include <vapi/lb.api.vapi.h>
+#include <vapi/memclnt.api.vapi.h>
+#include <vapi/vlib.api.vapi.h>
+
+DEFINE_VAPI_MSG_IDS_LB_API_JSON
+DEFINE_VAPI_MSG_IDS_MEMCLNT_API_JSON
+DEFINE_VAPI_MSG_IDS_VLIB_API_JSON
+
+enum { SERVERS = 65536, TCP = 6 };
+
+static vapi_ctx_t ctx;
+static vapi_type_prefix vip;
+static int port;
+static short weights[SERVERS];
+static unsigned char keys[SERVERS][4];
+
+static void check(vapi_error_e e, const char *what) {
+  if (e == VAPI_OK) return;
+  fprintf(stderr, "lbclient: %s: error %d\n", what, e);
+  exit(1);
+}
+
+static long long now(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return t.tv_sec * 1000000000LL + t.tv_nsec;
+}
+
+static vapi_type_address address(const char *text) {
+  vapi_type_address a = {.af = ADDRESS_IP4};
+  if (inet_pton(AF_INET, text, a.un.ip4) != 1) {
+    fprintf(stderr, "lbclient: no IPv4 address: %s\n", text);
+    exit(2);
+  }
+  return a;
+}
+
+/* The place of an address, by open hashing: there are never more than half as many as places. */
+static int place(const unsigned char *ip) {
+  unsigned h = (ip[0] * 16777619u ^ ip[1] * 65599u ^ ip[2] * 257u ^ ip[3]) % SERVERS;
+  while (weights[h] >= 0 && memcmp(keys[h], ip, 4)) h = (h + 1) % SERVERS;
+  return (int)h;
+}
+
+static long long dumped;
+
+static vapi_error_e detail(vapi_ctx_t c, void *arg, vapi_error_e rv, bool last, vapi_payload_lb_as_v2_details *d) {
+  (void)c, (void)arg;
+  if (rv != VAPI_OK || last || !d) return VAPI_OK;
+  const unsigned char *ip = d->app_srv.un.ip4;
+  int p = place(ip);
+  if (weights[p] != d->weight) {
+    memcpy(keys[p], ip, 4);
+    weights[p] = d->weight;
+    if (!dumped) dumped = now();
+    printf("%lld %d.%d.%d.%d %d\n", dumped, ip[0], ip[1], ip[2], ip[3], d->weight);
+  }
+  return VAPI_OK;
+}
+
+static void watch(void) {
+  memset(weights, -1, sizeof weights);
+  for (;;) {
+    vapi_msg_lb_as_v2_dump *m = vapi_alloc_lb_as_v2_dump(ctx);
+    m->payload.pfx = vip;
+    /* lb compares the 16 bytes as they are with its own form of an IPv4 address, which has it in the last four. */
+    memset(&m->payload.pfx.address.un, 0, sizeof m->payload.pfx.address.un);
+    memcpy(m->payload.pfx.address.un.ip6 + 12, vip.address.un.ip4, 4);
+    m->payload.protocol = TCP;
+    m->payload.port = port;
+    dumped = 0;
+    check(vapi_lb_as_v2_dump(ctx, m, detail, NULL), "lb_as_v2_dump");
+    if (fflush(stdout)) exit(0);
+    struct timespec pause = {.tv_nsec = 1000000};
+    nanosleep(&pause, NULL);
+  }
+}
+
+static vapi_error_e replied(vapi_ctx_t c, void *arg, vapi_error_e rv, bool last, vapi_payload_lb_as_set_weight_reply *r) {
+  (void)c, (void)arg, (void)last;
+  if (rv != VAPI_OK || r->retval != 0) {
+    fprintf(stderr, "lbclient: lb_as_set_weight: %d\n", r ? r->retval : (int)rv);
+    exit(1);
+  }
+  return VAPI_OK;
+}
+
+static void set(const char *server, int weight) {
+  vapi_msg_lb_as_set_weight *m = vapi_alloc_lb_as_set_weight(ctx);
+  m->payload.pfx = vip;
+  m->payload.protocol = TCP;
+  m->payload.port = port;
+  m->payload.as_address = address(server);
+  m->payload.weight = weight;
+  m->payload.is_flush = false;
+  check(vapi_lb_as_set_weight(ctx, m, replied, NULL), "lb_as_set_weight");
+}
+
+static vapi_error_e ponged(vapi_ctx_t c, void *arg, vapi_error_e rv, bool last, vapi_payload_control_ping_reply *r) {
+  (void)c, (void)arg, (void)last, (void)r;
+  return rv;
+}
+
+static void say(const char *what, long long began) { printf("%s %.1f\n", what, (double)(now() - began) / 1e3); }
+
+static void fail_over(char **down, char **up) {
+  for (char **s = up; *s; s++) set(*s, 100);
+  for (char **s = down; *s; s++) set(*s, 0);
+}
+
+static void calls(int tries, char **down, char **up) {
+  for (int i = 0; i < tries; i++) {
+    long long began = now();
+    check(vapi_control_ping(ctx, vapi_alloc_control_ping(ctx), ponged, NULL), "control_ping");
+    say("nothing", began);
+    began = now();
+    set(down[0], 50);
+    say("one", began);
+    set(down[0], 100);
+    began = now();
+    fail_over(down, up);
+    say("failover", began);
+    fail_over(up, down);
+  }
+}
+
+int main(int argc, char **argv) {
+  if (argc < 5) {
+    fprintf(stderr, "usage: lbclient SOCKET watch|calls ADDRESS PORT ...\n");
+    return 2;
+  }
+  check(vapi_ctx_alloc(&ctx), "vapi_ctx_alloc");
+  check(vapi_connect_ex(ctx, "maglev-bench", argv[1], 64, 64, VAPI_MODE_BLOCKING, true, true), "connect");
+  vip.address = address(argv[3]);
+  vip.len = 32;
+  port = atoi(argv[4]);
+  if (!strcmp(argv[2], "watch")) {
+    watch();
+  } else if (!strcmp(argv[2], "calls") && argc > 8) {
+    char **down = argv + 6, **up = down;
+    while (*up && strcmp(*up, "--")) up++;
+    if (!*up) return 2;
+    *up++ = NULL;
+    calls(atoi(argv[5]), down, up);
+  } else {
+    return 2;
+  }
+  vapi_disconnect(ctx);
+  return 0;
+}

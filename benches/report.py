@@ -1,0 +1,232 @@
+"""docs/benchmarks.md and its plots, from what was measured."""
+
+import os
+import platform
+import shutil
+import subprocess
+import time
+
+import svg
+from common import TOP, find_vpp
+
+ORDER = ("cpu", "main", "reaction", "calls", "growth")
+
+
+def first_line(*command):
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=10)
+    except OSError:
+        return None
+    lines = (done.stdout or done.stderr).strip().splitlines()
+    return lines[0] if lines else None
+
+
+def machine():
+    """Lines about the machine and the versions."""
+    with open("/proc/cpuinfo", encoding="utf-8") as f:
+        model = next((line.split(":")[1].strip() for line in f if line.startswith("model name")), platform.machine())
+    with open("/proc/meminfo", encoding="utf-8") as f:
+        memory = int(f.readline().split()[1]) // 1024 // 1024
+    found = ["%d CPUs (%s), %d GiB, Linux %s" % (os.cpu_count(), model, memory, platform.release())]
+    revision = first_line("git", "-C", TOP, "describe", "--always", "--dirty")
+    found.append("maglev %s, %s" % (revision, first_line("rustc", "--version") or "Rust unknown"))
+    haproxy = shutil.which("haproxy", path=os.environ.get("PATH", "") + ":/usr/sbin")
+    found.append((first_line(haproxy, "-v") or "").split(" - ")[0].strip() if haproxy else "HAProxy: not installed")
+    install = find_vpp()
+    words = (first_line(install.binary, "--version") or "VPP") if install else "VPP: not installed"
+    found.append(" ".join(words.split()[:2]).replace("vpp v", "VPP "))
+    found.append(first_line("cc", "--version") or "cc")
+    return found
+
+
+class Page:
+    def __init__(self, plots):
+        self.out, self.plots, self.missed = [], plots, []
+        os.makedirs(plots, exist_ok=True)
+
+    def add(self, *lines):
+        self.out += list(lines)
+
+    def table(self, head, rows):
+        self.add("| %s |" % " | ".join(head), "|%s" % ("---|" * len(head)))
+        self.add(*("| %s |" % " | ".join(str(c) for c in row) for row in rows), "")
+
+    def plot(self, name, words, text):
+        with open(os.path.join(self.plots, name + ".svg"), "w", encoding="utf-8") as f:
+            f.write(text)
+        self.add("![%s](%s/%s.svg)" % (words, os.path.basename(self.plots), name), "")
+
+    def judge(self, what, value, target, unit=""):
+        """`≤ target`, and whether it is so."""
+        good = value <= target
+        if not good:
+            self.missed.append("%s: %.3g%s instead of %g%s at most" % (what, value, unit, target, unit))
+        return "≤ %g%s: %s" % (target, unit, "yes" if good else "**no**")
+
+
+def spread(s, form="%.1f"):
+    return (form + " (" + form + "–" + form + ")") % (s["median"], s["min"], s["max"])
+
+
+def cpu(page, r):
+    page.add(
+        "## CPU of a probe", "",
+        "%d backends, each probed once a second, all answered by one server process beside the checker. User and system time of the "
+        "checking process, %d s windows taken in turn, in µs a probe: median (least–most). `maglev` is `maglev run`, control plane "
+        "included. `plugin` is the prober's thread in VPP alone. `floor` is a loop in C with the system calls and the pacing of maglev's "
+        "prober, and nothing else (benches/floor.c)." % (r["backends"], r["seconds"]), "",
+    )
+    kinds = list(r["us"])
+    names = [n for n in ("maglev", "plugin", "haproxy", "floor") if any(n in by for by in r["us"].values())]
+    page.table(
+        ["check"] + names,
+        [[k] + [spread(r["us"][k][n]) if n in r["us"][k] else "–" for n in names] for k in kinds],
+    )
+    rows = []
+    for key, s in r["ratios"].items():
+        kind, peer = key.split()
+        what = "%s, maglev to %s" % (kind, peer)
+        rows.append([what, spread(s, "%.2f"), page.judge("CPU, " + what, s["median"], s["target"])])
+    page.table(["ratio", "median (least–most)", "target"], rows)
+    page.plot("cpu", "CPU of a probe", svg.bars("CPU of a probe", "µs", [(k, [(n, r["us"][k][n]) for n in names if n in r["us"][k]]) for k in kinds]))
+
+
+def main(page, r):
+    page.add(
+        "## VPP's main thread", "",
+        "What the plugin takes of VPP's main thread while nothing changes, in windows of %d s: the time in its process by VPP's own "
+        "`show runtime` (by the clock, with real-time priority for that thread), and the longest single stay. The last two columns are "
+        "the CPU time of the whole main thread by the kernel, and how much more of it than without probes a probe costs; that has the "
+        "time in it that VPP spends awake before each timer." % r["seconds"], "",
+    )
+    rows, stays = [], []
+    for row in r["rows"]:
+        rows.append([
+            "{:,}".format(row["backends"]),
+            "%.0f" % row["turns"]["median"],
+            "%.2f %%" % (row["process_us_s"]["median"] / 1e4),
+            spread(row["us_a_probe"], "%.2f") if "us_a_probe" in row else "–",
+            "%.0f (%.0f)" % (row["longest_us"]["median"], row["longest_us"]["max"]),
+            "%.1f %%" % (row["main_cpu_us_s"]["median"] / 1e4),
+            spread(row["main_us_a_probe"], "%.1f") if "main_us_a_probe" in row else "–",
+        ])
+        stays.append(row["longest_us"])
+        if "us_a_probe" in row:
+            page.judge("main thread, %s probes a second" % row["backends"], row["us_a_probe"]["median"], r["target_us"], " µs a probe")
+        page.judge("main thread, longest stay with %s probes a second" % row["backends"], row["longest_us"]["median"], r["target_stay_us"], " µs")
+    page.table(["probes a second", "turns a second", "plugin's share", "µs a probe", "longest stay, µs: median (most)", "CPU of main", "µs a probe of it"], rows)
+    page.add("Targets: %g µs a probe; no stay above %g µs." % (r["target_us"], r["target_stay_us"]), "")
+    groups = [("{:,} a second".format(row["backends"]), [("in the plugin's process", row["us_a_probe"])]) for row in r["rows"] if "us_a_probe" in row]
+    if groups:
+        page.plot("main", "main thread", svg.bars("VPP's main thread, a probe", "µs", groups))
+
+
+def reaction(page, r):
+    page.add(
+        "## Reaction", "",
+        "From the kill of a backend (its listener closes: connections are refused) to weight 0 in VPP's `lb`, read over its API with 1 ms "
+        "between dumps; for HAProxy to its log line `is DOWN`. Both: TCP check, interval 1 s, fast 200 ms, fall 3, 10 %% jitter. "
+        "The bound that [behaviour](behaviour.md) promises for these timers is %d ms." % r["bound_ms"], "",
+    )
+    if not r["rows"]:
+        return
+    rows = []
+    for row in r["rows"]:
+        within = "%d of %d" % (row["within"], row["n"])
+        rows.append(["{:,}".format(row["backends"]), row["peer"]] + ["%.0f" % row[k] for k in ("min", "median", "p90", "max")] + [within])
+        if row["peer"] == "maglev":
+            page.judge("reaction, %d backends, longest" % row["backends"], row["max"], r["bound_ms"], " ms")
+    page.table(["backends", "", "least, ms", "median", "p90", "most", "within the bound"], rows)
+    series = [("%s, %s" % (row["peer"], "{:,}".format(row["backends"])), row["all"]) for row in r["rows"]]
+    sizes = sorted({row["backends"] for row in r["rows"]})
+    for size in (sizes[0], sizes[-1]):
+        some = [s for s, row in zip(series, r["rows"]) if row["backends"] == size]
+        page.plot("reaction-%d" % size, "reaction", svg.distribution("From kill to no new flows, {:,} backends".format(size), "ms", some, r["bound_ms"]))
+
+
+def calls(page, r):
+    page.add(
+        "## `lb` calls", "",
+        "A frontend with two pools of 100, weight 100 each. Inside: time within `lb`'s handlers, called by the plugin, which is the time for "
+        "which workers stand still. Over the API: time of a compiled client on VPP's API socket, one call after the other "
+        "(benches/lbclient.c). A failover gives 100 servers weight and takes it from 100 others. In µs, median (least–most).", "",
+    )
+    inside, api = r["inside"], r["api"]
+    page.table(
+        ["", "inside", "over the API", "ratio"],
+        [["one weight change", spread(inside["one"], "%.0f"), spread(api["one"], "%.0f"), "%.2f" % (inside["one"]["median"] / api["one"]["median"])],
+         ["failover of 100", spread(inside["failover"], "%.0f"), spread(api["failover"], "%.0f"), "%.2f" % (inside["failover"]["median"] / api["failover"]["median"])],
+         ["a call that does nothing", "–", spread(api["nothing"], "%.0f"), ""]],
+    )
+    page.add("Inside, a failover took %g requests to `lb` (median), each under one barrier." % inside["calls"]["median"], "")
+
+
+def growth(page, r):
+    page.add(
+        "## Growth", "",
+        "Backends that no check watches, ten behind each frontend. Start-up: from the start of the process until `lb` has all. Sync: `maglev "
+        "sync` that changes nothing; reload: `maglev config reload` of the same file, both until answered, with 2–3 ms for the client. `show` "
+        "commands: beyond a command that does nothing. Longest stay: of the plugin on VPP's main thread during reloads, `lb`'s dumps included.", "",
+    )
+    names = {"tool": "`maglev run`", "plugin": "in VPP"}
+    for name, rows in r["rows"].items():
+        if not rows:
+            continue
+        head = ["backends", "frontends", "start-up, s", "of it in `lb`", "sync, ms", "of it in `lb`", "reload, ms", "`show backend`, ms", "`show status`, ms", "`show counters`, ms"]
+        body = [
+            ["{:,}".format(row["backends"]), "{:,}".format(row["frontends"]), "%.2f" % row["start_s"], "%.2f" % row["start_lb_s"], "%.1f" % row["sync_ms"],
+             "%.1f" % row["sync_lb_ms"], "%.0f" % row["reload_ms"], "%.1f" % row["show_ms"], "%.1f" % row["status_ms"], "%.1f" % row["counters_ms"]]
+            + (["%.1f" % (row["stay_us"] / 1000)] if "stay_us" in row else [])
+            for row in rows
+        ]
+        page.add(names[name] + ":", "")
+        page.table(head + (["longest stay, ms"] if "stay_us" in rows[0] else []), body)
+        page.judge("growth, reload of %d backends, %s" % (rows[-1]["backends"], names[name]), rows[-1]["reload_ms"], 1000, " ms")
+        if "stay_us" in rows[-1]:
+            page.judge("growth, longest stay in a reload of %d backends" % rows[-1]["backends"], rows[-1]["stay_us"] / 1000, 5, " ms")
+        # Of the thread that does it, not of the clock: it gives others their turn meanwhile.
+        beyond = 1e6 * max(0.0, rows[-1]["sync_busy_ms"] - rows[-1]["sync_lb_ms"]) / rows[-1]["backends"]
+        words = page.judge("growth, sync of %d backends beyond `lb`'s dump, %s" % (rows[-1]["backends"], names[name]), beyond, 1000, " ns a server")
+        page.add("Sync beyond `lb`'s own dump: %.0f ns a server (%s)." % (beyond, words), "")
+    words = page.judge("growth, memory", r["bytes_a_backend"], 4096, " bytes a backend")
+    page.add("Memory with a TCP check for each backend, without tables of `lb`: %.0f bytes a backend (%s)." % (r["bytes_a_backend"], words), "")
+    page.table(["backends", "MB"], [["{:,}".format(n), "%.1f" % (b / 1e6)] for n, b in r["memory"]])
+    for name, title in (("tool", "maglev run"), ("plugin", "in VPP")):
+        rows = r["rows"].get(name)
+        if rows:
+            series = [(key, [(row["backends"], row[field]) for row in rows]) for key, field in (("sync", "sync_ms"), ("reload", "reload_ms"), ("show counters", "counters_ms"))]
+            page.plot("growth-" + name, "growth", svg.lines("Growth, " + title, "ms", "backends", series))
+
+
+SECTIONS = {"cpu": cpu, "main": main, "reaction": reaction, "calls": calls, "growth": growth}
+
+
+def write(results, took, quick, path, plots):
+    """Writes the page."""
+    page = Page(plots)
+    for name in ORDER:
+        result = results.get(name)
+        if result is None:
+            continue
+        if isinstance(result, str):
+            page.add("## %s" % name, "", "Not measured: %s." % result, "")
+            continue
+        SECTIONS[name](page, result)
+        for why in result.get("skipped", []):
+            page.add("Not measured: %s." % why, "")
+    load = "%.1f, %.1f, %.1f" % os.getloadavg()
+    head = ["# Benchmarks", ""]
+    if quick:
+        head += ["**A quick run, for development: too short to be quoted.**", ""]
+    head += [
+        "Made by `make bench` (benches/) on %s in %d s; load at the end %s. Peers run side by side in one run on one machine; what counts is "
+        "the ratio." % (time.strftime("%Y-%m-%d", time.gmtime()), took, load), "",
+    ]
+    head += ["* " + line for line in machine()] + [""]
+    if page.missed:
+        head += ["Over its target in this run:", ""] + ["* " + m for m in page.missed] + [""]
+    elif len(results) == len(ORDER) and not any(isinstance(r, str) for r in results.values()):
+        head += ["All targets are met in this run.", ""]
+    with open(path, "w", encoding="utf-8") as f:
+        f.write("\n".join(head + page.out).rstrip() + "\n")
+    return page.missed

@@ -1,0 +1,123 @@
+//! A large configuration under the real engine: applied in slices, so that VPP's main thread is free in between, and seen
+//! whole all the same.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // helpers of tests are tests
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use maglev::control::view::{ConfigView, VersionView};
+use maglev::control::{Engine, EngineOptions, Finished, Operator, Ticket};
+use maglev::lb::embedded::Embedded;
+
+/// So many that they are not applied between two looks at the clock on any machine.
+const MANY: usize = 5_000;
+/// Turns that a test takes at most; one that has nothing to do waits for 1 ms.
+const PATIENCE: usize = 60_000;
+
+/// Backends that nobody probes, in frontends of ten.
+fn yaml(backends: usize) -> String {
+    let mut text = String::from("maglev:\n  vpp: {lb: {ipv4-src-address: 192.0.2.254}}\n  backends:\n");
+    for i in 0..backends {
+        writeln!(text, "    b{i}: {{address: 10.{}.{}.1}}", i / 250, i % 250).unwrap();
+    }
+    text += "  frontends:\n";
+    for f in 0..backends / 10 {
+        let pool: Vec<String> = (f * 10..f * 10 + 10).map(|i| format!("b{i}: {{}}")).collect();
+        let (a, b, pool) = (f / 250, f % 250, pool.join(", "));
+        writeln!(
+            text,
+            "    f{f}: {{address: 192.{a}.{b}.1, protocol: tcp, port: 80, pools: [{{name: p, backends: {{{pool}}}}}]}}"
+        )
+        .unwrap();
+    }
+    text
+}
+
+fn start(path: &std::path::Path) -> Engine {
+    let options = EngineOptions {
+        config_path: path.to_owned(),
+        state_path: None,
+        probe_cpus: None,
+        thread_init: None,
+        wake: Arc::new(|| {}),
+        log: Box::new(|_, _| {}),
+        version: VersionView::default(),
+    };
+    Engine::start(options, Box::new(Embedded::new())).unwrap()
+}
+
+/// Turns until `done`; how many.
+fn turns(engine: &mut Engine, mut done: impl FnMut(&mut Engine) -> bool) -> usize {
+    for n in 0..PATIENCE {
+        if done(engine) {
+            return n;
+        }
+        if !engine.turn().busy {
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+    panic!("it does not come to an end");
+}
+
+fn backends(engine: &Engine) -> usize {
+    engine.status().backends.iter().map(|(_, n)| n).sum()
+}
+
+fn frontends(engine: &Engine) -> usize {
+    engine.status().frontends.iter().map(|(_, n)| n).sum()
+}
+
+fn answer(engine: &mut Engine, ticket: Ticket) -> Option<ConfigView> {
+    match engine.take(ticket)? {
+        Finished::Config(view) => Some(view),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_large_reload_is_made_in_slices_and_seen_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("maglev.yaml");
+    std::fs::write(&path, yaml(10)).unwrap();
+    let mut engine = start(&path);
+    turns(&mut engine, |e| backends(e) == 10);
+
+    std::fs::write(&path, yaml(MANY)).unwrap();
+    let ticket = engine.config_reload().unwrap();
+    // The controller itself shows the slices.
+    let mut slices = 0;
+    let mut view = None;
+    turns(&mut engine, |e| {
+        let n = backends(e);
+        slices += usize::from(n > 10 && n < MANY);
+        view = answer(e, ticket);
+        view.is_some()
+    });
+    assert!(slices > 0, "it was applied in one go");
+    let view = view.unwrap();
+    assert!(view.applied && view.ok, "{view:?}");
+    assert_eq!(
+        view.summary,
+        "backends: 4990 added, 0 removed, 0 changed; frontends: 499 added, 0 removed, 0 changed"
+    );
+
+    // Whoever asks in the middle of it sees the new one, and all of it.
+    std::fs::write(&path, yaml(10)).unwrap();
+    let ticket = engine.config_reload().unwrap();
+    turns(&mut engine, |e| frontends(e) != MANY / 10);
+    assert!(engine.config_check(None).is_err(), "a second load while one is under way");
+    let answered = maglev::cli::execute("show frontends json", &mut engine);
+    let maglev::cli::Answer::Done(reply) = answered else { panic!("it is there at once") };
+    let shown: serde_json::Value = serde_json::from_str(&reply.text).unwrap();
+    assert_eq!(shown.as_array().unwrap().len(), 1);
+    assert!(answer(&mut engine, ticket).unwrap().applied);
+
+    // One in the middle of which VPP ends loses nothing and does no harm.
+    std::fs::write(&path, yaml(MANY)).unwrap();
+    engine.config_reload().unwrap();
+    turns(&mut engine, |e| frontends(e) != 1);
+    assert!(engine.stop());
+}
