@@ -1,17 +1,83 @@
 //! Files that a configuration is read from. Blocks: for the loader's thread alone.
 
+use std::io::Read;
+use std::path::Path;
+
+use rustix::fs::{CWD, FileType, Mode, OFlags};
+use rustix::io::Errno;
+
+/// Why a file was not read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unread {
+    /// The system says so.
+    System(Errno),
+    /// A folder, a pipe, a device.
+    NotRegular,
+    /// It has more bytes than the limit.
+    Long,
+}
+
+impl Unread {
+    /// In words; `system` has those for the system's errors, `limit` is in bytes, whole MiB.
+    pub(super) fn words(self, limit: usize, system: impl FnOnce(Errno) -> String) -> String {
+        match self {
+            Unread::System(e) => system(e),
+            Unread::NotRegular => "not a regular file".into(),
+            Unread::Long => format!("longer than {} MiB", limit >> 20),
+        }
+    }
+}
+
+/// A regular file of at most `limit` bytes.
+///
+/// # Errors
+/// It cannot be read, is something else, or too long.
+pub(super) fn regular(path: &Path, limit: usize) -> Result<Vec<u8>, Unread> {
+    // Opening a pipe or a terminal could wait for ever; without blocking it cannot. It is looked at after, since what a
+    // name stands for may change between a look and the opening.
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let fd = rustix::fs::openat(CWD, path, flags, Mode::empty()).map_err(|e| match e {
+        // A socket.
+        Errno::NXIO => Unread::NotRegular,
+        e => Unread::System(e),
+    })?;
+    let stat = rustix::fs::fstat(&fd).map_err(Unread::System)?;
+    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+        return Err(Unread::NotRegular);
+    }
+    let mut bytes = Vec::new();
+    let read = std::fs::File::from(fd).take(limit as u64 + 1).read_to_end(&mut bytes);
+    read.map_err(|e| Unread::System(Errno::from_io_error(&e).unwrap_or(Errno::IO)))?;
+    if bytes.len() > limit { Err(Unread::Long) } else { Ok(bytes) }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::time::Duration;
 
-    use rustix::fs::{CWD, FileType, Mode};
-
+    use super::*;
     use crate::config::{LoadError, load};
 
     fn pipe(path: &Path) {
         rustix::fs::mknodat(CWD, path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    }
+
+    #[test]
+    fn what_is_no_file_is_refused_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let (fifo, socket, link) = (dir.path().join("f"), dir.path().join("s"), dir.path().join("l"));
+        pipe(&fifo);
+        drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
+        std::os::unix::fs::symlink(&fifo, &link).unwrap();
+        for path in [&fifo, &socket, &link, dir.path(), Path::new("/dev/zero")] {
+            assert_eq!(regular(path, 9), Err(Unread::NotRegular), "{}", path.display());
+        }
+        assert_eq!(regular(&dir.path().join("none"), 9), Err(Unread::System(Errno::NOENT)));
+        let text = dir.path().join("t");
+        std::fs::write(&text, "123456789").unwrap();
+        assert_eq!(regular(&text, 9), Ok(b"123456789".to_vec()));
+        assert_eq!(regular(&text, 8), Err(Unread::Long));
     }
 
     /// A loader that hangs reads no configuration and saves no state any more.

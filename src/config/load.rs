@@ -1,6 +1,5 @@
 //! From a file or a text to a configuration, or to everything that is wrong with it.
 
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::context::{Context, Map};
@@ -48,19 +47,10 @@ impl LoadError {
 /// # Errors
 /// The file cannot be read, is not UTF-8 YAML, or not valid.
 pub fn load(path: &Path) -> Result<Parsed, LoadError> {
-    let unreadable = |reason: String| LoadError::Unreadable { path: path.to_owned(), reason };
-    // Opening a pipe or a terminal could wait for ever.
-    let kind = std::fs::metadata(path).map_err(|e| unreadable(in_words(&e)))?;
-    if !kind.is_file() {
-        return Err(unreadable("not a regular file".into()));
-    }
-    let file = std::fs::File::open(path).map_err(|e| unreadable(in_words(&e)))?;
-    let mut bytes = Vec::new();
-    let limit = MAX_INPUT as u64 + 1;
-    file.take(limit).read_to_end(&mut bytes).map_err(|e| unreadable(in_words(&e)))?;
-    if bytes.len() > MAX_INPUT {
-        return Err(unreadable(format!("longer than {} MiB", MAX_INPUT >> 20)));
-    }
+    let bytes = super::file::regular(path, MAX_INPUT).map_err(|e| {
+        let reason = e.words(MAX_INPUT, |e| in_words(&e.into()));
+        LoadError::Unreadable { path: path.to_owned(), reason }
+    })?;
     match std::str::from_utf8(&bytes) {
         Ok(text) => Ok(parse(text)?),
         Err(e) => {
@@ -76,7 +66,7 @@ pub fn load(path: &Path) -> Result<Parsed, LoadError> {
 }
 
 /// The system's words without Rust's number behind them.
-pub(super) fn in_words(e: &std::io::Error) -> String {
+fn in_words(e: &std::io::Error) -> String {
     let text = e.to_string();
     text.split(" (os error").next().unwrap_or(&text).to_owned()
 }

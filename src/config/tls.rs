@@ -4,13 +4,10 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::io::Read;
 use std::net::IpAddr;
-use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
 
-use rustix::fs::{CWD, FileType, Mode, OFlags};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::CryptoProvider;
@@ -80,7 +77,11 @@ impl Trust {
             TrustFrom::Anyone => Vec::new(),
             // A store that is there only in part is used as far as it goes.
             TrustFrom::Host => rustls_native_certs::load_native_certs().certs,
-            TrustFrom::File(path) => certificates(&read(Path::new(path))?)?,
+            TrustFrom::File(path) => {
+                let bytes = super::file::regular(Path::new(path), MAX_CA_FILE);
+                let system = |e| crate::probe::text::words(e).into_owned();
+                certificates(&bytes.map_err(|e| e.words(MAX_CA_FILE, system))?)?
+            }
         };
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ClientConfig::builder_with_provider(provider.clone())
@@ -153,25 +154,6 @@ impl Trusts {
         self.loaded.insert(from, made.clone());
         made
     }
-}
-
-/// A regular file of at most [`MAX_CA_FILE`] bytes.
-fn read(path: &Path) -> Result<Vec<u8>, String> {
-    let words = |e: rustix::io::Errno| crate::probe::text::words(e).into_owned();
-    // Opening a pipe or a terminal could wait for ever; without blocking it cannot, and is looked at after.
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
-    let fd: OwnedFd = rustix::fs::openat(CWD, path, flags, Mode::empty()).map_err(words)?;
-    let stat = rustix::fs::fstat(&fd).map_err(words)?;
-    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-        return Err("not a regular file".into());
-    }
-    let mut bytes = Vec::new();
-    let file = std::fs::File::from(fd);
-    file.take(MAX_CA_FILE as u64 + 1).read_to_end(&mut bytes).map_err(|e| super::load::in_words(&e))?;
-    if bytes.len() > MAX_CA_FILE {
-        return Err(format!("longer than {} MiB", MAX_CA_FILE >> 20));
-    }
-    Ok(bytes)
 }
 
 fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {

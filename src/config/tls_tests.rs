@@ -1,3 +1,5 @@
+use rustix::fs::{CWD, FileType, Mode};
+
 use super::*;
 
 fn ca(name: &str) -> String {

@@ -93,13 +93,15 @@ impl Namespace {
         // Without a way back there is no way in.
         self.home.as_ref().map_err(|e| why(*e))?;
         let path = format!("{NAMED}/{name}");
+        // A look takes no descriptor: where none is left, who is inside stays, and what is open goes on.
+        let stat = rustix::fs::stat(path.as_str()).map_err(why)?;
+        if self.inside == Some((stat.st_dev, stat.st_ino)) {
+            return Ok(None);
+        }
         let fd = rustix::fs::openat(CWD, path.as_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
             .map_err(why)?;
         let stat = rustix::fs::fstat(&fd).map_err(why)?;
         let identity = (stat.st_dev, stat.st_ino);
-        if self.inside == Some(identity) {
-            return Ok(None);
-        }
         move_into_link_name_space(fd.as_fd(), Some(LinkNameSpaceType::Network)).map_err(why)?;
         Ok(Some(identity))
     }

@@ -11,13 +11,13 @@ import time
 import unittest
 
 try:
-    from asfframework import CPUInterface, VppTestRunner
+    from asfframework import VppTestRunner
 except ModuleNotFoundError:
-    from maglev_harness import CPUInterface, VppTestRunner
+    from maglev_harness import VppTestRunner
 
-from backends import Network, sweep
-from maglev_case import WEB, base_config, frontend, pool, skip_reason, wait_until, yaml
-from vpp_process import VppError, VppProcess
+from maglev_case import WEB, base_config, frontend, pool, wait_until, write_yaml
+from restart_case import RestartCase
+from vpp_process import VppError
 
 LONG = os.environ.get("MAGLEV_LONG_TESTS") == "1"
 ROUNDS = 200 if LONG else 12
@@ -35,33 +35,16 @@ class Killed(Exception):
     """VPP went while it was asked."""
 
 
-class TestMaglevFaultsKill(CPUInterface, unittest.TestCase):
+class TestMaglevFaultsKill(RestartCase):
     """A VPP that dies in the middle of things"""
 
-    vpp_worker_count = 0
-
-    @classmethod
-    def setUpClass(cls):
-        reason = skip_reason()
-        if reason:
-            raise unittest.SkipTest(reason)
-        super().setUpClass()
-        sweep()
-        cls.network = Network()
-        cls.addClassCleanup(cls.network.remove)
-        cls.network.create()
-        for n, name in enumerate(NAMES):
-            cls.network.add(name, n + 1)
+    servers = {n: i + 1 for i, n in enumerate(NAMES)}
 
     def setUp(self):
         super().setUp()
         self.seed = int(os.environ.get("MAGLEV_SEED") or random.randrange(1 << 32))
         print("\nMAGLEV_SEED=%d" % self.seed)
         self.dice = random.Random(self.seed)
-        self.process = VppProcess("kill")
-        self.addCleanup(self.process.remove)
-        self.state = self.process.path("state.json")
-        self.config_path = self.process.path("maglev.yaml")
         config = base_config(
             self.network,
             backends={n: {"address": self.network[n].address, "healthcheck": "web"} for n in NAMES},
@@ -71,13 +54,11 @@ class TestMaglevFaultsKill(CPUInterface, unittest.TestCase):
         other["healthchecks"]["web"]["fall"] = 4
         other["backends"]["more"] = {"address": "10.77.0.99", "healthcheck": "web"}
         other["frontends"]["web"]["pools"][0]["backends"]["b7"] = {"weight": 40}
+        self.make(config)
         self.files = []
         for n, content in enumerate((config, other)):
             self.files.append("%s.%d" % (self.config_path, n))
-            with open(self.files[-1], "w", encoding="utf-8") as f:
-                f.write(yaml({"maglev": content}) + "\n")
-        self.configure(0)
-        self.process.stanzas.append("maglev { config %s state-file %s }" % (self.config_path, self.state))
+            write_yaml(self.files[-1], content)
         # {(backend, kind of word): the values that it may have}: one, but where VPP was killed before it answered.
         self.words = {(n, kind): {False} for n in NAMES for kind in ("disabled", "drain")}
         self.weights = {n: {None} for n in NAMES[:7]}
@@ -170,12 +151,12 @@ class TestMaglevFaultsKill(CPUInterface, unittest.TestCase):
             self.killing = False
             left = sorted(n for n in os.listdir(self.process.rundir) if n.startswith("state.json"))
             self.assertIn(left, (["state.json"], ["state.json", "state.json.new"]), (number, pid))
-            with open(self.state, encoding="utf-8") as f:
+            with open(self.state_path, encoding="utf-8") as f:
                 self.assertIn("state", json.load(f))
             self.process.start()
         self.check_words()
         self.assertEqual(self.process.stop(), 0, self.process.console())
-        self.assertFalse(os.path.exists(self.state + ".bad"))
+        self.assertFalse(os.path.exists(self.state_path + ".bad"))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Thousands of commands while backends flap and somebody else works on lb: no crash, no leak, and repaired in a sync."""
+"""Thousands of commands while backends flap and others work on lb: no crash, no leak, and repaired in a sync."""
 
 import copy
 import itertools
@@ -16,7 +16,7 @@ except ModuleNotFoundError:
     from maglev_harness import VppTestRunner
 
 from faults_case import ADDRESS, SYNC, WANTED, WEIGHT, FaultsCase
-from maglev_case import WEB, wait_until, yaml
+from maglev_case import WEB, wait_until, write_yaml
 
 LONG = os.environ.get("MAGLEV_LONG_TESTS") == "1"
 WARM_UP = 400
@@ -76,8 +76,7 @@ class TestMaglevFaultsStorm(FaultsCase):
         other["frontends"]["web"]["pools"][0]["backends"]["http"]["weight"] = WEIGHT["http"] - 1
         self.configs = [self.config_path + end for end in (".one", ".other")]
         for path, config in zip(self.configs, (self.make_config(self.network), other)):
-            with open(path, "w", encoding="utf-8") as f:
-                f.write(yaml({"maglev": config}) + "\n")
+            write_yaml(path, config)
 
     def worker(self, seed, until):
         """Commands, one after the other, each over a vppctl of its own."""

@@ -3,10 +3,12 @@
 use std::fs;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::Mode;
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
 /// Bytes of a path that fit into a `sockaddr_un`, less the NUL.
 pub const MAX_PATH: usize = 107;
@@ -90,12 +92,19 @@ fn remove_stale(path: &Path) -> Result<(), SocketError> {
         Ok(m) if !m.file_type().is_socket() => return Err(SocketError::NotASocket(path.to_owned())),
         Ok(_) => {}
     }
-    match UnixStream::connect(path) {
-        Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path).map_err(io),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(e) if e.kind() == io::ErrorKind::PermissionDenied => Err(io(e)),
-        Ok(_) | Err(_) => Err(SocketError::InUse(path.to_owned())),
+    match knock(path) {
+        Err(Errno::CONNREFUSED) => fs::remove_file(path).map_err(io),
+        Err(Errno::NOENT) => Ok(()),
+        Err(e @ Errno::ACCESS) => Err(io(e.into())),
+        Ok(()) | Err(_) => Err(SocketError::InUse(path.to_owned())),
     }
+}
+
+/// Connects, and hangs up. Does not wait for one whose queue is full.
+fn knock(path: &Path) -> Result<(), Errno> {
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let fd = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    rustix::net::connect(&fd, &SocketAddrUnix::new(path)?)
 }
 
 impl Drop for Socket {
@@ -112,13 +121,80 @@ mod tests {
 
     use super::*;
 
+    /// A listener that takes nobody, and whose queue is full.
+    fn deaf(path: &Path) -> (rustix::fd::OwnedFd, Vec<rustix::fd::OwnedFd>) {
+        let new = || {
+            let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+            rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None).unwrap()
+        };
+        let (listener, address) = (new(), SocketAddrUnix::new(path).unwrap());
+        rustix::net::bind(&listener, &address).unwrap();
+        rustix::net::listen(&listener, 0).unwrap();
+        let mut waiting = Vec::new();
+        loop {
+            let client = new();
+            match rustix::net::connect(&client, &address) {
+                Ok(()) => waiting.push(client),
+                Err(Errno::AGAIN) => return (listener, waiting),
+                Err(e) => panic!("{e}"),
+            }
+        }
+    }
+
+    #[test]
+    fn one_that_is_busy_is_neither_waited_for_nor_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("busy.sock");
+        let (listener, waiting) = deaf(&path);
+        let (done, answer) = std::sync::mpsc::channel();
+        let place = path.clone();
+        std::thread::spawn(move || done.send(remove_stale(&place)));
+        let answer = answer.recv_timeout(std::time::Duration::from_secs(20)).expect("it waits");
+        assert!(matches!(answer, Err(SocketError::InUse(_))), "{answer:?}");
+        assert!(path.exists());
+        drop((listener, waiting));
+        remove_stale(&path).unwrap();
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn what_is_no_socket_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, target) = (dir.path().join("cli.sock"), dir.path().join("target"));
+        // Of one who died: it would be removed under its own name, but not through a link.
+        drop(UnixListener::bind(&target).unwrap());
+        type Make<'a> = &'a dyn Fn();
+        let fifo = || {
+            let mode = Mode::RUSR | Mode::WUSR;
+            rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        };
+        let rows: [Make<'_>; 5] = [
+            &|| fs::create_dir(&path).unwrap(),
+            &|| fs::write(&path, "").unwrap(),
+            &|| std::os::unix::fs::symlink(&target, &path).unwrap(),
+            &|| std::os::unix::fs::symlink("nowhere", &path).unwrap(),
+            &fifo,
+        ];
+        for (n, make) in rows.iter().enumerate() {
+            make();
+            let before = identity(&path).unwrap();
+            assert!(matches!(remove_stale(&path), Err(SocketError::NotASocket(_))), "{n}");
+            assert_eq!(identity(&path).unwrap(), before, "{n}");
+            assert!(target.exists(), "{n}");
+            fs::remove_file(&path).or_else(|_| fs::remove_dir(&path)).unwrap();
+        }
+    }
+
     // The umask is the process's: these run as one test.
     #[test]
     fn the_socket_file_is_made_and_removed_safely() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("cli.sock");
 
+        // Whatever the umask, which is left as it was.
+        let before = rustix::process::umask(Mode::empty());
         let socket = Socket::bind(&path, false).unwrap();
+        assert_eq!(rustix::process::umask(before), Mode::empty());
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert!(matches!(Socket::bind(&path, false), Err(SocketError::InUse(_))));
         drop(socket);

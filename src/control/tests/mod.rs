@@ -5,6 +5,7 @@ mod journal;
 mod lab;
 mod lab_agents;
 
+mod clocks;
 mod explain;
 mod forced;
 mod nat;
