@@ -2,7 +2,7 @@
 
 import time
 
-from common import Server, Skipped, Tool, Vpp, addresses, check, config, ctl, say, summary
+from common import Server, Skipped, Tool, Vpp, addresses, check, config, ctl, say, summary, threads
 from mainthread import hertz, node
 
 SIZES = ((10, 1), (100, 10), (1000, 100), (10000, 1000), (20000, 2000))
@@ -45,6 +45,14 @@ def in_lb_ms(maglev, before):
     return (calls["calls"] * calls["call_mean_us"] - before["calls"] * before["call_mean_us"]) / 1000
 
 
+def busy_ms(maglev, hz):
+    """Milliseconds of the thread that does it all: in VPP in our process since the last `clear runtime`, in the tool CPU."""
+    if not hz:
+        return 1000 * threads(maglev.pid)["maglev"]
+    turns, clocks = node(maglev.cli("show runtime"))[2:4]
+    return 1000 * turns * clocks / hz
+
+
 def start_up(kind, doc, size, frontends):
     """Starts it; the seconds until lb has all."""
     began = time.monotonic()
@@ -77,12 +85,17 @@ def grown(kind, size, frontends, tries):
     row = {"backends": size, "frontends": frontends, "start_s": took, "start_calls": lb["calls"]}
     row["start_lb_s"] = lb["calls"] * lb["call_mean_us"] / 1e6
     with maglev:
-        before = maglev.show("status")["lb"]
-        took = [maglev.command("sync")[1] for _ in range(tries)]
-        row["sync_ms"] = 1000 * summary(took)["median"]
-        row["sync_lb_ms"] = max(0.0, in_lb_ms(maglev, before) / tries)
+        hz = 0
         if isinstance(maglev, Vpp):
             hz = hertz(maglev)
+            maglev.undisturbed()
+        before = maglev.show("status")["lb"]
+        busy = busy_ms(maglev, hz)
+        took = [maglev.command("sync")[1] for _ in range(tries)]
+        row["sync_ms"] = 1000 * summary(took)["median"]
+        row["sync_busy_ms"] = (busy_ms(maglev, hz) - busy) / tries
+        row["sync_lb_ms"] = max(0.0, in_lb_ms(maglev, before) / tries)
+        if hz:
             maglev.quiet()
             maglev.cli("clear runtime")
         took = []
@@ -90,7 +103,7 @@ def grown(kind, size, frontends, tries):
             took.append(1000 * maglev.command("config reload")[1])
             maglev.quiet()
         row["reload_ms"] = summary(took)["median"]
-        if isinstance(maglev, Vpp):
+        if hz:
             row["stay_us"] = 1e6 * node(maglev.cli("show runtime max"))[0] / hz
         for name, command in (("show_ms", "show backends b0"), ("status_ms", "show status"), ("counters_ms", "show counters json")):
             row[name] = median_ms(maglev, command, tries)

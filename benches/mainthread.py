@@ -4,7 +4,7 @@ import os
 import re
 import time
 
-from common import Server, Vpp, addresses, check, config, say, summary, threads
+from common import Server, Vpp, addresses, check, config, opened, say, summary, threads
 
 TARGET_US = 3.0
 TARGET_STAY_US = 1000
@@ -25,18 +25,17 @@ def hertz(vpp):
 def window(vpp, seconds, hz):
     """One window: our process's turns and time by `show runtime` (the clock, so what preempts it is in it), the
     longest, and the CPU time of all of the main thread."""
-    probes = vpp.show("status")["prober"]["probes"]
     vpp.cli("clear runtime")
-    began, cpu = time.monotonic(), threads(vpp.pid)["vpp_main"]
+    began, cpu, probes = time.monotonic(), threads(vpp.pid)["vpp_main"], opened()
     time.sleep(seconds)
-    cpu, took = threads(vpp.pid)["vpp_main"] - cpu, time.monotonic() - began
-    average, most = node(vpp.cli("show runtime")), node(vpp.cli("show runtime max"))
+    cpu, took, probes = threads(vpp.pid)["vpp_main"] - cpu, time.monotonic() - began, opened() - probes
+    shown, most = vpp.cli("show runtime"), node(vpp.cli("show runtime max"))
+    average, counted = node(shown), float(re.search(r"^Time ([0-9.]+)", shown, re.MULTILINE).group(1))
     turns, clocks, longest = average[2], average[3], most[0]
-    probes = vpp.show("status")["prober"]["probes"] - probes
     return {
         "rate": probes / took,
-        "turns": turns / took,
-        "process_us_s": 1e6 * turns * clocks / hz / took,
+        "turns": turns / counted,
+        "process_us_s": 1e6 * turns * clocks / hz / counted,
         "longest_us": 1e6 * longest / hz,
         "main_cpu_us_s": 1e6 * cpu / took,
     }
@@ -56,7 +55,9 @@ def run(quick):
                 hz = hertz(vpp)
                 vpp.settle(len(backends))
                 vpp.quiet()
-                time.sleep(1)
+                vpp.undisturbed()
+                # At full health all of them.
+                time.sleep(5)
                 each = [window(vpp, seconds, hz) for _ in range(rounds)]
             row = {key: summary([w[key] for w in each]) for key in each[0]}
             row["backends"] = rate

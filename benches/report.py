@@ -95,7 +95,7 @@ def main(page, r):
     page.add(
         "## VPP's main thread", "",
         "What the plugin takes of VPP's main thread while nothing changes, in windows of %d s: the time in its process by VPP's own "
-        "`show runtime` (by the clock: what interrupts it meanwhile counts, too), and the longest single stay. The last two columns are "
+        "`show runtime` (by the clock, with real-time priority for that thread), and the longest single stay. The last two columns are "
         "the CPU time of the whole main thread by the kernel, and how much more of it than without probes a probe costs; that has the "
         "time in it that VPP spends awake before each timer." % r["seconds"], "",
     )
@@ -184,7 +184,8 @@ def growth(page, r):
         page.judge("growth, reload of %d backends, %s" % (rows[-1]["backends"], names[name]), rows[-1]["reload_ms"], 1000, " ms")
         if "stay_us" in rows[-1]:
             page.judge("growth, longest stay in a reload of %d backends" % rows[-1]["backends"], rows[-1]["stay_us"] / 1000, 5, " ms")
-        beyond = 1e6 * max(0.0, rows[-1]["sync_ms"] - rows[0]["sync_ms"] - rows[-1]["sync_lb_ms"]) / rows[-1]["backends"]
+        # Of the thread that does it, not of the clock: it gives others their turn meanwhile.
+        beyond = 1e6 * max(0.0, rows[-1]["sync_busy_ms"] - rows[-1]["sync_lb_ms"]) / rows[-1]["backends"]
         words = page.judge("growth, sync of %d backends beyond `lb`'s dump, %s" % (rows[-1]["backends"], names[name]), beyond, 1000, " ns a server")
         page.add("Sync beyond `lb`'s own dump: %.0f ns a server (%s)." % (beyond, words), "")
     words = page.judge("growth, memory", r["bytes_a_backend"], 4096, " bytes a backend")

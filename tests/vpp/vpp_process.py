@@ -90,26 +90,26 @@ def find_maglev():
     return None
 
 
+def wrapper():
+    """Words before VPP's own command line, from $MAGLEV_VPP_WRAPPER: a sanitizer's `env LD_PRELOAD=…`."""
+    return os.environ.get("MAGLEV_VPP_WRAPPER", "").split()
+
+
 def die_with_parent():
     """In the child: end when the tests do, however they end (prctl PR_SET_PDEATHSIG)."""
     ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)
 
 
-def cpu_stanza(workers, ahead):
-    """`cpu {…}` for main and `workers` workers on the CPUs that this process may use.
-
-    VPP aborts (`worker thread deadlock`) when a worker gets no CPU for a second while main holds all workers, as it does
-    at the `quit` of every vppctl. On a machine that is busy with other things it must not come to that: with `ahead`
-    VPP's threads go before ordinary ones."""
+def cpu_stanza(workers):
+    """`cpu {…}` for main and `workers` workers on the CPUs that this process may use."""
     cpus = sorted(os.sched_getaffinity(0))
     if not workers:
         return "cpu { main-core %d }" % cpus[0]
     if len(cpus) < workers + 1:
         raise VppError("%d workers need %d CPUs, %d here" % (workers, workers + 1, len(cpus)))
-    return "cpu { main-core %d corelist-workers %s%s }" % (
+    return "cpu { main-core %d corelist-workers %s }" % (
         cpus[0],
         ",".join(str(c) for c in cpus[1 : workers + 1]),
-        " scheduler-policy rr scheduler-priority 1" if ahead else "",
     )
 
 
@@ -178,14 +178,14 @@ class VppProcess:
             "unix { nodaemon nosyslog log %s cli-listen %s runtime-dir %s %s }"
             % (self.log_file, self.cli_sock, self.rundir, sleep),
             "logging { default-log-level info default-syslog-log-level info size 4096 }",
-            "api-segment { prefix %s }" % os.path.basename(self.rundir),
+            "api-segment { prefix %s %s }" % (os.path.basename(self.rundir), "baseva 300000000000" if wrapper() else ""),
             "socksvr { socket-name %s }" % self.api_sock,
             "statseg { socket-name %s size 32m }" % self.path("stats.sock"),
             "memory { main-heap-size 512m }",
-            "physmem { max-size 64m }",
+            # A sanitizer's shadow lies where VPP would put it by itself.
+            "physmem { max-size 64m %s }" % ("base-addr 0x200000000000" if wrapper() else ""),
             "buffers { buffers-per-numa 8192 page-size 4k }",
-            # One that never sleeps would leave nothing to the others.
-            cpu_stanza(self.workers, ahead=bool(self.poll_sleep_usec)),
+            cpu_stanza(self.workers),
             "plugins { path %s plugin default { disable } %s }" % (":".join(self.plugin_path), enable),
         ]
         return "\n".join(lines + self.stanzas) + "\n"
@@ -201,7 +201,7 @@ class VppProcess:
                 os.unlink(sock)
         with open(self.path("console.txt"), "ab") as console:
             self.proc = subprocess.Popen(
-                [self.install.binary, "-c", conf],
+                wrapper() + [self.install.binary, "-c", conf],
                 stdin=subprocess.DEVNULL,
                 stdout=console,
                 stderr=subprocess.STDOUT,
@@ -221,6 +221,7 @@ class VppProcess:
             if os.path.exists(self.cli_sock) and os.path.exists(self.api_sock):
                 try:
                     if "vpp v" in self.vppctl("show version", timeout=5).stdout:
+                        self.put_workers_first()
                         return self
                 except subprocess.TimeoutExpired:
                     pass
@@ -228,6 +229,16 @@ class VppProcess:
         console = self.console()
         self.kill()
         raise VppError("VPP was not ready after %d s:\n%s" % (START_TIMEOUT, console))
+
+    def put_workers_first(self):
+        """VPP aborts (`worker thread deadlock`) when a worker gets no CPU for a second while main holds all workers, as
+        it does at the `quit` of every vppctl. On a machine that is busy with other things it must not come to that."""
+        if not self.poll_sleep_usec:
+            return  # One that never sleeps would leave nothing to the others.
+        for thread in os.listdir("/proc/%d/task" % self.proc.pid):
+            with open("/proc/%s/comm" % thread, encoding="utf-8") as f:
+                if f.read().startswith("vpp_wk"):
+                    os.sched_setscheduler(int(thread), os.SCHED_RR, os.sched_param(1))
 
     def alive(self):
         return self.proc is not None and self.proc.poll() is None
