@@ -307,6 +307,8 @@ impl Mind {
             // Nobody else is left who could say what it is.
             BackendVerb::AgentMute if changed => self.settle(),
             BackendVerb::AgentUnmute if changed => self.waits.1 = now,
+            // The operator's word, for as long as the agent likes.
+            BackendVerb::HealthDown if changed => self.waits.1 = Time::MAX,
             BackendVerb::AgentMute
             | BackendVerb::AgentUnmute
             | BackendVerb::Enable

@@ -354,7 +354,7 @@ impl Model {
         let patience = self.patience();
         for (name, mind) in self.minds.iter_mut().filter(|(_, m)| m.waiting()) {
             if world.c.frozen().is_some() {
-                mind.waits.1 = at;
+                mind.waits.1 = mind.waits.1.max(at);
             } else if at.since(mind.waits.1) > patience * 2 + STALL {
                 return broken("silent agents", format!("{name} waits for its agent without end"));
             }
