@@ -164,7 +164,7 @@ impl Books {
             Op::SetSettings(_) => Ok(()),
             Op::AddVip { encap, table_length, src_ip_sticky, .. } => {
                 let made = (encap, table_length, src_ip_sticky);
-                match front.map(|f| shape(f)) {
+                match front.map(shape) {
                     Some(shape) if shape == made => Ok(()),
                     Some(_) | None => broken("VIPs are as configured", op.to_string()),
                 }

@@ -280,7 +280,7 @@ impl Simulator {
     }
 
     fn turn(&mut self) -> Result<(), Broken> {
-        let next = self.world.next().min(self.world.now + TICK);
+        let next = self.world.next_moment().min(self.world.now + TICK);
         self.world.now = next;
         let before = self.recent.back().map_or(next, |p| p.at);
         self.tally.seconds += (next.0 / 1_000_000_000) - (before.0 / 1_000_000_000);

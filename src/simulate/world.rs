@@ -213,7 +213,7 @@ impl World {
     }
 
     /// The next moment at which a turn has something to do.
-    pub fn next(&mut self) -> Time {
+    pub fn next_moment(&mut self) -> Time {
         let report = self.coming.keys().next().map_or(Time::MAX, |(t, _)| *t);
         let beat = if self.beats { self.next_beat } else { Time::MAX };
         report.min(beat).min(self.c.deadline()).max(self.now)

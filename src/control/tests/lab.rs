@@ -116,7 +116,7 @@ impl Lab {
             turns += 1;
             assert!(turns < 2_000_000, "the controller does not come to rest");
             self.turn();
-            let next = self.world.next();
+            let next = self.world.next_moment();
             if next > until {
                 break;
             }
