@@ -9,7 +9,7 @@ PLUGIN = build/maglev_plugin.so
 API_JSON = build/maglev.api.json
 
 .DEFAULT_GOAL := help
-.PHONY: help bench run test plugin install-plugin lint deny fuzz sanitize clean
+.PHONY: help bench run test plugin install-plugin lint deny fuzz sanitize simulate clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r t h; do printf '  make %-16s %s\n' "$$t" "$$h"; done
@@ -64,6 +64,10 @@ deny: ## what the project depends on: licences, duplicates, sources, yanked crat
 
 fuzz: ## all fuzzing programs, T seconds each (default 120); needs a nightly Rust and `cargo install cargo-fuzz`
 	@fuzz/run $(or $(T),120)
+
+simulate: ## the simulator, STEPS steps (default 10000000) from SEED (default 1) on
+	@vpp-plugin/need build
+	$(CARGO) run --release --locked --bin maglev -- simulate --seed $(or $(SEED),1) --steps $(or $(STEPS),10000000)
 
 sanitize: ## the tests in VPP, with the plugin under AddressSanitizer; K="-k name" for some of them
 	@vpp-plugin/need build

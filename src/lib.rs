@@ -11,6 +11,7 @@
 //! * [`control`]: the controller that joins them, and the engine that drives it
 //! * [`cli`]: the commands
 //! * [`api`]: the binary API
+//! * [`simulate`]: the controller in virtual time, and what must never happen there
 //! * `plugin`: the boundary to VPP's C (feature `vpp`)
 
 pub mod api;
@@ -25,6 +26,7 @@ pub mod nearest;
 #[cfg(feature = "vpp")]
 pub mod plugin;
 pub mod probe;
+pub mod simulate;
 pub mod time;
 
 /// A backend's, frontend's, pool's or healthcheck's name: `[A-Za-z0-9][A-Za-z0-9._:-]{0,62}`, never `json`.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::controller::Controller;
 use super::event::{Event, LogLevel};
 use super::frontends::Frontends;
+use super::hands::Why;
 use super::programmer::Cause;
 use super::reload::{Summary, first_seen};
 use super::schedule::Slot;
@@ -26,15 +27,16 @@ enum Stage {
     Keep(VecDeque<Arc<Backend>>),
     /// Nobody has inherited from it.
     Remove(VecDeque<Slot>),
+    /// A new backend's first words, unless the state file may have others.
+    Introduce(VecDeque<Slot>),
     /// Who follows whom is said anew.
     Untie(VecDeque<Slot>),
     Tie(VecDeque<Slot>),
     Inherit(VecDeque<Slot>),
     /// The frontends.
     Seat(VecDeque<Arc<Frontend>>),
-    /// A new backend's first words and first probe.
+    /// A new backend's first probe.
     Greet(VecDeque<Slot>),
-    Follow(VecDeque<Slot>),
     Climb(VecDeque<Slot>),
     Reweigh(VecDeque<Name>),
     Done,
@@ -55,6 +57,8 @@ pub struct Applying {
     leaving: BTreeMap<IpAddr, Vec<Slot>>,
     /// Backends that are new, and of which nothing is remembered.
     newborn: Vec<Slot>,
+    /// What was said of backends while nobody was judged.
+    whys: BTreeMap<Slot, Why>,
     /// New backends to be probed, and how many of them have their first probe.
     probed: (usize, usize),
     summary: Summary,
@@ -96,6 +100,8 @@ impl Controller {
         let start = *self.first_load.get_or_insert(now.mono);
         self.generation += 1;
         self.timers.clear();
+        // Nobody is judged before all have their words.
+        self.deferred = Some(BTreeMap::new());
         let configured = self.backends.configured().map(|(slot, _)| slot);
         let stage = Stage::Clear(configured.chain(self.removed.iter().copied()).collect());
         Applying {
@@ -109,6 +115,7 @@ impl Controller {
             old_by_vip: std::mem::take(&mut self.by_vip),
             leaving: BTreeMap::new(),
             newborn: Vec::new(),
+            whys: BTreeMap::new(),
             probed: (0, 0),
             summary: Summary::default(),
             retired: None,
@@ -132,13 +139,19 @@ impl Controller {
             Stage::Remove(todo) => match todo.pop_front() {
                 Some(slot) => {
                     a.summary.backends.removed += 1;
-                    let _ = self.act(a.now, slot, health::Event::Remove, "removed", "".into());
-                    self.removed.insert(slot);
+                    self.remove(a.now, slot);
                 }
                 None => {
                     a.retired = self.config.replace(a.new.clone());
-                    a.stage = Stage::Untie(self.backends.iter().map(|(slot, _)| slot).collect());
+                    // What the state file remembers comes before what the configuration says.
+                    let known = self.remembered.is_some();
+                    let newborn = a.newborn.iter().copied().filter(|_| !known).collect();
+                    a.stage = Stage::Introduce(newborn);
                 }
+            },
+            Stage::Introduce(todo) => match todo.pop_front() {
+                Some(slot) => self.introduce(a.now, slot),
+                None => a.stage = Stage::Untie(self.backends.iter().map(|(slot, _)| slot).collect()),
             },
             Stage::Untie(todo) => match todo.pop_front() {
                 Some(slot) => self.untie(slot),
@@ -146,10 +159,13 @@ impl Controller {
             },
             Stage::Tie(todo) => match todo.pop_front() {
                 Some(slot) => self.tie(slot),
-                None => a.stage = Stage::Inherit(self.configured()),
+                None => {
+                    a.whys = self.deferred.take().unwrap_or_default();
+                    a.stage = Stage::Inherit(self.by_depth().into());
+                }
             },
             Stage::Inherit(todo) => match todo.pop_front() {
-                Some(slot) => self.inherit(a.now, slot),
+                Some(slot) => self.inherit(a.now, slot, a.whys.remove(&slot)),
                 None => a.stage = Stage::Seat(a.new.frontends.values().cloned().collect()),
             },
             Stage::Seat(todo) => match todo.pop_front() {
@@ -158,10 +174,6 @@ impl Controller {
             },
             Stage::Greet(todo) => match todo.pop_front() {
                 Some(slot) => self.greet(a, slot),
-                None => a.stage = Stage::Follow(a.newborn.iter().copied().collect()),
-            },
-            Stage::Follow(todo) => match todo.pop_front() {
-                Some(slot) => self.follow(a.now, slot),
                 None => a.stage = Stage::Climb(self.backends.iter().map(|(slot, _)| slot).collect()),
             },
             Stage::Climb(todo) => match todo.pop_front() {
@@ -251,42 +263,59 @@ impl Controller {
         }
         self.config_status.warnings = std::mem::take(&mut a.warnings);
         self.configure_prober();
-        a.newborn = self.restore(a.now, std::mem::take(&mut a.newborn));
+        if self.remembered.is_some() {
+            self.deferred = Some(BTreeMap::new());
+            a.newborn = self.restore(a.now, std::mem::take(&mut a.newborn));
+            for slot in &a.newborn {
+                self.introduce(a.now, *slot);
+            }
+            self.stand_all(a.now);
+        }
         let probed = |b: &Backend| b.enabled && b.healthcheck.is_some();
         let newborn = a.newborn.iter().filter_map(|s| self.backends.get(*s));
         a.probed = (newborn.filter(|b| probed(&b.config)).count(), 0);
         a.stage = Stage::Greet(a.newborn.iter().copied().collect());
     }
 
+    /// Nobody has inherited from it.
+    fn remove(&mut self, now: Now, slot: Slot) {
+        // Those that tracked it are judged by what the new configuration says of them.
+        self.untie(slot);
+        // The operator may have had it probed though its checks do not run.
+        self.stop_probing(now, slot);
+        let others = self.deferred.take();
+        let _ = self.act(now, slot, health::Event::Remove, "removed", "".into());
+        self.deferred = others;
+        self.removed.insert(slot);
+    }
+
+    /// First words: of the configuration, or of one that nobody is asked about.
+    fn introduce(&mut self, now: Now, slot: Slot) {
+        let Some(enabled) = self.backends.get(slot).map(|b| b.config.enabled) else { return };
+        self.record(now, slot, None, State::Unknown, "start", "".into());
+        if enabled {
+            self.settle_static(now, slot);
+        } else {
+            let why = "by the configuration".into();
+            let disable = health::Event::Disable(Author::Configuration);
+            let _ = self.act(now, slot, disable, "disabled", why);
+        }
+    }
+
     /// First probes and queries are spread, each over its own interval.
     fn greet(&mut self, a: &mut Applying, slot: Slot) {
         let Some(b) = self.backends.get(slot) else { return };
-        let (enabled, interval) = (b.config.enabled, b.config.healthcheck.as_ref().map(|c| c.interval));
-        self.record(a.now, slot, None, State::Unknown, "start", "".into());
-        if !enabled {
-            let why = "by the configuration".into();
-            let disable = health::Event::Disable(Author::Configuration);
-            let _ = self.act(a.now, slot, disable, "disabled", why);
-        } else if let Some(interval) = interval {
+        let interval = b.config.healthcheck.as_ref().filter(|_| b.config.enabled).map(|c| c.interval);
+        if let Some(interval) = interval {
             let (all, nth) = a.probed;
             let share = (nth as f64 + self.rng.f64()) / all as f64;
             a.probed = (all, nth + 1);
             self.schedule.set(slot, a.now.mono + interval.mul_f64(share.clamp(0.0, 1.0)));
-        } else {
-            self.settle_static(a.now, slot);
         }
         let interval = self.backends.get(slot).and_then(|b| Some(b.config.agent.as_ref()?.interval));
         if let Some(interval) = interval {
             let after = interval.mul_f64(self.rng.f64());
             self.ask_soon(a.now, slot, after);
-        }
-    }
-
-    /// A new backend that tracks another.
-    fn follow(&mut self, now: Now, slot: Slot) {
-        let tracks = self.backends.get(slot).and_then(|b| b.config.track.clone());
-        if let Some(name) = tracks {
-            self.restand(now, slot, "tracked", name.to_string().into());
         }
     }
 

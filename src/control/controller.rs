@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::backends::Backends;
 use super::event::{Event, LogLevel};
 use super::frontends::Frontends;
+use super::hands::Why;
 use super::intent::Intentions;
 use super::operator::{Finished, Ticket};
 use super::probing::STALLED;
@@ -100,6 +101,8 @@ pub struct Controller {
     pub(super) first_load: Option<Time>,
     /// Configurations applied so far.
     pub(super) generation: u64,
+    /// While a configuration is applied: whose words have changed, and why. Nobody is judged before all have theirs.
+    pub(super) deferred: Option<BTreeMap<Slot, Why>>,
 }
 
 impl Controller {
@@ -132,6 +135,7 @@ impl Controller {
             alive_since: now.mono,
             first_load: None,
             generation: 0,
+            deferred: None,
         }
     }
 
@@ -330,6 +334,16 @@ impl Controller {
     /// The answer behind a ticket, once.
     pub fn take(&mut self, ticket: Ticket) -> Option<Finished> {
         self.answers.remove(&ticket).map(|(_, f)| f)
+    }
+
+    /// Orders and events that nobody has taken.
+    pub(super) fn untaken(&self) -> usize {
+        self.orders.len() + self.events.len()
+    }
+
+    /// Answers that nobody has taken.
+    pub(super) fn answers(&self) -> usize {
+        self.answers.len()
     }
 
     pub(super) fn event(&mut self, event: Event) {

@@ -45,6 +45,10 @@ impl Controller {
     /// A backend's words may be others than before: what comes of them is worked out anew, for those that track it
     /// too.
     pub(super) fn restand(&mut self, now: Now, slot: Slot, code: &'static str, detail: Cow<'static, str>) {
+        if let Some(deferred) = &mut self.deferred {
+            deferred.insert(slot, (code, detail));
+            return;
+        }
         let mut todo: VecDeque<(Slot, Why)> = VecDeque::from([(slot, (code, detail))]);
         let mut frontends = BTreeSet::new();
         // Ends: tracking has no circles, and who stands as before passes nothing on.
@@ -123,11 +127,9 @@ impl Controller {
 
     /// A backend of which nobody is asked passes a synthetic probe at once.
     pub(super) fn settle_static(&mut self, now: Now, slot: Slot) {
-        if self
-            .backends
-            .get(slot)
-            .is_some_and(|b| b.is_static() && b.health.checks().vital() == Vital::Unknown)
-        {
+        // Whatever checks or an agent have found before: they are gone.
+        let other = |c: &health::Checks| c.vital() != Vital::Up || c.stopping();
+        if self.backends.get(slot).is_some_and(|b| b.is_static() && other(b.health.checks())) {
             let _ = self.act(now, slot, health::Event::Pass, "static", "".into());
         }
     }

@@ -1,6 +1,7 @@
 //! Who tracks whom, as the configuration says it by name.
 
 use super::controller::Controller;
+use super::hands::Why;
 use super::schedule::Slot;
 use crate::config::Backend;
 use crate::time::Now;
@@ -29,16 +30,46 @@ impl Controller {
         }
     }
 
-    /// What a backend is told by its ties, once all are tied.
-    pub(super) fn inherit(&mut self, now: Now, slot: Slot) {
-        let Some(b) = self.backends.get(slot) else { return };
-        match &b.config.track {
-            Some(name) => {
-                let told = name.to_string();
-                self.restand(now, slot, "tracked", told.into());
+    /// The configured backends; those that are followed before those that follow them, so that nobody passes through what
+    /// never was.
+    pub(super) fn by_depth(&self) -> Vec<Slot> {
+        let mut all: Vec<(usize, Slot)> =
+            self.backends.configured().map(|(slot, _)| (self.depth(slot), slot)).collect();
+        all.sort_unstable();
+        all.into_iter().map(|(_, slot)| slot).collect()
+    }
+
+    /// How many it tracks, one through the other.
+    fn depth(&self, slot: Slot) -> usize {
+        let (mut at, mut depth) = (slot, 0);
+        // No circles, by the configuration; and never more steps than backends.
+        for _ in self.backends.names() {
+            match self.backends.get(at).and_then(|b| b.links.tracks) {
+                Some(next) => (at, depth) = (next, depth + 1),
+                None => break,
             }
-            None => self.restand(now, slot, "config", "".into()),
         }
+        depth
+    }
+
+    /// What a backend is told by its ties, once all are tied; or what else was said of it meanwhile.
+    pub(super) fn inherit(&mut self, now: Now, slot: Slot, why: Option<Why>) {
+        let Some(b) = self.backends.get(slot) else { return };
+        let (code, detail) = why.unwrap_or_else(|| match &b.config.track {
+            Some(name) => ("tracked", name.to_string().into()),
+            None => ("config", "".into()),
+        });
+        self.restand(now, slot, code, detail);
+    }
+
+    /// Everybody's words take effect, and no frontend is judged: the caller does that, once all stand.
+    pub(super) fn stand_all(&mut self, now: Now) {
+        let mut whys = self.deferred.take().unwrap_or_default();
+        let frontends = std::mem::take(&mut self.frontends);
+        for slot in self.by_depth() {
+            self.inherit(now, slot, whys.remove(&slot));
+        }
+        self.frontends = frontends;
     }
 
     fn named(&self, slot: Slot, name: impl Fn(&Backend) -> Option<&str>) -> Option<Slot> {

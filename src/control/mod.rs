@@ -9,6 +9,7 @@ pub mod event;
 mod explain;
 pub mod frontends;
 mod hands;
+pub mod inspect;
 pub mod intent;
 pub mod journal;
 pub mod latency;

@@ -34,6 +34,11 @@ impl Queue {
         self.members.remove(a);
     }
 
+    /// Entries, those too that were taken out of it.
+    pub fn size(&self) -> usize {
+        self.order.len()
+    }
+
     /// Nothing in it.
     pub fn is_empty(&self) -> bool {
         self.members.is_empty()

@@ -90,11 +90,7 @@ impl Controller {
             }
             // What is under way asks by the old healthcheck.
             self.stop_probing(now, slot);
-            if new.is_static() {
-                let _ = self.act(now, slot, health::Event::Pass, "static", "".into());
-            } else {
-                self.probe_soon(now, slot);
-            }
+            self.probe_soon(now, slot);
         }
         self.keep_agent(now, slot, &old);
         match (old.enabled, new.enabled) {

@@ -77,6 +77,11 @@ impl Schedule {
         }
     }
 
+    /// Entries, dead ones too.
+    pub fn size(&self) -> usize {
+        self.heap.len()
+    }
+
     /// When `slot` is due; none: never.
     pub fn due(&self, slot: Slot) -> Option<Time> {
         self.live.get(slot as usize).copied().flatten().map(|(_, at)| at)

@@ -154,6 +154,11 @@ impl Embedded {
         self.state.servers(Id::of_record(vip))
     }
 
+    /// The weights of a VIP's servers. Not counted as a dump.
+    pub fn weights(&self, vip: &VipKey) -> Vec<(IpAddr, u8)> {
+        self.state.servers(Id::of(vip)).iter().map(|s| (s.address, s.weight)).collect()
+    }
+
     /// The next `n` ops fail with `error`, and do nothing.
     pub fn fail_next(&mut self, n: usize, error: LbError) {
         self.fail_next = (n, Some(error));

@@ -1,7 +1,6 @@
-//! The whole product of everybody's words on a backend, against the tables of docs/behaviour.md (`oracle`).
+//! The whole product of everybody's words on a backend, against the tables of docs/behaviour.md (`maglev::simulate::table`).
 #![allow(clippy::expect_used, clippy::indexing_slicing)] // helpers of tests are tests
 
-mod oracle;
 mod panic;
 
 use maglev::Name;
@@ -9,7 +8,9 @@ use maglev::balance::{FrontendState, Member, Rules, weigh, weight};
 use maglev::config::CounterKind;
 use maglev::health::agent::{AgentAdmin, AgentHealth, AgentWeight, Reply};
 use maglev::health::{Author, Event, Health, Limits, Standing};
-use oracle::{Says, Scene, Verdict, Word};
+use maglev::simulate::table::{self as oracle, Says, Scene, Verdict};
+
+type Word = oracle::Word<'static>;
 
 /// What is done to a backend, and the words that then stand.
 type Row = (&'static [Event], &'static [Word]);
@@ -268,7 +269,7 @@ fn check(hands: &Hands, tracked: Option<&Tracked>, want: &Verdict, place: &Place
     let shares = weigh(&members, Rules { flush_on_down: place.flush_on_down, panic: None, begun: false });
     let Place { second_pool, other_up, flush_on_down, .. } = *place;
     let scene = Scene { second_pool, other_up, flush_on_down };
-    let expect = oracle::outcome(want.state, exact, &scene);
+    let expect = oracle::outcome(want.state, exact, &scene).expect("every state has its row");
     let got = oracle::Outcome {
         active: shares.active,
         weight: u128::from(shares.members[0].weight),

@@ -11,6 +11,7 @@ mod server;
 mod session;
 mod shell;
 mod signals;
+mod simulate;
 mod socket;
 mod telnet;
 
@@ -110,6 +111,29 @@ enum Command {
         after_help = "Exit status: 0 all was seen to work, 1 something was not, 2 wrong usage,\n130 interrupted."
     )]
     Demo,
+    /// Try the control plane in a simulated world, step by random step
+    ///
+    /// Runs the controller on an lb in memory, with network, agents, disk and
+    /// clock simulated: backends die and flap, agents lie, files are reloaded,
+    /// lb fails, VPP restarts. After each step all is compared with what the
+    /// documentation promises. Needs nothing, and ends at the first promise
+    /// that is not kept, with the last steps and how to see it again.
+    #[command(
+        verbatim_doc_comment,
+        after_help = "Exit status: 0 all was kept, 1 something was not, 2 wrong usage."
+    )]
+    Simulate {
+        /// Where to begin; the same seed does the same. A seed lives for
+        /// 50,000 steps, then the next one is taken
+        #[arg(long, value_name = "N", default_value_t = 1, verbatim_doc_comment)]
+        seed: u64,
+        /// How many steps in all
+        #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..))]
+        steps: u64,
+        /// Go on with one seed after the other until something fails
+        #[arg(long, conflicts_with = "steps")]
+        until_failure: bool,
+    },
 }
 
 fn main() -> ExitCode {
@@ -122,5 +146,6 @@ fn main() -> ExitCode {
         }
         Command::Check { file } => check::check(&file),
         Command::Demo => demo::demo(),
+        Command::Simulate { seed, steps, until_failure } => simulate::simulate(seed, steps, until_failure),
     }
 }

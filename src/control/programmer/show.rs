@@ -19,6 +19,13 @@ impl Programmer {
         self.ledger.ours(vip)
     }
 
+    /// How much waits to be done, told or taken.
+    pub fn size(&self) -> usize {
+        let queues = self.urgent.size() + self.routine.size();
+        let rest = self.retries.len() + self.errors.len() + self.waiters.len() + self.unsaid.len();
+        queues + rest + self.finished.len() + self.flushed.len() + self.made.len()
+    }
+
     /// The last failure on a VIP, until all went well once.
     pub fn error(&self, vip: &VipKey) -> Option<String> {
         self.errors.get(vip).cloned()

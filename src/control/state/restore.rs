@@ -157,7 +157,7 @@ impl Controller {
         self.stand_restored(now, &known);
         let weights = weights.into_iter().filter(|w| self.reweight(w)).count();
         self.tell_restored(&known, weights);
-        // All are in their states before any of them moves: a frontend would be judged on half of its backends.
+        // All have their words before any of them is judged: a frontend would be judged on half of its backends.
         for &(slot, enabled) in &known {
             self.reconsider(now, slot, enabled);
         }
@@ -257,7 +257,6 @@ impl Controller {
     /// Where the configuration says another thing than when the state was saved.
     fn reconsider(&mut self, now: Now, slot: Slot, was_enabled: bool) {
         let Some(b) = self.backends.get(slot) else { return };
-        let (is_static, checks) = (b.is_static(), *b.health.checks());
         let why = "by the configuration".into();
         match (was_enabled, b.config.enabled) {
             (true, false) => {
@@ -267,9 +266,6 @@ impl Controller {
                 let _ = self.act(now, slot, health::Event::Enable, "enabled", why);
             }
             (true, true) | (false, false) => {}
-        }
-        if is_static && (checks.vital() == Vital::Down || checks.stopping()) {
-            let _ = self.act(now, slot, health::Event::Pass, "static", "".into());
         }
         self.settle_static(now, slot);
     }

@@ -1,32 +1,19 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
-use super::lab_agents::{Asked, Voice};
+use super::lab_agents::Asked;
 use crate::control::LogLevel;
-use crate::control::controller::Controller;
 use crate::control::journal::Journal;
-use crate::control::programmer::{LbAnswer, LbRequest};
+use crate::control::programmer::LbRequest;
+use crate::control::state::Snapshot;
 use crate::control::{Finished, Ticket};
-use crate::lb::embedded::Embedded;
 use crate::lb::{LoadBalancer, Op, VipKey};
-use crate::probe::{Code, Job, Order, Outcome, ProbeId, Report, Task, Told, Verdict};
-use crate::time::{Now, Time};
-
-/// How an address answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Net {
-    /// Passes after 1 ms.
-    Good,
-    /// Refuses after 1 ms.
-    Refused,
-    /// Never answers: fails when the timeout is over.
-    Silent,
-    /// Our own fault.
-    Fault,
-    /// Answers 404 after 1 ms, to a check with `disable-on-404`.
-    NotFound,
-}
+use crate::probe::{Job, Order, Task};
+use crate::simulate::Happening;
+pub use crate::simulate::world::{Net, START, World};
+use crate::time::Time;
 
 /// A probe that was started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,44 +24,42 @@ pub struct Started {
     pub patience: Duration,
 }
 
+/// A [`World`], and what was seen of it.
 pub struct Lab {
-    pub c: Controller,
-    pub lb: Embedded,
-    pub now: Time,
-    pub net: BTreeMap<IpAddr, Net>,
+    pub world: World,
     pub log: Vec<(Time, String)>,
     /// What the engine would log, with the ring behind it.
     pub journal: Journal,
     pub logged: Vec<(Time, LogLevel, String)>,
     pub started: Vec<Started>,
-    /// What agents say, by their address.
-    pub voices: BTreeMap<IpAddr, Voice>,
     /// Queries of agents.
     pub queries: Vec<Asked>,
     /// Orders other than probes and cancels.
     pub configured: Vec<Order>,
-    /// (time, id) → report.
-    pub coming: BTreeMap<(Time, ProbeId), Report>,
-    next_beat: Time,
-    pub beats: bool,
     /// What was written to `lb`, when.
     pub writes: Vec<(Time, Op)>,
     /// Requests of any kind.
     pub asked: usize,
-    /// The state file, and when it was written.
-    pub file: Option<Vec<u8>>,
+    /// When the state file was written.
     pub saves: Vec<Time>,
-    /// Why it cannot be written.
-    pub disk: Option<String>,
-    /// Both clocks at a moment of the one that does not jump.
-    pub clocks: fn(Time) -> Now,
     /// Called after each answer of `lb`.
     pub watch: Option<fn(&mut Lab)>,
     /// Servers that are not to lose their weight; for `watch`.
     pub watched: BTreeSet<(VipKey, IpAddr)>,
 }
 
-pub const START: Time = Time::from_millis(1000);
+impl Deref for Lab {
+    type Target = World;
+    fn deref(&self) -> &World {
+        &self.world
+    }
+}
+
+impl DerefMut for Lab {
+    fn deref_mut(&mut self) -> &mut World {
+        &mut self.world
+    }
+}
 
 impl Lab {
     /// A controller with this configuration, applied at [`START`]; every address is good.
@@ -85,28 +70,21 @@ impl Lab {
     }
 
     pub fn idle() -> Lab {
-        let now = START;
+        Lab::of(World::new(START, 7))
+    }
+
+    fn of(world: World) -> Lab {
         Lab {
-            c: Controller::new(wall(now), 7),
-            lb: Embedded::new(),
-            now,
-            net: BTreeMap::new(),
+            world,
             log: Vec::new(),
             journal: Journal::default(),
             logged: Vec::new(),
             started: Vec::new(),
-            voices: BTreeMap::new(),
             queries: Vec::new(),
             configured: Vec::new(),
-            coming: BTreeMap::new(),
-            next_beat: now,
-            beats: true,
             writes: Vec::new(),
             asked: 0,
-            file: None,
             saves: Vec::new(),
-            disk: None,
-            clocks: wall,
             watch: None,
             watched: BTreeSet::new(),
         }
@@ -114,30 +92,20 @@ impl Lab {
 
     /// Another life: nothing is left but the state file and the network. Idle; `lb` is empty.
     pub fn reborn(&self) -> Lab {
-        let mut lab = Lab::idle();
-        lab.c.keep_state();
         if let Some(bytes) = &self.file {
-            lab.c.remember(crate::control::state::Snapshot::decode(bytes).unwrap());
+            Snapshot::decode(bytes).unwrap();
         }
-        lab.file.clone_from(&self.file);
-        lab.net.clone_from(&self.net);
-        lab.voices.clone_from(&self.voices);
-        lab
-    }
-
-    pub fn wall(&self) -> Now {
-        (self.clocks)(self.now)
+        Lab::of(self.world.reborn(START, 7))
     }
 
     pub fn load(&mut self, yaml: &str) {
         let parsed = crate::config::parse(yaml).unwrap_or_else(|e| panic!("{e:?}\n{yaml}"));
-        let now = self.wall();
-        self.c.apply(now, parsed.config, "test.yaml", Vec::new());
-        self.drain();
+        self.world.apply(parsed.config, "test.yaml");
+        self.absorb();
     }
 
     pub fn net(&mut self, address: &str, net: Net) {
-        self.net.insert(ip(address), net);
+        self.world.net.insert(ip(address), net);
     }
 
     /// Runs for so many milliseconds.
@@ -148,10 +116,7 @@ impl Lab {
             turns += 1;
             assert!(turns < 2_000_000, "the controller does not come to rest");
             self.turn();
-            let report = self.coming.keys().next().map_or(Time::MAX, |(t, _)| *t);
-            let beat = if self.beats { self.next_beat } else { Time::MAX };
-            let deadline = self.c.deadline();
-            let next = report.min(beat).min(deadline).max(self.now);
+            let next = self.world.next();
             if next > until {
                 break;
             }
@@ -172,21 +137,8 @@ impl Lab {
 
     /// What the engine does in a turn, and again until nothing is asked.
     pub fn turn(&mut self) {
-        if self.beats && self.next_beat <= self.now {
-            self.next_beat = self.now + Duration::from_secs(1);
-            let now = self.wall();
-            self.c.told(now, Told::Beat { at: self.now, in_flight: 0, waiting: 0 });
-        }
-        while let Some(entry) = self.coming.first_entry().filter(|e| e.key().0 <= self.now) {
-            let report = entry.remove();
-            let now = self.wall();
-            self.c.told(now, Told::Report(report));
-        }
-        let now = self.wall();
-        self.c.poll(now);
-        self.save();
-        self.drain();
-        self.lb.set_now(self.now);
+        self.world.wake();
+        self.absorb();
         let mut asked = 0;
         while self.ask() {
             asked += 1;
@@ -197,75 +149,57 @@ impl Lab {
 
     /// The state file, if it is due; the disk takes no time.
     pub fn save(&mut self) {
-        let now = self.wall();
-        while let Some((generation, snapshot)) = self.c.save_due(now) {
-            let result = match &self.disk {
-                None => {
-                    self.file = Some(snapshot.encode().unwrap());
-                    self.saves.push(self.now);
-                    Ok(())
-                }
-                Some(why) => Err(why.clone()),
-            };
-            self.c.state_saved(now, generation, result);
-        }
+        self.world.save();
+        self.absorb();
     }
 
     /// One request to `lb`.
     pub fn ask(&mut self) -> bool {
-        let now = self.wall();
-        let Some(request) = self.c.next_lb(now) else { return false };
-        self.asked += 1;
-        let answer = match request {
-            LbRequest::Settings => LbAnswer::Settings(self.lb.settings()),
-            LbRequest::Vips => LbAnswer::Vips(self.lb.vips()),
-            LbRequest::Servers(vip) => LbAnswer::Servers(self.lb.servers(&vip)),
-            LbRequest::Apply(ops) => {
-                self.writes.extend(ops.iter().map(|op| (self.now, *op)));
-                LbAnswer::Apply(self.lb.apply(&ops))
-            }
-        };
-        self.c.lb_answer(now, answer);
-        if let Some(watch) = self.watch {
+        let did = self.world.ask();
+        self.absorb();
+        if did && let Some(watch) = self.watch {
             watch(self);
         }
-        true
+        did
     }
 
     pub fn drain(&mut self) {
-        while let Some(order) = self.c.next_order() {
-            match order {
-                Order::Probe(job) => self.probe(job),
-                Order::Cancel(id) => self.coming.retain(|(_, i), _| *i != id),
-                other @ (Order::Configure { .. } | Order::Stop) => self.configured.push(other),
-            }
-        }
-        while let Some(event) = self.c.next_event() {
-            self.log.push((self.now, event.to_string()));
-            let (now, logged) = (self.wall(), &mut self.logged);
-            self.journal.tell(now, event, &mut |level, text| logged.push((now.mono, level, text.to_owned())));
-        }
+        self.world.drain();
+        self.absorb();
     }
 
-    fn probe(&mut self, job: Job) {
-        if let Task::Agent(agent) = &job.task {
-            let (finished, report) = self.query(job.id, job.address, agent);
-            self.coming.insert((finished, job.id), report);
-            return;
+    /// Takes down what has happened.
+    fn absorb(&mut self) {
+        for (at, what) in std::mem::take(&mut self.world.happened) {
+            match what {
+                Happening::Ordered(Order::Probe(Job { address, task: Task::Check(_), patience, .. })) => {
+                    self.started.push(Started { at, address, patience });
+                }
+                Happening::Ordered(Order::Probe(Job { address, task: Task::Agent(_), .. })) => {
+                    self.queries.push(Asked { at, address });
+                }
+                Happening::Ordered(other @ (Order::Configure { .. } | Order::Stop)) => {
+                    self.configured.push(other);
+                }
+                Happening::Event(now, event) => {
+                    self.log.push((at, event.to_string()));
+                    let logged = &mut self.logged;
+                    self.journal
+                        .tell(now, event, &mut |level, text| logged.push((now.mono, level, text.to_owned())));
+                }
+                Happening::Asked(request, _) => {
+                    self.asked += 1;
+                    if let LbRequest::Apply(ops) = request {
+                        self.writes.extend(ops.into_iter().map(|op| (at, op)));
+                    }
+                }
+                Happening::Saved(true) => self.saves.push(at),
+                Happening::Ordered(Order::Cancel(_))
+                | Happening::Saved(false)
+                | Happening::Told(..)
+                | Happening::Polled => {}
+            }
         }
-        self.started.push(Started { at: self.now, address: job.address, patience: job.patience });
-        let (after, code, detail) = match self.net.get(&job.address).copied().unwrap_or(Net::Good) {
-            Net::Good => (Duration::from_millis(1), Code::L4Ok, ""),
-            Net::Refused => (Duration::from_millis(1), Code::L4Con, "connection refused"),
-            Net::Silent => (job.task.timeout(), Code::L4Tout, ""),
-            Net::Fault => (Duration::from_millis(1), Code::SockErr, "no route to host"),
-            Net::NotFound => (Duration::from_millis(1), Code::L7Okc, "HTTP 404"),
-        };
-        let finished = self.now + after;
-        let outcome = Outcome { code, detail: detail.into() };
-        let waits = if code.verdict() == Verdict::Pass { job.patience } else { Duration::ZERO };
-        let report = Report { id: job.id, started: self.now, finished, outcome, reply: None };
-        self.coming.insert((finished + waits, job.id), report);
     }
 
     pub fn state(&self, backend: &str) -> String {
@@ -309,10 +243,6 @@ pub fn ip(s: &str) -> IpAddr {
 
 pub fn vip_tcp(address: &str, port: u16) -> VipKey {
     VipKey { address: ip(address), service: Some((crate::lb::Protocol::Tcp, port)) }
-}
-
-fn wall(mono: Time) -> Now {
-    Now { mono, wall_ms: 1_790_000_000_000 + mono.0 / 1_000_000 }
 }
 
 /// Two pools: a, b first, c second; interval 1 s, fast 200 ms, down 2 s, timeout 500 ms, rise 2, fall 3, no jitter.

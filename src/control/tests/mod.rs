@@ -20,6 +20,7 @@ mod reload_words;
 mod review;
 mod schedule;
 mod silent;
+mod simulated;
 mod slow_start;
 mod state;
 mod stats;

@@ -125,17 +125,23 @@ impl Ledger {
                     self.weight.retain(|(v, _), _| *v != vip);
                     self.dirty.retain(|(v, _)| *v != vip);
                 }
-                Op::SetSettings(_) | Op::AddVip { .. } | Op::FlushVip { .. } => {}
+                Op::FlushVip { vip } => {
+                    let weight = &self.weight;
+                    let serves = |key: &(VipKey, IpAddr)| weight.get(key).is_some_and(|w| *w > 0);
+                    self.dirty.retain(|key| key.0 != vip || serves(key));
+                }
+                Op::SetSettings(_) | Op::AddVip { .. } => {}
             }
         }
     }
 
     /// `lb` has what is wanted, and nobody holds flows that are to be flushed.
     fn agrees(&self, lab: &mut Lab, told: &str) {
-        for f in lab.c.frontends.values().filter(|f| f.open) {
-            let servers = lab.lb.servers(&f.config.vip).unwrap();
+        let world = &mut lab.world;
+        for f in world.c.frontends.values().filter(|f| f.open) {
+            let servers = world.lb.servers(&f.config.vip).unwrap();
             for (seat, share) in f.seats.iter().zip(&f.shares.members) {
-                let address = lab.c.backends.get(seat.slot).unwrap().config.address;
+                let address = world.c.backends.get(seat.slot).unwrap().config.address;
                 let is = servers.iter().find(|s| s.address == address).map(|s| s.weight);
                 assert_eq!(is, Some(share.weight), "{told} {} {}", f.config.name, seat.name);
                 let dirty = self.dirty.contains(&(f.config.vip, address));

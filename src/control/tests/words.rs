@@ -37,7 +37,8 @@ pub fn set(lab: &mut Lab, backend: &str, verb: BackendVerb) {
 /// The backend's agent is asked now, and answers this.
 pub fn says(lab: &mut Lab, backend: &str, line: &str) {
     let slot = lab.c.backends.slot(backend).unwrap();
-    lab.c.agents.set(slot, lab.now);
+    let now = lab.now;
+    lab.c.agents.set(slot, now);
     lab.turn();
     let id = lab.c.backends.get(slot).unwrap().agent.as_ref().unwrap().flight.expect("it is asked").id;
     let outcome = Outcome { code: Code::L7Ok, detail: "".into() };

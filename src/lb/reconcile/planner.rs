@@ -170,9 +170,12 @@ impl Planner<'_> {
     }
 
     fn update(&mut self, vip: VipKey, wanted: &Wanted, actual: &Actual) {
-        let Changes { adds, takes, holds_flows, weights } = changes(vip, wanted, actual, self.ledger);
+        let Changes { adds, mut takes, holds_flows, weights } = changes(vip, wanted, actual, self.ledger);
         let empty = actual.weights() == 0 && weights > 0;
         let flush = (empty || self.ledger.owes_flush(&vip)) && weights > 0 && !holds_flows;
+        if flush {
+            takes.retain_mut(|op| !flushed_with_all(op, wanted, actual));
+        }
         if empty {
             let live = Live::from([(vip, actual.clone())]);
             let flush = if flush { Flush::Always } else { Flush::Never };
@@ -245,6 +248,24 @@ enum Flush {
     IfSlow,
     /// A server at weight 0 holds flows that are to be kept.
     Never,
+}
+
+/// Whether nothing is left to be done for a server at weight 0 once the whole VIP was flushed. One that is not there is added
+/// without a flush then.
+fn flushed_with_all(op: &mut Op, wanted: &Wanted, actual: &Actual) -> bool {
+    let (Op::SetWeight { address, weight: 0, flush, .. } | Op::AddServer { address, weight: 0, flush, .. }) =
+        op
+    else {
+        return false;
+    };
+    let had_weight = actual.servers.get(address).is_some_and(|w| *w > 0);
+    // What the operator has asked for is done to the letter.
+    let asked_for = wanted.servers.get(address).is_some_and(|s| s.flush_once);
+    if had_weight || asked_for {
+        return false;
+    }
+    *flush = false;
+    matches!(op, Op::SetWeight { .. })
 }
 
 fn add_vip(vip: VipKey, w: &Wanted) -> Op {

@@ -1,7 +1,7 @@
 //! What docs/behaviour.md says comes of all words on a backend, as tables. It shares nothing with the code under test.
 
 /// A word and whose it is: `checks`, `agent`, `operator`, `configuration`, or `via <name>` of the tracked backend.
-pub type Word = (&'static str, &'static str);
+pub type Word<'a> = (&'static str, &'a str);
 
 /// Shown state, first that holds: word, whose, shown as. `via` stands for every `via <name>`.
 const FIRST_THAT_HOLDS: &[(&str, &str, &str)] = &[
@@ -25,7 +25,7 @@ const FIRST_THAT_HOLDS: &[(&str, &str, &str)] = &[
 ];
 
 /// What becomes of existing flows.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Old {
     Kept,
     Flushed,
@@ -46,24 +46,27 @@ const FLOWS: &[(&str, bool, Old)] = &[
 ];
 
 /// What a backend is.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
+    /// The bare state.
     pub state: &'static str,
+    /// As shown.
     pub shown: String,
+    /// Whose word it is.
     pub by: String,
     /// Somebody has taken it out, whatever else it is: panic leaves it alone.
     pub out: bool,
 }
 
 /// Of all words that are said; of two that say the same of a tracked backend, the nearer one's first.
-pub fn verdict(words: &[Word]) -> Verdict {
+pub fn verdict(words: &[Word<'_>]) -> Verdict {
     let said = |what: &str, by: &str| {
         words.iter().find(|(w, b)| *w == what && (*b == by || (by == "via" && b.starts_with("via "))))
     };
     let (state, by, shown) = FIRST_THAT_HOLDS
         .iter()
         .find_map(|(what, by, shown)| said(what, by).map(|(_, by)| (*what, *by, *shown)))
-        .expect("checks always say something");
+        .unwrap_or(("nothing", "nobody", "nothing"));
     let has = |what: &str| words.iter().any(|(w, _)| *w == what);
     let shown = match shown.strip_suffix(" via") {
         Some(word) => format!("{word} {by}"),
@@ -77,8 +80,11 @@ pub fn verdict(words: &[Word]) -> Verdict {
 /// An agent's word on weight.
 #[derive(Clone, Copy, Debug)]
 pub enum Says {
+    /// No word on it.
     Nothing,
+    /// A share.
     Percent(u128),
+    /// In the configured weight's place.
     Instead(u128),
 }
 
@@ -102,25 +108,39 @@ pub fn weight(overridden: Option<u128>, agent: Says, configured: u128) -> u128 {
 }
 
 /// One backend in one pool, another one (weight 100) in the other.
+#[derive(Clone, Copy, Debug)]
 pub struct Scene {
+    /// It is in the second of the two pools.
     pub second_pool: bool,
+    /// The other one is up.
     pub other_up: bool,
+    /// As configured.
     pub flush_on_down: bool,
 }
 
 /// Active pool; weight and flush of the backend; weight of the other.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Outcome {
+    /// Index of the active pool.
     pub active: usize,
+    /// Of the backend, in `lb`.
     pub weight: u128,
+    /// Whether its flows go.
     pub flush: bool,
+    /// Of the other one, in `lb`.
     pub other: u128,
 }
 
-pub fn outcome(state: &str, weight: u128, scene: &Scene) -> Outcome {
-    let (_, new_flows, old) = FLOWS.iter().find(|(s, _, _)| *s == state).expect("every state has its row");
-    let able = *new_flows && weight > 0;
-    let flush = *old == Old::Flushed || (*old == Old::AsSaid && scene.flush_on_down);
+/// Whether a backend in this state gets new flows, and whether it loses those that it has. None: there is no such state.
+pub fn flows(state: &str, flush_on_down: bool) -> Option<(bool, bool)> {
+    let (_, new, old) = FLOWS.iter().find(|(s, _, _)| *s == state)?;
+    Some((*new, *old == Old::Flushed || (*old == Old::AsSaid && flush_on_down)))
+}
+
+/// What a frontend of two pools makes of it; none: there is no such state.
+pub fn outcome(state: &str, weight: u128, scene: &Scene) -> Option<Outcome> {
+    let (new_flows, flush) = flows(state, scene.flush_on_down)?;
+    let able = new_flows && weight > 0;
     // In the second pool?, able?, other able? → active pool, does it carry?, does the other?
     let table = [
         (false, true, true, 0, true, false),
@@ -133,6 +153,11 @@ pub fn outcome(state: &str, weight: u128, scene: &Scene) -> Outcome {
         (true, false, false, 0, false, false),
     ];
     let row = table.iter().find(|r| (r.0, r.1, r.2) == (scene.second_pool, able, scene.other_up));
-    let (_, _, _, active, carries, other) = *row.expect("all eight are there");
-    Outcome { active, weight: if carries { weight } else { 0 }, flush, other: if other { 100 } else { 0 } }
+    let (_, _, _, active, carries, other) = *row?;
+    Some(Outcome {
+        active,
+        weight: if carries { weight } else { 0 },
+        flush,
+        other: if other { 100 } else { 0 },
+    })
 }

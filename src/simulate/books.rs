@@ -1,0 +1,395 @@
+//! What `lb` was asked to do, and whether it may have been: every single call is judged by what the model wants at that
+//! moment, and by what `lb` holds.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::broken::{Broken, broken};
+use super::front::Front;
+use super::model::Model;
+use crate::control::programmer::{LbAnswer, LbRequest};
+use crate::lb::embedded::Embedded;
+use crate::lb::{Encap, LbError, Op, Settings, VipKey};
+use crate::time::Time;
+
+/// Whether a server has flows that it must not lose, or must.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flows {
+    /// None: it had no weight since it was flushed.
+    Clean,
+    /// It had weight.
+    Dirty,
+    /// Somebody else was at it, or an answer was lost.
+    Unsure,
+}
+
+/// A server, as `lb` has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// 0–100; none: it was deleted, and its flows may live on.
+    pub weight: Option<u8>,
+    /// See there.
+    pub flows: Flows,
+}
+
+/// A VIP, as `lb` has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Vip {
+    /// As it was made; none: by somebody else.
+    pub made: Option<(Encap, u32, bool)>,
+    /// Its servers.
+    pub servers: BTreeMap<IpAddr, Server>,
+}
+
+impl Vip {
+    fn weights(&self) -> u32 {
+        self.servers.values().filter_map(|s| s.weight).map(u32::from).sum()
+    }
+}
+
+/// See above.
+#[derive(Clone, Debug)]
+pub struct Books {
+    /// Foreign ones are not in it.
+    pub vips: BTreeMap<VipKey, Vip>,
+    /// Servers that the operator wants flushed at whatever weight.
+    pub owed: BTreeSet<(VipKey, IpAddr)>,
+    /// VIPs at which something failed or somebody meddled: what is written may be what is there.
+    pub doubts: BTreeSet<VipKey>,
+    /// That was only now.
+    pub unseen: bool,
+    /// VIPs of somebody else.
+    pub foreign: BTreeSet<VipKey>,
+    /// As `lb` had them first.
+    pub settings: Settings,
+    /// Nothing is to be written: all is calm.
+    pub quiet: bool,
+    /// When the settings were last read: a sync began.
+    pub synced: Option<Time>,
+}
+
+/// What the embedded `lb` says of an answer that was lost: it has done what was asked.
+const LOST: &str = "lost";
+
+impl Default for Books {
+    fn default() -> Self {
+        let settings = Settings {
+            ip4_src: Ipv4Addr::BROADCAST,
+            ip6_src: Ipv6Addr::UNSPECIFIED,
+            sticky_buckets_per_core: 16,
+            flow_timeout: 40,
+        };
+        Books {
+            vips: BTreeMap::new(),
+            owed: BTreeSet::new(),
+            doubts: BTreeSet::new(),
+            unseen: false,
+            foreign: BTreeSet::new(),
+            settings,
+            quiet: false,
+            synced: None,
+        }
+    }
+}
+
+impl Books {
+    /// A request of the controller, and what came of it.
+    ///
+    /// # Errors
+    /// It should not have been asked.
+    pub fn asked(
+        &mut self,
+        model: &Model,
+        at: Time,
+        request: &LbRequest,
+        answer: &LbAnswer,
+    ) -> Result<(), Broken> {
+        if matches!(request, LbRequest::Settings) {
+            let every = model.config().map(|c| c.lb.sync_interval);
+            if let (true, Some(last), Some(every)) = (self.quiet, self.synced, every)
+                && at.since(last) < every
+            {
+                let what = format!("a sync began {:?} after the last", at.since(last));
+                return broken("a quiet system only dumps, once in a sync-interval", what);
+            }
+            self.synced = Some(at);
+        }
+        let (LbRequest::Apply(ops), LbAnswer::Apply(answers)) = (request, answer) else { return Ok(()) };
+        if let (true, Some(op)) = (self.quiet, ops.first()) {
+            return broken("a quiet system writes nothing", op.to_string());
+        }
+        let before: BTreeMap<VipKey, u32> = self.vips.iter().map(|(k, v)| (*k, v.weights())).collect();
+        let deleted: BTreeSet<VipKey> =
+            ops.iter().filter_map(|op| if let Op::DelVip { vip } = op { Some(*vip) } else { None }).collect();
+        for (i, op) in ops.iter().enumerate() {
+            self.judge(model, at, op, &before, &deleted)?;
+            match answers.get(i) {
+                Some(Ok(())) => self.done(op),
+                Some(Err(LbError::NoAnswer(LOST))) => {
+                    self.perhaps(op);
+                    self.doubt(op);
+                }
+                Some(Err(_)) | None => self.doubt(op),
+            }
+        }
+        for (vip, before) in before {
+            let (Some(now), Some(front)) = (self.vips.get(&vip), model.fronts.get(&vip)) else { continue };
+            let wanted = front.due.iter().any(|d| d.weight > 0);
+            if wanted && before > 0 && now.weights() == 0 && !deleted.contains(&vip) {
+                return broken("a failover never passes through an empty VIP", vip.to_string());
+            }
+        }
+        Ok(())
+    }
+
+    fn judge(
+        &self,
+        model: &Model,
+        at: Time,
+        op: &Op,
+        before: &BTreeMap<VipKey, u32>,
+        deleted: &BTreeSet<VipKey>,
+    ) -> Result<(), Broken> {
+        let Some(vip) = op.vip() else { return Ok(()) };
+        if self.foreign.contains(&vip) {
+            return broken("foreign VIPs are never touched", op.to_string());
+        }
+        let front = model.fronts.get(&vip);
+        if front.is_some_and(|f| !f.open) {
+            return broken("a frontend waits until its backends are known", op.to_string());
+        }
+        let here = self.vips.get(&vip);
+        let doubt = self.doubts.contains(&vip);
+        match *op {
+            Op::SetSettings(_) => Ok(()),
+            Op::AddVip { encap, table_length, src_ip_sticky, .. } => {
+                let made = (encap, table_length, src_ip_sticky);
+                match front.map(|f| shape(f)) {
+                    Some(shape) if shape == made => Ok(()),
+                    Some(_) | None => broken("VIPs are as configured", op.to_string()),
+                }
+            }
+            Op::DelVip { .. } => {
+                let as_wanted = here.zip(front).is_some_and(|(h, f)| h.made == Some(shape(f)));
+                if as_wanted && !doubt { broken("VIPs that are right stay", op.to_string()) } else { Ok(()) }
+            }
+            Op::DelServer { address, flush, .. } => {
+                if front.is_some_and(|f| f.at(address).is_some()) {
+                    broken("configured servers stay in lb", op.to_string())
+                } else if front.is_some_and(|f| f.holds(at)) {
+                    broken("nobody leaves before newcomers are known", op.to_string())
+                } else if !flush {
+                    broken("who leaves loses its flows", op.to_string())
+                } else {
+                    Ok(())
+                }
+            }
+            Op::AddServer { address, weight, flush, .. } | Op::SetWeight { address, weight, flush, .. } => {
+                let Some((_, due)) = front.and_then(|f| f.at(address)) else {
+                    // One that has left the configuration comes back with a VIP that is made anew, while others are waited
+                    // for.
+                    let kept = front.is_some_and(|f| f.holds(at)) && deleted.contains(&vip);
+                    let rule = "servers in lb are those of the configuration";
+                    return if kept { Ok(()) } else { broken(rule, op.to_string()) };
+                };
+                if weight != due.weight {
+                    let what = format!("{op}, and {} is right", due.weight);
+                    return broken("weights in lb are what the rule gives", what);
+                }
+                let server = here.and_then(|h| h.servers.get(&address));
+                let same = server.is_some_and(|s| s.weight == Some(weight));
+                if same && !flush && !doubt {
+                    return broken("what is so already is not written", op.to_string());
+                }
+                self.may_flush(&vip, address, flush, weight, due.flush, op)
+            }
+            Op::FlushVip { .. } => {
+                let empty = before.get(&vip).is_none_or(|w| *w == 0) || doubt;
+                let kept = here.zip(front).and_then(|(h, f)| {
+                    let keeps = |(a, s): (&IpAddr, &Server)| {
+                        let due = f.at(*a)?.1;
+                        let goes = due.flush || self.owed.contains(&(vip, *a));
+                        let keeps = due.weight == 0 && !goes && s.flows == Flows::Dirty;
+                        keeps.then_some(*a)
+                    };
+                    h.servers.iter().find_map(keeps)
+                });
+                if deleted.contains(&vip) {
+                    Ok(())
+                } else if !empty {
+                    broken("a VIP with weight is not flushed as a whole", op.to_string())
+                } else if let Some(a) = kept {
+                    broken("flows that are to be kept are kept", format!("{op}: those of {a}"))
+                } else {
+                    Ok(())
+                }
+            }
+        }
+    }
+
+    fn may_flush(
+        &self,
+        vip: &VipKey,
+        address: IpAddr,
+        flush: bool,
+        weight: u8,
+        wanted: bool,
+        op: &Op,
+    ) -> Result<(), Broken> {
+        if !flush || self.owed.contains(&(*vip, address)) {
+            return Ok(());
+        }
+        if weight > 0 || !wanted {
+            return broken(
+                "flows are flushed of who is disabled, or down with flush-on-down",
+                op.to_string(),
+            );
+        }
+        let server = self.vips.get(vip).and_then(|h| h.servers.get(&address));
+        match server.map(|s| s.flows) {
+            Some(Flows::Clean) | None => {
+                if self.doubts.contains(vip) {
+                    Ok(())
+                } else {
+                    broken("a clean server is never flushed", op.to_string())
+                }
+            }
+            Some(Flows::Dirty | Flows::Unsure) => Ok(()),
+        }
+    }
+
+    /// `lb` has done it.
+    pub fn done(&mut self, op: &Op) {
+        match *op {
+            Op::SetSettings(_) => {}
+            Op::AddVip { vip, encap, table_length, src_ip_sticky } => {
+                let made = Some((encap, table_length, src_ip_sticky));
+                self.vips.insert(vip, Vip { made, servers: BTreeMap::new() });
+                self.doubts.remove(&vip);
+                self.owed.retain(|(v, _)| *v != vip);
+            }
+            Op::DelVip { vip } => {
+                self.vips.remove(&vip);
+            }
+            Op::AddServer { vip, address, weight, flush } | Op::SetWeight { vip, address, weight, flush } => {
+                let Some(here) = self.vips.get_mut(&vip) else { return };
+                let before = here.servers.get(&address).map_or(Flows::Clean, |s| s.flows);
+                let flows = match (weight, flush) {
+                    (0, true) => Flows::Clean,
+                    (0, false) => before,
+                    (_, _) => Flows::Dirty,
+                };
+                here.servers.insert(address, Server { weight: Some(weight), flows });
+                if flush {
+                    self.owed.remove(&(vip, address));
+                }
+            }
+            Op::DelServer { vip, address, flush } => {
+                let Some(here) = self.vips.get_mut(&vip) else { return };
+                if flush {
+                    here.servers.remove(&address);
+                } else if let Some(s) = here.servers.get_mut(&address) {
+                    s.weight = None;
+                }
+            }
+            Op::FlushVip { vip } => {
+                let Some(here) = self.vips.get_mut(&vip) else { return };
+                for s in here.servers.values_mut() {
+                    s.flows = if s.weight.is_some_and(|w| w > 0) { Flows::Dirty } else { Flows::Clean };
+                }
+            }
+        }
+    }
+
+    /// `lb` has done it, if it could; but nobody was told.
+    fn perhaps(&mut self, op: &Op) {
+        let there = |books: &Books, vip: &VipKey, a: IpAddr| {
+            books.vips.get(vip).and_then(|v| v.servers.get(&a)).is_some_and(|s| s.weight.is_some())
+        };
+        let owed = self.owed.clone();
+        match *op {
+            Op::AddVip { vip, .. } if self.vips.contains_key(&vip) => {}
+            Op::AddServer { vip, address, .. } if there(self, &vip, address) => {}
+            Op::SetWeight { vip, address, .. } if !there(self, &vip, address) => {}
+            Op::AddVip { .. }
+            | Op::DelVip { .. }
+            | Op::AddServer { .. }
+            | Op::SetWeight { .. }
+            | Op::DelServer { .. }
+            | Op::FlushVip { .. }
+            | Op::SetSettings(_) => self.done(op),
+        }
+        self.owed = owed;
+    }
+
+    /// Nobody can be sure of what is there any more.
+    fn doubt(&mut self, op: &Op) {
+        let Some(vip) = op.vip() else { return };
+        self.doubts.insert(vip);
+        self.unseen = true;
+        let Some(here) = self.vips.get_mut(&vip) else { return };
+        for s in here.servers.values_mut().filter(|s| s.flows == Flows::Clean) {
+            s.flows = Flows::Unsure;
+        }
+    }
+
+    /// Where something failed or somebody meddled, `lb` itself is looked at.
+    pub fn see(&mut self, lb: &Embedded) {
+        if !std::mem::take(&mut self.unseen) {
+            return;
+        }
+        for vip in &self.doubts {
+            if lb.counters(vip).is_none() {
+                self.vips.remove(vip);
+                continue;
+            }
+            let here = self.vips.entry(*vip).or_insert_with(|| Vip { made: None, servers: BTreeMap::new() });
+            let is: BTreeMap<IpAddr, u8> = lb.weights(vip).into_iter().collect();
+            for (a, s) in &mut here.servers {
+                s.weight = is.get(a).copied();
+            }
+            for (a, w) in is {
+                let server = Server { weight: Some(w), flows: Flows::Unsure };
+                here.servers.entry(a).or_insert(server);
+            }
+        }
+    }
+
+    /// Somebody else has done it.
+    pub fn meddled(&mut self, op: &Op) {
+        if let Op::AddVip { vip, .. } = op {
+            self.vips.insert(*vip, Vip { made: None, servers: BTreeMap::new() });
+            self.doubts.insert(*vip);
+            self.unseen = true;
+            return;
+        }
+        let flows = |books: &Books, vip: &VipKey, a: &IpAddr| {
+            books.vips.get(vip).and_then(|v| v.servers.get(a)).map(|s| s.flows)
+        };
+        let owed = self.owed.clone();
+        let before = match op {
+            Op::AddServer { vip, address, .. } | Op::SetWeight { vip, address, .. } => {
+                flows(self, vip, address)
+            }
+            Op::SetSettings(_)
+            | Op::AddVip { .. }
+            | Op::DelVip { .. }
+            | Op::DelServer { .. }
+            | Op::FlushVip { .. } => None,
+        };
+        self.done(op);
+        if let Op::AddServer { vip, address, .. } | Op::SetWeight { vip, address, .. } = op
+            && let Some(server) = self.vips.get_mut(vip).and_then(|v| v.servers.get_mut(address))
+            && before != Some(Flows::Dirty)
+        {
+            // Nobody but lb knows of the flows that it may have got meanwhile.
+            server.flows = Flows::Unsure;
+        }
+        self.owed = owed;
+        self.doubt(op);
+    }
+}
+
+fn shape(f: &Front) -> (Encap, u32, bool) {
+    (f.config.encap, f.config.table_length, f.config.src_ip_sticky)
+}

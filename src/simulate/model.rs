@@ -1,0 +1,509 @@
+//! What all hands have said of all backends, and what is to come of it, by docs/behaviour.md alone: the controller must be
+//! of the same mind after every step.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::broken::{Broken, broken};
+use super::front::{Front, Seat};
+use super::mind::{Mind, Taken};
+use super::table::{self, Verdict, Word};
+use super::world::{Happening, World};
+use crate::Name;
+use crate::config::{Backend, Config};
+use crate::control::{BackendVerb, Event};
+use crate::health::Vital;
+use crate::lb::VipKey;
+use crate::probe::{Order, ProbeId, Task};
+use crate::time::Time;
+
+/// Longer than the main thread ever stands still.
+const STALL: Duration = Duration::from_secs(9);
+
+/// What comes of all words on a backend.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    /// State, and whose word it is.
+    pub verdict: Verdict,
+    /// Checks and agent, or those of the one it tracks.
+    pub vital: Vital,
+    /// It, or the one it tracks, wants no new flows.
+    pub stopping: bool,
+}
+
+/// An operator's weight: frontend, pool, backend.
+type Place = (Name, Name, Name);
+
+/// What the state file is to hold.
+#[derive(Clone, Debug, Default)]
+struct Saved {
+    minds: BTreeMap<Name, (Mind, (Vital, bool))>,
+    /// With the configured weight that it overrides.
+    overrides: BTreeMap<Place, (u8, u8)>,
+}
+
+/// See above.
+#[derive(Clone, Debug, Default)]
+pub struct Model {
+    /// By name.
+    pub minds: BTreeMap<Name, Mind>,
+    /// What comes of them.
+    pub shown: BTreeMap<Name, Shown>,
+    /// By VIP.
+    pub fronts: BTreeMap<VipKey, Front>,
+    /// The operator's weights.
+    pub overrides: BTreeMap<Place, u8>,
+    /// Backends of which the operator wants a probe, and perhaps gets one that would not be made otherwise.
+    pub wanted: BTreeSet<Name>,
+    config: Option<Arc<Config>>,
+    /// Under way: whose, and whether it asks an agent.
+    flights: BTreeMap<ProbeId, (Name, bool)>,
+    saved: Option<Saved>,
+    /// When each was last probed; and its agent asked.
+    asked: BTreeMap<(Name, bool), Time>,
+}
+
+impl Model {
+    /// The running configuration.
+    pub fn config(&self) -> Option<&Arc<Config>> {
+        self.config.as_ref()
+    }
+
+    /// A configuration takes the place of the one before.
+    pub fn apply(&mut self, config: &Arc<Config>, now: Time) {
+        let old = std::mem::take(&mut self.minds);
+        let mut leaving: BTreeMap<IpAddr, Vec<Name>> = BTreeMap::new();
+        let stays = |b: &Backend| config.backends.get(&b.name).is_some_and(|n| n.address == b.address);
+        for m in old.values().filter(|m| !stays(&m.config)) {
+            leaving.entry(m.config.address).or_default().push(m.config.name.clone());
+        }
+        let mut before: BTreeMap<Name, Name> = BTreeMap::new();
+        for (name, b) in &config.backends {
+            let from = match old.get(name).filter(|m| m.config.address == b.address) {
+                Some(m) => Some((m, false)),
+                None => heir(&mut leaving, &old, b).map(|m| (m, true)),
+            };
+            let mind = match from {
+                None => Mind::new(b.clone(), now),
+                Some((m, inherits)) => {
+                    before.insert(name.clone(), m.config.name.clone());
+                    let mut mind = m.clone();
+                    if inherits {
+                        mind.inherit();
+                    }
+                    if m.config != *b {
+                        mind.edit(b, self.was(&m.config.name), now);
+                    }
+                    mind
+                }
+            };
+            self.minds.insert(name.clone(), mind);
+        }
+        let stayed = |name: &Name| before.get(name) == Some(name);
+        self.overrides = self.kept_overrides(config, &stayed);
+        self.flights.retain(|_, (name, _)| {
+            let to = before.iter().find(|(_, from)| *from == name).map(|(to, _)| to.clone());
+            to.map(|to| *name = to).is_some()
+        });
+        self.wanted.clear();
+        self.config = Some(config.clone());
+        self.show(now);
+        self.seat(config, &before, now);
+        self.weigh(now);
+    }
+
+    fn was(&self, name: &Name) -> (Vital, bool) {
+        self.shown.get(name).map_or((Vital::Unknown, false), |s| (s.vital, s.stopping))
+    }
+
+    /// A word on a weight stands while the weight it overrode is the same; and in the same place.
+    fn kept_overrides(&self, new: &Config, stayed: &dyn Fn(&Name) -> bool) -> BTreeMap<Place, u8> {
+        let Some(old) = &self.config else { return BTreeMap::new() };
+        let configured = |c: &Config, (f, p, b): &Place| {
+            let f = c.frontends.get(f)?;
+            let pool = f.pools.iter().find(|x| x.name == *p)?;
+            Some((f.vip, *pool.backends.get(b)?))
+        };
+        self.overrides
+            .iter()
+            .filter(|(place, _)| stayed(&place.2))
+            .filter(|(place, _)| configured(old, place) == configured(new, place))
+            .map(|(place, weight)| (place.clone(), *weight))
+            .collect()
+    }
+
+    /// The frontends of a new configuration; a frontend is its VIP.
+    fn seat(&mut self, config: &Config, before: &BTreeMap<Name, Name>, now: Time) {
+        let mut old = std::mem::take(&mut self.fronts);
+        let patience = config.lb.startup_max_delay;
+        for f in config.frontends.values() {
+            let mut front = Front::new(f.clone(), now);
+            if let Some(was) = old.remove(&f.vip) {
+                let sat = |name: &Name| {
+                    let from = before.get(name)?;
+                    was.seats.iter().find(|s| s.name == *from)
+                };
+                let unknown =
+                    |name: &Name| self.shown.get(name).is_some_and(|s| s.verdict.state == "unknown");
+                let members: Vec<&Name> = f.members().map(|(_, name, _)| name).collect();
+                let fresh: BTreeSet<Name> =
+                    members.iter().filter(|n| sat(n).is_none() && unknown(n)).map(|n| (*n).clone()).collect();
+                let waited = members
+                    .iter()
+                    .filter(|n| before.get(**n).is_some_and(|from| was.newcomers.contains(from)))
+                    .filter(|n| unknown(n))
+                    .map(|n| (*n).clone());
+                front.hold_until = if fresh.is_empty() { was.hold_until } else { now + patience };
+                front.newcomers = waited.chain(fresh.iter().cloned()).collect();
+                for name in members {
+                    let last = sat(name).and_then(|s| was.last.get(&s.name));
+                    if let Some(last) = last {
+                        front.last.insert(name.clone(), *last);
+                    }
+                }
+                (front.since, front.open, front.alarm) = (was.since, was.open, was.alarm);
+            }
+            self.fronts.insert(f.vip, front);
+        }
+    }
+
+    /// Another life begins with this configuration.
+    pub fn reborn(&mut self, config: &Arc<Config>, now: Time) {
+        let saved = self.saved.clone().unwrap_or_default();
+        *self = Model { saved: self.saved.take(), ..Model::default() };
+        for (name, b) in &config.backends {
+            let mind = match saved.minds.get(name).filter(|(m, _)| m.config.address == b.address) {
+                Some((mind, was)) => Mind::restored(mind, *was, b.clone(), now),
+                None => Mind::new(b.clone(), now),
+            };
+            self.minds.insert(name.clone(), mind);
+        }
+        for ((f, p, b), (weight, over)) in &saved.overrides {
+            let front = config.frontends.get(f);
+            let pool = front.and_then(|f| f.pools.iter().find(|x| x.name == *p));
+            let same = pool.and_then(|p| p.backends.get(b)) == Some(over);
+            let here = saved.minds.get(b).map(|(m, _)| m.config.address);
+            if same && here == config.backends.get(b).map(|b| b.address) {
+                self.overrides.insert((f.clone(), p.clone(), b.clone()), *weight);
+            }
+        }
+        self.config = Some(config.clone());
+        self.show(now);
+        self.seat(config, &BTreeMap::new(), now);
+    }
+
+    /// What is not in the file as such: who was out before, and is back at once since nobody is asked about it any more.
+    pub fn recall(&mut self, world: &World, now: Time) {
+        for (name, m) in &mut self.minds {
+            if let Some((_, b)) = world.c.backends().find(name) {
+                m.out = b.out;
+                m.back_at = b.back_at.filter(|t| *t == now);
+            }
+        }
+        self.weigh(now);
+    }
+
+    /// An operator's verb.
+    pub fn verb(&mut self, name: &str, verb: BackendVerb, now: Time) -> Taken {
+        let via = |s: &Shown| s.verdict.state == "disabled" && s.verdict.by.starts_with("via ");
+        let disabled_via = self.shown.get(name).is_some_and(via);
+        let Some(mind) = self.minds.get_mut(name) else { return Taken::Refused };
+        let taken = mind.verb(verb, disabled_via, now);
+        let was = self.shown.get(name).map(|s| s.verdict.state);
+        self.look(now);
+        let is = self.shown.get(name).map(|s| s.verdict.state);
+        if let Some(mind) = self.minds.get_mut(name).filter(|_| verb == BackendVerb::HealthDown && is != was)
+        {
+            mind.forced = is == Some("down");
+        }
+        taken
+    }
+
+    /// An operator's weight: whether that is another than before; none: there is no such place.
+    pub fn weight(&mut self, place: Place, weight: Option<u8>, now: Time) -> Option<bool> {
+        let config = self.config.clone()?;
+        let front = config.frontends.get(&place.0)?;
+        front.pools.iter().find(|p| p.name == place.1)?.backends.get(&place.2)?;
+        let before = match weight {
+            Some(w) => self.overrides.insert(place, w),
+            None => self.overrides.remove(&place),
+        };
+        self.look(now);
+        Some(before != weight)
+    }
+
+    /// The prober is another: what the old one had in hand is lost.
+    pub fn prober_restarted(&mut self) {
+        self.flights.clear();
+        self.wanted.clear();
+    }
+
+    /// Probes and queries under way.
+    pub fn flying(&self) -> usize {
+        self.flights.len()
+    }
+
+    /// Whether the state file holds what the operator has said.
+    pub fn is_saved(&self) -> bool {
+        let Some(saved) = &self.saved else { return false };
+        let hand = |m: &Mind| (m.config.address, m.disabled, m.paused, m.drain, m.muted);
+        let minds = saved.minds.iter().map(|(n, (m, _))| (n, hand(m)));
+        minds.eq(self.minds.iter().map(|(n, m)| (n, hand(m))))
+            && saved.overrides.iter().map(|(p, (w, _))| (p, w)).eq(&self.overrides)
+    }
+
+    fn save(&mut self) {
+        let configured = |(f, p, b): &Place| {
+            let front = self.config.as_ref()?.frontends.get(f)?;
+            front.pools.iter().find(|x| x.name == *p)?.backends.get(b).copied()
+        };
+        let overrides = self.overrides.iter();
+        let overrides = overrides.filter_map(|(p, w)| Some((p.clone(), (*w, configured(p)?)))).collect();
+        let minds = self.minds.iter().map(|(n, m)| (n.clone(), (m.clone(), self.was(n)))).collect();
+        self.saved = Some(Saved { minds, overrides });
+    }
+
+    /// Something happened between the controller and its world.
+    ///
+    /// # Errors
+    /// It must not have.
+    pub fn replay(&mut self, world: &World, at: Time, what: &Happening) -> Result<(), Broken> {
+        match what {
+            Happening::Ordered(Order::Probe(job)) => {
+                let agent = matches!(job.task, Task::Agent(_));
+                return self.ordered(world, at, job.id, agent);
+            }
+            Happening::Ordered(Order::Cancel(id)) => {
+                self.flights.remove(id);
+            }
+            Happening::Told(report, frozen) => {
+                // Whatever is late, comes twice or was cancelled does not count.
+                let Some((name, agent)) = self.flights.remove(&report.id) else { return Ok(()) };
+                self.wanted.remove(&name);
+                let Some(mind) = self.minds.get_mut(&name).filter(|_| !frozen) else { return Ok(()) };
+                match (&report.reply, agent) {
+                    (Some(reply), true) => mind.heard(reply, at),
+                    (None, true) => return Ok(()),
+                    (_, false) => mind.result(report.outcome.code.verdict()),
+                }
+                self.look(at);
+            }
+            Happening::Polled => return self.polled(world, at),
+            Happening::Event(_, Event::Backend { backend, code: "agent", detail, .. })
+                if detail.starts_with("silent") =>
+            {
+                return self.silent(&backend.clone(), at);
+            }
+            Happening::Asked(..) => return self.catch_up(world, at),
+            Happening::Saved(true) => {
+                self.catch_up(world, at)?;
+                self.save();
+            }
+            Happening::Saved(false)
+            | Happening::Event(..)
+            | Happening::Ordered(Order::Configure { .. } | Order::Stop) => {}
+        }
+        Ok(())
+    }
+
+    fn ordered(&mut self, world: &World, at: Time, id: ProbeId, agent: bool) -> Result<(), Broken> {
+        let slot = u32::try_from(id.0 & u64::from(u32::MAX)).unwrap_or(u32::MAX);
+        let name = world.c.backends().get(slot).map(|b| b.config.name.clone());
+        let Some((name, mind)) = name.and_then(|n| Some((n.clone(), self.minds.get(&n)?))) else {
+            return broken("probes", "a backend that is not configured is probed".to_owned());
+        };
+        if agent && (mind.muted || mind.config.agent.is_none()) {
+            return broken("probes", format!("the agent of {name} is asked, and is muted or none"));
+        }
+        if !agent && !mind.checked() && !self.wanted.contains(&name) {
+            return broken("probes", format!("{name} is probed, and somebody's word is against that"));
+        }
+        if self.flights.values().any(|f| *f == (name.clone(), agent)) {
+            return broken("probes", format!("{name} is probed twice at once"));
+        }
+        self.asked.insert((name.clone(), agent), at);
+        self.flights.insert(id, (name, agent));
+        Ok(())
+    }
+
+    /// Whether nobody is forgotten who is to be asked; after a calm.
+    ///
+    /// # Errors
+    /// Somebody is.
+    pub fn asked_lately(&self, now: Time) -> Result<(), Broken> {
+        for (name, mind) in &self.minds {
+            let check = mind.config.healthcheck.as_ref().filter(|_| mind.checked());
+            let check = check.map(|c| c.interval.max(c.down_interval).mul_f64(1.6) + c.timeout);
+            let agent = mind.config.agent.as_ref().filter(|_| !mind.muted).map(|a| a.interval + a.timeout);
+            for (every, agent) in [(check, false), (agent, true)] {
+                let Some(every) = every else { continue };
+                let last = self.asked.get(&(name.clone(), agent)).copied().unwrap_or_default();
+                if now.since(last) > every {
+                    let what = if agent { "the agent of " } else { "" };
+                    return broken("nobody is forgotten", format!("{what}{name} was asked last at {last:?}"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Time has passed: agents that say nothing, weights that climb, frontends that have waited.
+    fn polled(&mut self, world: &World, at: Time) -> Result<(), Broken> {
+        let patience = self.patience();
+        for (name, mind) in self.minds.iter_mut().filter(|(_, m)| m.waiting()) {
+            if world.c.frozen().is_some() {
+                mind.waits.1 = mind.waits.1.max(at);
+            } else if at.since(mind.waits.1) > patience * 2 + STALL {
+                return broken("silent agents", format!("{name} waits for its agent without end"));
+            }
+        }
+        let climbing = self.minds.values().any(|m| m.back_at.is_some());
+        let waits = |f: &Front| !f.open || !f.newcomers.is_empty();
+        if climbing || self.fronts.values().any(waits) {
+            self.weigh(at);
+        }
+        Ok(())
+    }
+
+    fn patience(&self) -> Duration {
+        self.config.as_ref().map_or(Duration::ZERO, |c| c.lb.startup_max_delay)
+    }
+
+    /// An agent has said nothing for so long that its backend is taken for up.
+    fn silent(&mut self, name: &Name, at: Time) -> Result<(), Broken> {
+        let patience = self.patience();
+        match self.minds.get_mut(name).filter(|m| m.waiting() && at.since(m.waits.0) >= patience) {
+            Some(mind) => mind.silence(),
+            None => return broken("silent agents", format!("{name} is taken for up, and need not be")),
+        }
+        self.look(at);
+        Ok(())
+    }
+
+    /// The same where another word keeps that from being told.
+    ///
+    /// # Errors
+    /// It was too early.
+    pub fn catch_up(&mut self, world: &World, at: Time) -> Result<(), Broken> {
+        let up = |name: &Name| {
+            let b = world.c.backends().find(name);
+            b.is_some_and(|(_, b)| b.health.checks().vital() == Vital::Up)
+        };
+        let late: Vec<Name> =
+            self.minds.iter().filter(|(n, m)| m.waiting() && up(n)).map(|(n, _)| n.clone()).collect();
+        late.iter().try_for_each(|name| self.silent(name, at))
+    }
+
+    /// What comes of all words now.
+    fn look(&mut self, now: Time) {
+        self.show(now);
+        self.weigh(now);
+    }
+
+    fn show(&mut self, now: Time) {
+        let mut all = BTreeMap::new();
+        for (name, mind) in &self.minds {
+            let words = self.words(mind);
+            let verdict = table::verdict(&words);
+            let has = |what: &str| words.iter().any(|w| w.0 == what);
+            let vital = if has("down") {
+                Vital::Down
+            } else if has("up") {
+                Vital::Up
+            } else {
+                Vital::Unknown
+            };
+            let stopping = has("stopping") && vital == Vital::Up;
+            all.insert(name.clone(), Shown { verdict, vital, stopping });
+        }
+        let before = std::mem::replace(&mut self.shown, all);
+        for (name, mind) in &mut self.minds {
+            let Some(shown) = self.shown.get(name) else { continue };
+            if before.get(name).is_some_and(|b| b.verdict.state != shown.verdict.state) {
+                mind.forced = false;
+            }
+            if matches!(shown.verdict.state, "down" | "disabled") {
+                (mind.out, mind.back_at) = (true, None);
+            } else if mind.out && shown.vital == Vital::Up {
+                (mind.out, mind.back_at) = (false, Some(now));
+            }
+        }
+    }
+
+    /// All words on a backend, those included that it inherits.
+    fn words<'a>(&'a self, mind: &'a Mind) -> Vec<Word<'a>> {
+        let mut all = mind.own();
+        let Some(tracked) = mind.config.track.as_ref().and_then(|t| self.minds.get(t)) else { return all };
+        let theirs = self.words(tracked);
+        // Of two that say down one counts: the checks before the agent.
+        let down = theirs.iter().any(|(word, by)| *word == "down" && *by != "agent");
+        for (word, by) in &theirs {
+            match *word {
+                "up" | "unknown" => all.push((word, by)),
+                "down" if down && *by == "agent" => {}
+                _ if by.starts_with("via ") => all.push((word, by)),
+                _ => all.push((word, &tracked.via)),
+            }
+        }
+        let dead = theirs.iter().any(|(word, _)| *word == "down");
+        all.retain(|(word, _)| *word != "stopping" || !dead);
+        all
+    }
+
+    fn weigh(&mut self, now: Time) {
+        let Some(config) = &self.config else { return };
+        let patience = config.lb.startup_max_delay;
+        let (minds, shown, overrides) = (&self.minds, &self.shown, &self.overrides);
+        for front in self.fronts.values_mut() {
+            let f = front.config.clone();
+            let seat = |(pool, name, configured): (usize, &Name, u8)| {
+                let (mind, shown) = (minds.get(name)?, shown.get(name)?);
+                let says = match &mind.config.agent_track {
+                    None => mind.says(),
+                    // The share of the other one's agent, never what it says in the weight's place.
+                    Some(other) => match minds.get(other)?.says() {
+                        says @ table::Says::Percent(_) => says,
+                        table::Says::Nothing | table::Says::Instead(_) => table::Says::Nothing,
+                    },
+                };
+                let place = (f.name.clone(), f.pools.get(pool)?.name.clone(), name.clone());
+                let overridden = overrides.get(&place).map(|w| u128::from(*w));
+                let weight = table::weight(overridden, says, u128::from(configured));
+                Some(Seat {
+                    name: name.clone(),
+                    address: mind.config.address,
+                    pool,
+                    weight: u8::try_from(weight).unwrap_or(u8::MAX),
+                    state: shown.verdict.state,
+                    out: shown.verdict.out,
+                    unheard: shown.vital == Vital::Unknown,
+                    well: shown.vital == Vital::Up,
+                    back_at: mind.back_at,
+                })
+            };
+            let seats = f.members().filter_map(seat).collect();
+            front.weigh(seats, now, patience);
+        }
+    }
+}
+
+/// The leaving backend whose health passes to a new name: of its address, with its healthcheck and agent, following nobody,
+/// neither disabled nor paused.
+fn heir<'a>(
+    leaving: &mut BTreeMap<IpAddr, Vec<Name>>,
+    old: &'a BTreeMap<Name, Mind>,
+    b: &Backend,
+) -> Option<&'a Mind> {
+    let names = leaving.get_mut(&b.address)?;
+    let fits = |m: &Mind| {
+        m.checked()
+            && m.config.track.is_none()
+            && b.track.is_none()
+            && m.config.healthcheck == b.healthcheck
+            && m.config.agent == b.agent
+    };
+    let i = names.iter().position(|n| old.get(n).is_some_and(&fits))?;
+    old.get(&names.remove(i))
+}

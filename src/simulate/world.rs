@@ -1,0 +1,353 @@
+//! The world around a controller: an `lb` in memory, a network and agents that are only tables, a disk, a clock that goes
+//! as far as it is told. Nothing in it is left to chance but what its seed gives.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::babble::babble;
+use crate::config::{Agent, CheckKind, Config, Healthcheck};
+use crate::control::controller::Controller;
+use crate::control::event::Event;
+use crate::control::programmer::{LbAnswer, LbRequest};
+use crate::control::reload::Summary;
+use crate::control::state::Snapshot;
+use crate::health::agent::parse;
+use crate::lb::LoadBalancer;
+use crate::lb::embedded::Embedded;
+use crate::probe::{Code, Job, Order, Outcome, ProbeId, Report, Task, Told, Verdict};
+use crate::time::{Now, Time};
+
+/// When a world begins.
+pub const START: Time = Time::from_millis(1000);
+/// The wall clock when the monotonic one is at its start, in milliseconds since the Unix epoch.
+const WALL: u64 = 1_790_000_000_000;
+/// From one sign of life of the prober to the next.
+const BEAT: Duration = Duration::from_secs(1);
+/// How long an answer takes that is no timeout.
+const ANSWER: Duration = Duration::from_millis(1);
+/// More requests to `lb` in one turn than any turn can need.
+const ASKED_MAX: usize = 100_000;
+
+/// How an address answers to checks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Net {
+    /// Passes after 1 ms.
+    Good,
+    /// Refuses after 1 ms.
+    Refused,
+    /// Never answers: fails when the timeout is over.
+    Silent,
+    /// Our own fault.
+    Fault,
+    /// Answers 404 after 1 ms: a failure but for a check with `disable-on-404`.
+    NotFound,
+    /// Passes at the last moment before the timeout is over.
+    Slow,
+    /// Passes, and what it answers is told a second time, later.
+    Twice,
+    /// Any of these, each time another.
+    Flaky,
+}
+
+impl Net {
+    /// All that answer the same way each time.
+    pub const STEADY: [Net; 7] =
+        [Net::Good, Net::Refused, Net::Silent, Net::Fault, Net::NotFound, Net::Slow, Net::Twice];
+}
+
+/// What the agent at an address does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Voice {
+    /// Answers with this line after 1 ms.
+    Says(String),
+    /// Refuses after 1 ms.
+    Refuses,
+    /// Never answers: the query fails when its timeout is over.
+    Silent,
+    /// Hangs up before its line is at an end.
+    Cuts,
+    /// Our own fault.
+    Fault,
+    /// Says anything, each time another.
+    Babbles,
+}
+
+/// What has happened between the controller and its world.
+#[derive(Clone, Debug)]
+pub enum Happening {
+    /// The controller gave an order to the prober.
+    Ordered(Order),
+    /// The prober told this; and whether all was frozen at that moment.
+    Told(Report, bool),
+    /// The controller looked at what was due.
+    Polled,
+    /// The controller told this.
+    Event(Now, Event),
+    /// A request to `lb`, and what came of it.
+    Asked(LbRequest, LbAnswer),
+    /// The state file was to be written; and whether it was.
+    Saved(bool),
+}
+
+/// The controller keeps asking for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("lb is asked without end")]
+pub struct Restless;
+
+/// See above.
+#[derive(Debug)]
+pub struct World {
+    /// What it is all about.
+    pub c: Controller,
+    /// Its `lb`.
+    pub lb: Embedded,
+    /// The clock.
+    pub now: Time,
+    /// Both clocks at a moment of the one that does not jump.
+    pub clocks: fn(Time) -> Now,
+    /// How addresses answer; those that are not in it are good.
+    pub net: BTreeMap<IpAddr, Net>,
+    /// What agents say, by their address; at those that are not in it nobody listens.
+    pub voices: BTreeMap<IpAddr, Voice>,
+    /// Reports of the prober that are on their way.
+    pub coming: BTreeMap<(Time, ProbeId), Report>,
+    /// Whether the prober gives signs of life.
+    pub beats: bool,
+    /// What is cancelled was on its way already, and is told all the same.
+    pub leaky: bool,
+    /// The state file.
+    pub file: Option<Vec<u8>>,
+    /// Why it cannot be written.
+    pub disk: Option<String>,
+    /// What has happened since somebody last took it, in order; and when.
+    pub happened: Vec<(Time, Happening)>,
+    next_beat: Time,
+    chance: fastrand::Rng,
+}
+
+impl World {
+    /// A controller without a configuration, at `now`.
+    pub fn new(now: Time, seed: u64) -> World {
+        World {
+            c: Controller::new(wall(now), seed),
+            lb: Embedded::new(),
+            now,
+            clocks: wall,
+            net: BTreeMap::new(),
+            voices: BTreeMap::new(),
+            coming: BTreeMap::new(),
+            beats: true,
+            leaky: false,
+            file: None,
+            disk: None,
+            happened: Vec::new(),
+            next_beat: now,
+            chance: fastrand::Rng::with_seed(seed),
+        }
+    }
+
+    /// Another life, from `now` on: nothing is left but the state file, the network and the agents. `lb` is empty.
+    pub fn reborn(&self, now: Time, seed: u64) -> World {
+        let mut next = World::new(now, seed);
+        next.c.keep_state();
+        // A file that is not believed is one that is not there.
+        if let Some(snapshot) = self.file.as_ref().and_then(|bytes| Snapshot::decode(bytes).ok()) {
+            next.c.remember(snapshot);
+        }
+        next.file.clone_from(&self.file);
+        next.net.clone_from(&self.net);
+        next.voices.clone_from(&self.voices);
+        next
+    }
+
+    /// Both clocks.
+    pub fn wall(&self) -> Now {
+        (self.clocks)(self.now)
+    }
+
+    /// Makes `config` the running one.
+    pub fn apply(&mut self, config: Config, path: &str) -> Summary {
+        let now = self.wall();
+        let summary = self.c.apply(now, config, path, Vec::new());
+        self.drain();
+        summary
+    }
+
+    /// What the engine does in a turn before it turns to `lb`.
+    pub fn wake(&mut self) {
+        if self.beats && self.next_beat <= self.now {
+            self.next_beat = self.now + BEAT;
+            let now = self.wall();
+            self.c.told(now, Told::Beat { at: self.now, in_flight: 0, waiting: 0 });
+        }
+        while let Some(entry) = self.coming.first_entry().filter(|e| e.key().0 <= self.now) {
+            let report = entry.remove();
+            let now = self.wall();
+            self.note(Happening::Told(report.clone(), self.c.frozen().is_some()));
+            self.c.told(now, Told::Report(report));
+            self.drain();
+        }
+        let now = self.wall();
+        self.c.poll(now);
+        self.note(Happening::Polled);
+        self.drain();
+        self.save();
+        self.drain();
+        self.lb.set_now(self.now);
+    }
+
+    /// What the engine does in a turn, and again until nothing is asked of `lb`.
+    ///
+    /// # Errors
+    /// There is no end of that.
+    pub fn turn(&mut self) -> Result<(), Restless> {
+        self.wake();
+        for _ in 0..ASKED_MAX {
+            if !self.ask() {
+                return Ok(());
+            }
+            self.drain();
+        }
+        Err(Restless)
+    }
+
+    /// The next moment at which a turn has something to do.
+    pub fn next(&mut self) -> Time {
+        let report = self.coming.keys().next().map_or(Time::MAX, |(t, _)| *t);
+        let beat = if self.beats { self.next_beat } else { Time::MAX };
+        report.min(beat).min(self.c.deadline()).max(self.now)
+    }
+
+    /// The state file, if it is due; the disk takes no time.
+    pub fn save(&mut self) {
+        let now = self.wall();
+        while let Some((generation, snapshot)) = self.c.save_due(now) {
+            let result = match &self.disk {
+                None => snapshot.encode().map_err(|e| e.to_string()),
+                Some(why) => Err(why.clone()),
+            };
+            let result = result.map(|bytes| self.file = Some(bytes));
+            self.note(Happening::Saved(result.is_ok()));
+            self.c.state_saved(now, generation, result);
+        }
+    }
+
+    /// One request to `lb`; false: there is none.
+    pub fn ask(&mut self) -> bool {
+        let now = self.wall();
+        let Some(request) = self.c.next_lb(now) else { return false };
+        let answer = match &request {
+            LbRequest::Settings => LbAnswer::Settings(self.lb.settings()),
+            LbRequest::Vips => LbAnswer::Vips(self.lb.vips()),
+            LbRequest::Servers(vip) => LbAnswer::Servers(self.lb.servers(vip)),
+            LbRequest::Apply(ops) => LbAnswer::Apply(self.lb.apply(ops)),
+        };
+        self.note(Happening::Asked(request, answer.clone()));
+        self.c.lb_answer(now, answer);
+        true
+    }
+
+    /// Carries out what the controller has ordered, and hears what it has to tell.
+    pub fn drain(&mut self) {
+        while let Some(order) = self.c.next_order() {
+            match &order {
+                Order::Probe(job) => self.probe(job),
+                Order::Cancel(id) if !self.leaky => self.coming.retain(|(_, i), _| i != id),
+                Order::Cancel(_) | Order::Configure { .. } | Order::Stop => {}
+            }
+            self.note(Happening::Ordered(order));
+        }
+        while let Some(event) = self.c.next_event() {
+            let now = self.wall();
+            self.note(Happening::Event(now, event));
+        }
+    }
+
+    /// The prober is a new one: what the old one had in hand is lost.
+    pub fn restart_prober(&mut self) {
+        self.coming.clear();
+        self.beats = true;
+        self.next_beat = self.now;
+        let now = self.wall();
+        self.c.prober_restarted(now);
+        self.drain();
+    }
+
+    fn note(&mut self, what: Happening) {
+        self.happened.push((self.now, what));
+    }
+
+    fn probe(&mut self, job: &Job) {
+        let (after, code, detail, line) = match &job.task {
+            Task::Check(check) => {
+                let mut net = self.net.get(&job.address).copied().unwrap_or(Net::Good);
+                if net == Net::Flaky {
+                    net = self.chance.choice(Net::STEADY).unwrap_or(Net::Good);
+                }
+                let (after, code, detail) = found(net, check);
+                if net == Net::Twice {
+                    let later = after + Duration::from_millis(self.chance.u64(0..5000));
+                    self.report(job, later, code, detail, None);
+                }
+                (after, code, detail, None)
+            }
+            Task::Agent(agent) => self.query(job.address, agent),
+        };
+        self.report(job, after, code, detail, line);
+    }
+
+    fn query(&mut self, address: IpAddr, agent: &Agent) -> (Duration, Code, &'static str, Option<Vec<u8>>) {
+        match self.voices.get(&address) {
+            Some(Voice::Says(line)) => (ANSWER, Code::L7Ok, "", Some(line.clone().into_bytes())),
+            Some(Voice::Babbles) => (ANSWER, Code::L7Ok, "", Some(babble(&mut self.chance))),
+            Some(Voice::Refuses) | None => (ANSWER, Code::L4Con, "connection refused", None),
+            Some(Voice::Cuts) => (ANSWER, Code::L7Rsp, "closed without a line end", None),
+            Some(Voice::Fault) => (ANSWER, Code::SockErr, "no route to host", None),
+            Some(Voice::Silent) => (agent.timeout, Code::L7Tout, "", None),
+        }
+    }
+
+    fn report(
+        &mut self,
+        job: &Job,
+        after: Duration,
+        code: Code,
+        detail: &'static str,
+        line: Option<Vec<u8>>,
+    ) {
+        let finished = self.now + after;
+        let outcome = Outcome { code, detail: detail.into() };
+        let reply = line.map(|l| Box::new(parse(&l)));
+        // So long the prober may keep a pass to itself; in here it does.
+        let waits = if code.verdict() == Verdict::Pass { job.patience } else { Duration::ZERO };
+        self.coming.insert(
+            (finished + waits, job.id),
+            Report { id: job.id, started: self.now, finished, outcome, reply },
+        );
+    }
+}
+
+/// What a check finds at an address: how long it takes, and what comes of it.
+fn found(net: Net, check: &Healthcheck) -> (Duration, Code, &'static str) {
+    match net {
+        Net::Good | Net::Twice | Net::Flaky => (ANSWER, Code::L4Ok, ""),
+        Net::Slow => (check.timeout.saturating_sub(ANSWER), Code::L4Ok, ""),
+        Net::Refused => (ANSWER, Code::L4Con, "connection refused"),
+        Net::Silent => (check.timeout, Code::L4Tout, ""),
+        Net::Fault => (ANSWER, Code::SockErr, "no route to host"),
+        Net::NotFound => match &check.kind {
+            CheckKind::Http(http) if http.disable_on_404 => (ANSWER, Code::L7Okc, "HTTP 404"),
+            CheckKind::Http(_)
+            | CheckKind::Tcp(_)
+            | CheckKind::Icmp
+            | CheckKind::Udp(_)
+            | CheckKind::Dns(_) => (ANSWER, Code::L7Sts, "HTTP 404"),
+        },
+    }
+}
+
+/// Both clocks of every world.
+pub fn wall(mono: Time) -> Now {
+    Now { mono, wall_ms: WALL + mono.0 / 1_000_000 }
+}
