@@ -132,7 +132,7 @@ def run(quick):
     sizes = (10,) if quick else (10, 1000, 10000)
     for size in sizes:
         backends = addresses(size)
-        count, batch = (10, 5) if quick else ((40, 5) if size == 10 else (50, 10))
+        count, batch = (10, 5) if quick else ((30, 5) if size == 10 else (50, 10))
         with Server(backends) as server:
             for kind in (Plugin, Haproxy):
                 try:

@@ -29,8 +29,10 @@ pub struct AgentSide {
     pub replied_ms: Option<u64>,
     /// Queries that failed since then, and when the first of them did, milliseconds since the Unix epoch.
     pub failing: Option<(u64, u64)>,
-    /// Words without meaning that were told of already.
+    /// Words without meaning in the last reply.
     pub unknown: Vec<String>,
+    /// Those that were last told of.
+    pub unknown_told: Vec<String>,
     /// Since it was first asked.
     pub counts: AgentCountsView,
     /// Its query was put off once after a stall of the main thread.
@@ -185,10 +187,11 @@ impl Controller {
         side.description.clone_from(&reply.description);
         side.replied_ms = Some(now.wall_ms);
         let was_failing = side.failing.take();
-        let strange = reply.unknown != side.unknown && !reply.unknown.is_empty();
+        let strange = reply.unknown != side.unknown_told && !reply.unknown.is_empty();
         if strange {
-            side.unknown.clone_from(&reply.unknown);
+            side.unknown_told.clone_from(&reply.unknown);
         }
+        side.unknown.clone_from(&reply.unknown);
         self.stats.agents.replies += 1;
         if let Some((_, n)) = was_failing {
             let text = format!("answers again after {n} failures");

@@ -183,12 +183,9 @@ impl Telnet {
         let mut got = Vec::new();
         let mut byte = [0];
         while !got.ends_with(end) {
-            assert_eq!(
-                self.0.read(&mut byte).expect("more"),
-                1,
-                "ended after {:?}",
-                String::from_utf8_lossy(&got)
-            );
+            // Unlike `read`, it goes on where a signal has come between.
+            let more = self.0.read_exact(&mut byte);
+            assert!(more.is_ok(), "{more:?} after {:?}", String::from_utf8_lossy(&got));
             got.push(byte[0]);
         }
         String::from_utf8_lossy(&got).into_owned()

@@ -170,6 +170,15 @@ fn words_without_meaning_are_told_once_and_the_rest_applies() {
     lab.says(A, "other");
     lab.run(3000);
     assert_eq!(lab.take_log("unknown words").len(), 1, "others are told");
+    // Shown while it says them.
+    let shown = |lab: &Lab| {
+        let hands = lab.c.backend("a").unwrap().hands;
+        hands.iter().any(|h| h.says.starts_with("unknown words"))
+    };
+    assert!(shown(&lab));
+    lab.says(A, "up");
+    lab.run(1100);
+    assert!(!shown(&lab));
 }
 
 #[test]
