@@ -34,6 +34,6 @@ clib_error_t *maglev_cli_init (vlib_main_t *vm);
 
 /* api.c: tells subscribers what has happened. */
 void maglev_api_send_events (void);
-void maglev_stats_update (vlib_main_t *vm);
+int maglev_stats_update (vlib_main_t *vm);
 
 #endif /* included_maglev_h */

@@ -120,7 +120,8 @@ maglev_process (vlib_main_t *vm, vlib_node_runtime_t *rt, vlib_frame_t *f)
       turn.busy = 0;
       maglev_rs_turn (&turn);
       maglev_api_send_events ();
-      maglev_stats_update (vm);
+      if (maglev_stats_update (vm))
+	turn.busy = 1;
 
       if (turn.busy)
 	vlib_process_suspend (vm, MAGLEV_BUSY_PAUSE);

@@ -9,6 +9,8 @@
 
 /* Between two updates, in seconds. */
 #define MAGLEV_STATS_PERIOD 1.0
+/* Names that are set in one turn: with tens of thousands the main thread would stand still for all of them. */
+#define MAGLEV_STATS_NAMES_PER_TURN 1000
 #define MAGLEV_STATS_MAX_METRICS 16
 
 typedef struct
@@ -24,6 +26,11 @@ typedef struct
   f64 last;
   u64 generation;
   u8 is_made;
+  /* Names are being set: so far those before this row of this table. */
+  u8 is_naming;
+  u32 table, row;
+  /* Of the picture that was taken last. */
+  u32 n_rows[MAGLEV_STATS_N_TABLES];
   maglev_stats_table_t tables[MAGLEV_STATS_N_TABLES];
 } maglev_stats_main_t;
 
@@ -46,23 +53,53 @@ maglev_stats_make (maglev_stats_main_t *sm)
 	  st->n_metrics = m + 1;
 	}
     }
-  sm->is_made = 1;
 }
 
-static void
-maglev_stats_names (maglev_stats_table_t *st, u32 t, u32 n_rows)
+/* Sets some names. Non-zero: all are set. */
+static int
+maglev_stats_name_some (maglev_stats_main_t *sm)
 {
   u8 name[MAGLEV_STATS_NAME_SIZE] = {};
-  u32 length;
+  u32 left = MAGLEV_STATS_NAMES_PER_TURN;
+  u32 length, n_rows;
 
-  for (u32 row = 0; row < n_rows; row++)
+  for (; sm->table < MAGLEV_STATS_N_TABLES; sm->table++, sm->row = 0)
     {
-      length = maglev_rs_stats_name (t, row, name, sizeof (name));
-      vlib_stats_set_string_vector (&st->names, row, "%.*s", (int) length, (char *) name);
+      maglev_stats_table_t *st = sm->tables + sm->table;
+
+      n_rows = sm->n_rows[sm->table];
+      for (; sm->row < clib_max (n_rows, st->n_names); sm->row++)
+	{
+	  if (left-- == 0)
+	    return 0;
+	  if (sm->row < n_rows)
+	    {
+	      length = maglev_rs_stats_name (sm->table, sm->row, name, sizeof (name));
+	      vlib_stats_set_string_vector (&st->names, sm->row, "%.*s", (int) length, (char *) name);
+	    }
+	  else
+	    vlib_stats_set_string_vector (&st->names, sm->row, "");
+	  /* Should another picture come before this one is done, it finds these, too. */
+	  st->n_names = clib_max (st->n_names, sm->row + 1);
+	}
+      st->n_names = n_rows;
     }
-  for (u32 row = n_rows; row < st->n_names; row++)
-    vlib_stats_set_string_vector (&st->names, row, "");
-  st->n_names = n_rows;
+  return 1;
+}
+
+/* No number stands beside a name that it does not belong to. */
+static void
+maglev_stats_zero (maglev_stats_main_t *sm)
+{
+  counter_t **data;
+
+  for (u32 t = 0; t < MAGLEV_STATS_N_TABLES; t++)
+    for (u32 m = 0; m < sm->tables[t].n_metrics; m++)
+      {
+	data = vlib_stats_get_entry_data_pointer (sm->tables[t].entry_index[m]);
+	if (data && data[0])
+	  clib_memset_u64 (data[0], 0, vec_len (data[0]));
+      }
 }
 
 static void
@@ -78,29 +115,42 @@ maglev_stats_numbers (maglev_stats_table_t *st, u32 t, u32 n_rows)
     }
 }
 
-void
+int
 maglev_stats_update (vlib_main_t *vm)
 {
   maglev_stats_main_t *sm = &maglev_stats_main;
   f64 now = vlib_time_now (vm);
   maglev_stats_t picture = {};
+  int taken;
 
   /* The prober's beat wakes the process about once a second. */
-  if (sm->is_made && now < sm->last + MAGLEV_STATS_PERIOD)
-    return;
-  sm->last = now;
-  if (!maglev_rs_stats_take (&picture))
-    return;
-  if (!sm->is_made)
+  if (!sm->is_naming && sm->is_made && now < sm->last + MAGLEV_STATS_PERIOD)
+    return 0;
+  if (!sm->is_naming)
     {
-      maglev_stats_make (sm);
-      sm->generation = ~0ULL;
+      if ((taken = maglev_rs_stats_take (&picture)) != 1)
+	return taken == 2;
+      sm->last = now;
+      for (u32 t = 0; t < MAGLEV_STATS_N_TABLES; t++)
+	sm->n_rows[t] = picture.n_rows[t];
+      if (!sm->is_made)
+	maglev_stats_make (sm);
+      if (!sm->is_made || picture.generation != sm->generation)
+	{
+	  maglev_stats_zero (sm);
+	  sm->is_naming = 1;
+	  sm->table = sm->row = 0;
+	}
+      sm->is_made = 1;
+      sm->generation = picture.generation;
+    }
+  if (sm->is_naming)
+    {
+      if (!maglev_stats_name_some (sm))
+	return 1;
+      sm->is_naming = 0;
     }
   for (u32 t = 0; t < MAGLEV_STATS_N_TABLES; t++)
-    {
-      if (picture.generation != sm->generation)
-	maglev_stats_names (sm->tables + t, t, picture.n_rows[t]);
-      maglev_stats_numbers (sm->tables + t, t, picture.n_rows[t]);
-    }
-  sm->generation = picture.generation;
+    maglev_stats_numbers (sm->tables + t, t, sm->n_rows[t]);
+  return 0;
 }

@@ -442,7 +442,8 @@ typedef struct
   uint32_t n_rows[MAGLEV_STATS_N_TABLES];
 } maglev_stats_t;
 
-/* Takes a picture, from which the two below read: 1 taken, 0 there is nothing to be seen. */
+/* Takes a picture, from which the two below read: 1 taken, 0 there is nothing to be seen, 2 not yet: to be called again in the
+   next turn. */
 int32_t maglev_rs_stats_take (maglev_stats_t *out);
 /* The name of a row, at most `size` bytes and no zero behind them; answers its length. */
 uint32_t maglev_rs_stats_name (uint32_t table, uint32_t row, uint8_t *out, uint32_t size);

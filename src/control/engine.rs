@@ -189,14 +189,13 @@ impl Engine {
         &mut self.watched
     }
 
-    /// All numbers, for the stats segment. False: there are none at the moment, since a configuration is being applied.
+    /// All numbers, for the stats segment. False: not yet, since a configuration is being applied, or new names are made.
     pub fn repaint(&self, picture: &mut Picture) -> bool {
         if self.applying.is_some() {
             return false;
         }
         let calls = LbCalls { took: self.calls.summary(), longest_us: self.calls.longest_us() };
-        self.controller.repaint(picture, calls);
-        true
+        self.controller.repaint(picture, calls)
     }
 
     /// The controller, to look at.

@@ -17,6 +17,7 @@ mod links;
 pub mod loader;
 mod loading;
 pub mod meters;
+mod naming;
 pub mod operator;
 mod probing;
 pub mod programmer;

@@ -4,7 +4,7 @@ use std::ffi::CStr;
 
 use super::controller::Controller;
 use super::latency::Summary;
-use super::schedule::Slot;
+use super::naming::Naming;
 use super::show::micros;
 use crate::balance::FrontendState;
 use crate::health::State;
@@ -60,7 +60,7 @@ pub static TABLES: [Table; 4] = [
     },
 ];
 
-/// The rows of a table. The names are made once a generation, the values once a second.
+/// The rows of a table. The names are made once a configuration, the values once a second.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rows {
     /// A backend, a frontend, `frontend/pool/backend`, `engine`.
@@ -93,15 +93,14 @@ pub struct Picture {
     pub generation: u64,
     /// In the order of [`TABLES`].
     pub tables: [Rows; 4],
-    /// The backends, in the order of their names.
-    slots: Vec<Slot>,
+    pub(super) naming: Naming,
 }
 
 impl Picture {
     /// No rows.
     pub const EMPTY: Picture = {
         const NONE: Rows = Rows { names: Vec::new(), values: Vec::new() };
-        Picture { generation: 0, tables: [NONE; 4], slots: Vec::new() }
+        Picture { generation: 0, tables: [NONE; 4], naming: Naming::NONE }
     };
 
     /// The rows of a table.
@@ -137,17 +136,17 @@ pub struct LbCalls {
 
 impl Controller {
     /// The numbers of the configured backends and frontends, by name, and of the engine: `picture` is made to show them
-    /// as they are now. It runs each second on VPP's main thread, so that what stays is not made again.
-    pub fn repaint(&self, picture: &mut Picture, calls: LbCalls) {
-        let [.., engine] = &picture.tables;
-        if picture.generation != self.generation || engine.names.is_empty() {
-            *picture = self.sketch();
+    /// as they are now. It runs each second on VPP's main thread, so that what stays is not made again. False: there is more
+    /// to be done; it is to be called again, soon.
+    pub fn repaint(&self, picture: &mut Picture, calls: LbCalls) -> bool {
+        if !self.name_some(picture) {
+            return false;
         }
-        let Picture { tables: [backends, frontends, members, engine], slots, .. } = picture;
+        let Picture { tables: [backends, frontends, members, engine], naming, .. } = picture;
         for (rows, table) in [&mut *backends, frontends, members, engine].into_iter().zip(&TABLES) {
             rows.clear(table);
         }
-        for b in slots.iter().filter_map(|s| self.backends.get(*s)) {
+        for b in naming.slots.iter().filter_map(|s| self.backends.get(*s)) {
             let agent = b.agent.as_ref().map(|a| a.counts).unwrap_or_default();
             backends.push([
                 state(b.state()),
@@ -193,22 +192,7 @@ impl Controller {
             reload,
             retry,
         ]);
-    }
-
-    /// The names of a generation, without numbers.
-    fn sketch(&self) -> Picture {
-        let (names, slots) = self.backends.configured().map(|(s, b)| (b.config.name.to_string(), s)).unzip();
-        let seats = self.frontends.iter().flat_map(|(name, f)| {
-            f.seats.iter().map(move |s| format!("{name}/{}/{}", f.pool_name(s.pool), s.name))
-        });
-        let rows = |names| Rows { names, values: Vec::new() };
-        let tables = [
-            rows(names),
-            rows(self.frontends.keys().map(ToString::to_string).collect()),
-            rows(seats.collect()),
-            rows(vec!["engine".to_owned()]),
-        ];
-        Picture { generation: self.generation, tables, slots }
+        true
     }
 }
 

@@ -57,7 +57,7 @@ pub unsafe extern "C" fn maglev_rs_stats_take(out: *mut maglev_stats_t) -> i32 {
                 return 0;
             };
             if !engine.repaint(&mut state.picture) {
-                return 0;
+                return 2;
             }
             out.generation = state.picture.generation;
             for (to, rows) in out.n_rows.iter_mut().zip(&state.picture.tables) {

@@ -190,6 +190,7 @@ fn every_comparison_of_words_and_shares_can_fail() {
         "configuration"
     );
     assert_eq!(bent(|s| drop(s.model.fronts.pop_first())), "configuration");
+    assert_eq!(bent(|s| front(s).seats[0].pool += 7), "the configured weight is never altered");
     // Who carries weight, and was taken out.
     assert_eq!(
         bent(|s| {
@@ -199,6 +200,19 @@ fn every_comparison_of_words_and_shares_can_fail() {
             f.seats[i].out = true;
         }),
         "who was taken out has no weight"
+    );
+}
+
+/// It is shown as down, though nothing that was found is against it.
+#[test]
+fn who_drains_or_stops_and_is_down_is_seen() {
+    let down = |s: &Simulator| s.model.shown.values().any(|x| x.verdict.state == "down");
+    let mut sim = calm(down);
+    let shown = sim.model.shown.values_mut().find(|x| x.verdict.state == "down").unwrap();
+    shown.vital = Vital::Up;
+    assert_eq!(
+        rule(agree(&sim.model, &sim.world, true)),
+        "who drains or stops is never down while checks pass"
     );
 }
 

@@ -1,0 +1,105 @@
+//! The names of the rows in the stats segment. They are made in pieces: after a reload there may be tens of thousands, and
+//! VPP's main thread waits for each.
+
+use std::ops::Bound;
+
+use super::controller::Controller;
+use super::schedule::Slot;
+use super::stats::Picture;
+use crate::Name;
+
+/// So many are made in one turn, or as many as one frontend has backends.
+const NAMES: usize = 1_000;
+
+/// How far the names have come.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Naming {
+    /// The backends, in the order of their names.
+    pub(super) slots: Vec<Slot>,
+    /// The configuration that they are of, by its number.
+    of: Option<u64>,
+    done: bool,
+    /// Names in their places.
+    backends: usize,
+    frontends: usize,
+    members: usize,
+    /// The frontend that was last.
+    last: Option<Name>,
+    /// Some name is another than before.
+    changed: bool,
+}
+
+impl Naming {
+    pub(super) const NONE: Naming = Naming {
+        slots: Vec::new(),
+        of: None,
+        done: false,
+        backends: 0,
+        frontends: 0,
+        members: 0,
+        last: None,
+        changed: false,
+    };
+}
+
+impl Controller {
+    /// Makes some of the names, where they are not those of the running configuration. True: all are.
+    pub(super) fn name_some(&self, picture: &mut Picture) -> bool {
+        let Picture { generation, tables: [backends, frontends, members, engine], naming: n } = picture;
+        if n.of != Some(self.generation) {
+            *n = Naming {
+                of: Some(self.generation),
+                slots: self.backends.configured().map(|(slot, _)| slot).collect(),
+                // An earlier one that was not done has left its own names.
+                changed: n.changed && !n.done,
+                ..Naming::default()
+            };
+        }
+        if n.done {
+            return true;
+        }
+        let mut left = NAMES;
+        while left > 0 {
+            let Some(slot) = n.slots.get(n.backends) else { break };
+            let name = self.backends.get(*slot).map_or("", |b| &*b.config.name);
+            n.changed |= place(&mut backends.names, &mut n.backends, name);
+            left -= 1;
+        }
+        while left > 0 {
+            let from = n.last.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
+            let Some((name, f)) = self.frontends.range::<Name, _>((from, Bound::Unbounded)).next() else {
+                for (names, rows) in [
+                    (&mut backends.names, n.backends),
+                    (&mut frontends.names, n.frontends),
+                    (&mut members.names, n.members),
+                ] {
+                    n.changed |= names.len() > rows;
+                    names.truncate(rows);
+                }
+                n.changed |= place(&mut engine.names, &mut 0, "engine");
+                n.done = true;
+                *generation += u64::from(n.changed);
+                return true;
+            };
+            n.changed |= place(&mut frontends.names, &mut n.frontends, name);
+            for seat in &f.seats {
+                let member = format!("{name}/{}/{}", f.pool_name(seat.pool), seat.name);
+                n.changed |= place(&mut members.names, &mut n.members, &member);
+            }
+            left = left.saturating_sub(f.seats.len() + 1);
+            n.last = Some(name.clone());
+        }
+        false
+    }
+}
+
+/// Puts a name where it belongs. True: it was not there.
+fn place(names: &mut Vec<String>, at: &mut usize, name: &str) -> bool {
+    let i = std::mem::replace(at, *at + 1);
+    match names.get_mut(i) {
+        Some(old) if old == name => return false,
+        Some(old) => name.clone_into(old),
+        None => names.push(name.to_owned()),
+    }
+    true
+}
