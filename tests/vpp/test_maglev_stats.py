@@ -71,6 +71,27 @@ class TestMaglevStats(PairTestCase):
         self.assertEqual([int(n) for n in self.stats["/maglev/backends/state"][0]], [UP, 0])
         self.wait_table({"web/primary/a2": (50,)}, "members", "weight")
 
+    def test_thousands_of_rows(self):
+        """Names that take several turns each have their own number, and go again"""
+        config = self.make_config(self.network)
+        many = {"x%d" % i: {"address": "10.88.%d.%d" % (i // 250, i % 250 + 1)} for i in range(2500)}
+        config["backends"].update(many)
+        for i in range(2500):
+            if i % 3 == 0:
+                many["x%d" % i]["enabled"] = False
+        want = {"a1": (UP,), "a2": (UP,)}
+        self.addCleanup(self.do, "maglev config reload")
+        self.addCleanup(self.write_config, self.make_config(self.network))
+        self.write_config(config)
+        self.do("maglev config reload")
+        self.wait_table(
+            {**want, **{n: (UP if b.get("enabled", True) else DISABLED,) for n, b in many.items()}}, "backends", "state"
+        )
+        self.write_config(self.make_config(self.network))
+        self.do("maglev config reload")
+        self.wait_table(want, "backends", "state")
+        self.assertEqual(sum(int(n) for n in self.stats["/maglev/backends/state"][0]), 2 * UP)
+
 
 if __name__ == "__main__":
     unittest.main(testRunner=VppTestRunner)
