@@ -219,13 +219,7 @@ impl Controller {
     /// Does what is due by `now`.
     pub fn poll(&mut self, now: Now) {
         self.watch_prober(now);
-        while let Some((t, name)) = self.timers.first().cloned() {
-            if t > now.mono {
-                break;
-            }
-            self.timers.pop_first();
-            self.reweigh(now, &name, false);
-        }
+        self.ripen(now);
         if self.frozen.is_none() {
             while let Some((slot, due)) = self.schedule.pop(now.mono) {
                 self.probe_due(now, slot, due);
@@ -253,7 +247,22 @@ impl Controller {
                 self.stats.in_flight = in_flight;
                 self.stats.waiting = waiting;
             }
-            Told::Report(report) => self.report(now, report),
+            Told::Report(report) => {
+                // After a stall of the main thread both are overdue: a panic must not freeze a weight that had climbed.
+                self.ripen(now);
+                self.report(now, report);
+            }
+        }
+    }
+
+    /// What time alone brings about: weights that climb, frontends that have waited for long enough.
+    fn ripen(&mut self, now: Now) {
+        while let Some((t, name)) = self.timers.first().cloned() {
+            if t > now.mono {
+                break;
+            }
+            self.timers.pop_first();
+            self.reweigh(now, &name, false);
         }
     }
 

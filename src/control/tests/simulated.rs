@@ -140,3 +140,53 @@ fn after_a_restart_a_frontend_waits_for_who_is_enabled_with_it() {
     next.run(2000);
     assert_eq!(next.weights("192.0.2.1", 80), "10.1.0.1=0 10.1.0.2=0 10.1.0.3=100");
 }
+
+/// keep-last; `a` climbs for 5 s.
+const CLIMBING: &str = "
+maglev:
+  vpp: {lb: {ipv4-src-address: 10.0.0.1, startup-max-delay: 4s}}
+  healthchecks:
+    tcp: {type: tcp, port: 80, interval: 1s, timeout: 500ms, rise: 1, fall: 1, jitter: 0}
+  backends:
+    a: {address: 10.1.0.1, healthcheck: tcp}
+    b: {address: 10.1.0.2, healthcheck: tcp}
+  frontends:
+    web:
+      address: 192.0.2.1
+      slow-start: 5s
+      panic: {threshold: 51, mode: keep-last}
+      pools:
+        - {name: first, backends: {a: {}}}
+        - {name: second, backends: {b: {}}}
+";
+
+#[test]
+fn what_came_due_while_the_main_thread_stood_still_comes_before_what_is_told_then() {
+    let mut lab = Lab::new(CLIMBING);
+    lab.run(2_000);
+    lab.net("10.1.0.1", Net::Refused);
+    lab.run(2_000);
+    lab.net("10.1.0.1", Net::Good);
+    lab.net("10.1.0.2", Net::Silent);
+    while lab.state("a") != "up" {
+        lab.run(10);
+    }
+    assert_eq!(weights(&mut lab), "10.1.0.1=1 10.1.0.2=0");
+    while lab.coming.is_empty() {
+        lab.run(10);
+    }
+    lab.take_log("frontend-panic");
+    // Six seconds later `a` would have climbed; and `b` is down, which is a panic.
+    lab.now = lab.now + std::time::Duration::from_secs(6);
+    lab.turn();
+    lab.run(100);
+    assert_eq!(
+        (lab.state("b").as_str(), lab.take_log("frontend-panic frontend=web begins").len()),
+        ("down", 1)
+    );
+    assert_eq!(
+        weights(&mut lab),
+        "10.1.0.1=100 10.1.0.2=0",
+        "it would stay at 1 for as long as the panic lasts"
+    );
+}
