@@ -279,6 +279,7 @@ impl Model {
                 self.flights.remove(id);
             }
             Happening::Told(report, frozen) => {
+                self.ripen(at);
                 // Whatever is late, comes twice or was cancelled does not count.
                 let Some((name, agent)) = self.flights.remove(&report.id) else { return Ok(()) };
                 self.wanted.remove(&name);
@@ -359,12 +360,17 @@ impl Model {
                 return broken("silent agents", format!("{name} waits for its agent without end"));
             }
         }
+        self.ripen(at);
+        Ok(())
+    }
+
+    /// Weights that climb, and frontends that have waited.
+    fn ripen(&mut self, at: Time) {
         let climbing = self.minds.values().any(|m| m.back_at.is_some());
         let waits = |f: &Front| !f.open || !f.newcomers.is_empty();
         if climbing || self.fronts.values().any(waits) {
             self.weigh(at);
         }
-        Ok(())
     }
 
     fn patience(&self) -> Duration {
