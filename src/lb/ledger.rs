@@ -216,7 +216,9 @@ impl Ledger {
             Op::AddVip { .. } => self.applied(op),
             Op::AddServer { vip, address, weight, .. } | Op::SetWeight { vip, address, weight, .. } => {
                 self.claim(&vip, address);
-                if weight > 0 {
+                let known = self.vips.get(&vip).is_some_and(|m| m.servers.contains_key(&address));
+                // One that comes so is known from now on: a flush of the whole VIP is one of it, too.
+                if weight > 0 || !known {
                     self.weighs(vip, address, weight, false, true);
                 }
             }
@@ -375,5 +377,15 @@ mod tests {
         assert_eq!(ledger.dirty(&vip(), ip("10.0.0.1")), Some(true));
         ledger.answered(&Op::DelVip { vip: vip() }, &lost);
         assert!(ledger.ours(&vip()));
+    }
+
+    #[test]
+    fn a_server_that_came_by_a_lost_answer_is_clean_after_a_flush_of_its_vip() {
+        let mut ledger = made();
+        ledger.answered(&add(0, false), &Err(LbError::NoAnswer("test")));
+        assert_eq!(ledger.dirty(&vip(), ip("10.0.0.1")), Some(true), "in doubt");
+        ledger.applied(&Op::FlushVip { vip: vip() });
+        ledger.observed(&vip(), Some(&actual(&[("10.0.0.1", 0)])));
+        assert_eq!(ledger.dirty(&vip(), ip("10.0.0.1")), Some(false));
     }
 }
