@@ -239,17 +239,16 @@ impl Backends {
         }
     }
 
+    /// A backend, the one that it tracks, the one that this tracks, and so on.
+    pub fn chain<'a>(&'a self, of: &'a Entry) -> impl Iterator<Item = &'a Entry> {
+        let next = |b: &&Entry| self.get(b.links.tracks?);
+        // Tracking has no circles; but a mistake here must not hang VPP's main thread.
+        std::iter::successors(Some(of), next).take(self.slots.len())
+    }
+
     /// The one whose checks and agent decide on a backend: itself, or the last that it tracks.
     pub fn root<'a>(&'a self, of: &'a Entry) -> &'a Entry {
-        let mut at = of;
-        // Tracking has no circles; but a mistake here must not hang VPP's main thread.
-        for _ in 0..self.slots.len() {
-            match at.links.tracks.and_then(|s| self.get(s)) {
-                Some(next) => at = next,
-                None => break,
-            }
-        }
-        at
+        self.chain(of).last().unwrap_or(of)
     }
 
     /// The configured ones, sorted by name.

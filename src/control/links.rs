@@ -33,23 +33,10 @@ impl Controller {
     /// The configured backends; those that are followed before those that follow them, so that nobody passes through what
     /// never was.
     pub(super) fn by_depth(&self) -> Vec<Slot> {
-        let mut all: Vec<(usize, Slot)> =
-            self.backends.configured().map(|(slot, _)| (self.depth(slot), slot)).collect();
+        let depth = |(slot, b)| (self.backends.chain(b).count(), slot);
+        let mut all: Vec<(usize, Slot)> = self.backends.configured().map(depth).collect();
         all.sort_unstable();
         all.into_iter().map(|(_, slot)| slot).collect()
-    }
-
-    /// How many it tracks, one through the other.
-    fn depth(&self, slot: Slot) -> usize {
-        let (mut at, mut depth) = (slot, 0);
-        // No circles, by the configuration; and never more steps than backends.
-        for _ in self.backends.names() {
-            match self.backends.get(at).and_then(|b| b.links.tracks) {
-                Some(next) => (at, depth) = (next, depth + 1),
-                None => break,
-            }
-        }
-        depth
     }
 
     /// What a backend is told by its ties, once all are tied; or what else was said of it meanwhile.

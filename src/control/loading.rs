@@ -15,6 +15,7 @@ use crate::time::Now;
 const SLICE: Duration = Duration::from_millis(1);
 /// Steps of it between two looks at the clock.
 const STEPS: usize = 16;
+
 /// A configuration that is being applied, and the answer that it will be.
 pub(super) struct Underway {
     pub(super) applying: Applying,

@@ -218,15 +218,7 @@ impl Controller {
 
     /// What a backend is by its own words and those of all that it tracks, whatever was thought of them so far.
     fn standing_of(&self, slot: Slot) -> Option<Standing> {
-        let mut chain = vec![self.backends.get(slot)?];
-        // No circles, by the configuration; and never more steps than backends.
-        for _ in self.backends.names() {
-            let next = chain.last().and_then(|b| self.backends.get(b.links.tracks?));
-            match next {
-                Some(next) => chain.push(next),
-                None => break,
-            }
-        }
+        let chain: Vec<&Entry> = self.backends.chain(self.backends.get(slot)?).collect();
         let mut at: Option<(&Name, Standing)> = None;
         for b in chain.into_iter().rev() {
             let standing = Standing::of(&b.health, at.as_ref().map(|(name, s)| (*name, s)));
