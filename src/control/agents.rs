@@ -1,6 +1,5 @@
 //! Asking agents: when, and what becomes of what they say.
 
-use std::borrow::Cow;
 use std::time::Duration;
 
 use super::backends::{Flight, Last};
@@ -210,13 +209,17 @@ impl Controller {
             let text = format!("{words}{also}");
             self.event(Event::Agent { backend: name.clone(), text, level: LogLevel::Notice });
         }
+        let mut stands_otherwise = changed;
         if alone && let Some(b) = self.backends.get_mut(slot) {
             // Any reply but down is as good as a passed check; and down has a word of its own.
-            let _ = b.health.take(health::Event::Pass, now.wall_ms);
+            stands_otherwise |= b.health.take(health::Event::Pass, now.wall_ms) == Ok(health::Taken::Changed);
         }
-        let detail: Cow<'static, str> =
-            if reply.description.is_empty() { words.to_string() } else { reply.description.clone() }.into();
-        self.restand(now, slot, "agent", detail);
+        // Most replies say what the one before has said.
+        if stands_otherwise {
+            let said =
+                if reply.description.is_empty() { words.to_string() } else { reply.description.clone() };
+            self.restand(now, slot, "agent", said.into());
+        }
         if before.weight != words.weight {
             self.shares_changed(now, slot);
         }
