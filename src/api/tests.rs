@@ -32,16 +32,7 @@ fn number(name: &str) -> u8 {
 
 #[test]
 fn numbers_are_those_of_the_file() {
-    for s in [
-        State::Unknown,
-        State::Up,
-        State::Down,
-        State::Paused,
-        State::Disabled,
-        State::Removed,
-        State::Stopping,
-        State::Drain,
-    ] {
+    for s in State::ALL {
         let name = format!("MAGLEV_API_BACKEND_{}", s.as_str().to_uppercase());
         assert_eq!(backend_state(s.as_str()), number(&name), "{name}");
     }

@@ -2,16 +2,14 @@
 
 use std::time::Duration;
 
+use super::lab::with_tcp;
 use super::lab_agents::Voice;
 use super::{Lab, Net};
 use crate::control::BackendVerb;
 
 /// One pool; a has checks and an agent, which is asked each second; b has neither; c has an agent alone.
-pub const AGENTS: &str = "
-maglev:
-  vpp: {lb: {ipv4-src-address: 10.0.0.1, startup-max-delay: 10s}}
-  healthchecks:
-    tcp: {type: tcp, port: 80, interval: 1s, fast-interval: 200ms, down-interval: 2s, timeout: 500ms, jitter: 0}
+pub const AGENTS: &str = with_tcp!(
+    "
   backends:
     a: {address: 10.1.0.1, healthcheck: tcp, agent: {port: 5555, interval: 1s, timeout: 500ms}}
     b: {address: 10.1.0.2}
@@ -23,7 +21,8 @@ maglev:
       port: 80
       pools:
         - {name: first, backends: {a: {weight: 80}, b: {weight: 10}, c: {weight: 50}}}
-";
+"
+);
 
 const A: &str = "10.1.0.1";
 const C: &str = "10.1.0.3";

@@ -245,12 +245,25 @@ pub fn vip_tcp(address: &str, port: u16) -> VipKey {
     VipKey { address: ip(address), service: Some((crate::lb::Protocol::Tcp, port)) }
 }
 
-/// Two pools: a, b first, c second; interval 1 s, fast 200 ms, down 2 s, timeout 500 ms, rise 2, fall 3, no jitter.
-pub const BASIC: &str = "
+/// A configuration with the healthcheck `tcp`: interval 1 s, fast 200 ms, down 2 s, timeout 500 ms, rise 2, fall 3, no
+/// jitter; the rest of it begins on a new line.
+macro_rules! with_tcp {
+    ($rest:literal) => {
+        concat!(
+            "
 maglev:
   vpp: {lb: {ipv4-src-address: 10.0.0.1, startup-max-delay: 10s}}
   healthchecks:
-    tcp: {type: tcp, port: 80, interval: 1s, fast-interval: 200ms, down-interval: 2s, timeout: 500ms, jitter: 0}
+    tcp: {type: tcp, port: 80, interval: 1s, fast-interval: 200ms, down-interval: 2s, timeout: 500ms, jitter: 0}",
+            $rest
+        )
+    };
+}
+pub(super) use with_tcp;
+
+/// Two pools: a, b first, c second; interval 1 s, fast 200 ms, down 2 s, timeout 500 ms, rise 2, fall 3, no jitter.
+pub const BASIC: &str = with_tcp!(
+    "
   backends:
     a: {address: 10.1.0.1, healthcheck: tcp}
     b: {address: 10.1.0.2, healthcheck: tcp}
@@ -263,4 +276,5 @@ maglev:
       pools:
         - {name: first, backends: {a: {}, b: {weight: 50}}}
         - {name: second, backends: {c: {}}}
-";
+"
+);

@@ -1,15 +1,13 @@
 //! Panic, from the checks to `lb`; docs/behaviour.md, "From state to weights".
 
 use super::agents::set;
+use super::lab::with_tcp;
 use super::{Lab, Net};
 use crate::control::BackendVerb::{self, *};
 
 /// Four checked servers in the first pool, one in the second; `a` has an agent too. Below half: panic.
-const FIVE: &str = "
-maglev:
-  vpp: {lb: {ipv4-src-address: 10.0.0.1, startup-max-delay: 10s}}
-  healthchecks:
-    tcp: {type: tcp, port: 80, interval: 1s, fast-interval: 200ms, down-interval: 2s, timeout: 500ms, jitter: 0}
+const FIVE: &str = with_tcp!(
+    "
   backends:
     a: {address: 10.1.0.1, healthcheck: tcp, agent: {port: 5555, interval: 1s, timeout: 500ms}}
     b: {address: 10.1.0.2, healthcheck: tcp}
@@ -25,7 +23,8 @@ maglev:
       pools:
         - {name: first, backends: {a: {weight: 10}, b: {weight: 20}, c: {weight: 30}, d: {weight: 40}}}
         - {name: second, backends: {e: {weight: 50}}}
-";
+"
+);
 
 fn keep_last() -> String {
     FIVE.replace("fail-open", "keep-last")

@@ -1,23 +1,22 @@
 //! A backend whose agent alone decides, and that it finds down: by checks that are gone, by one that it followed, by an
 //! earlier life. docs/behaviour.md, "The hands on a backend".
 
+use super::lab::with_tcp;
 use super::lab_agents::Voice;
 use super::words::settled as settled_hands;
 use super::{Lab, Net};
 use crate::control::BackendVerb::{self, *};
 
 /// `d` has checks and an agent, which is never heard; `startup-max-delay` is 10 s.
-const BOTH: &str = "
-maglev:
-  vpp: {lb: {ipv4-src-address: 10.0.0.1, startup-max-delay: 10s}}
-  healthchecks:
-    tcp: {type: tcp, port: 80, interval: 1s, fast-interval: 200ms, down-interval: 2s, timeout: 500ms, jitter: 0}
+const BOTH: &str = with_tcp!(
+    "
   backends:
     a: {address: 10.1.0.1, healthcheck: tcp}
     d: {address: 10.1.0.3, healthcheck: tcp, agent: {port: 99, interval: 1s, timeout: 500ms}}
   frontends:
     web: {address: 192.0.2.1, protocol: tcp, port: 80, pools: [{name: first, backends: {a: {}, d: {}}}]}
-";
+"
+);
 
 fn alone() -> String {
     BOTH.replace("10.1.0.3, healthcheck: tcp", "10.1.0.3")

@@ -1,17 +1,14 @@
 //! `track` and `agent-track`, from the verb at the root to each follower's weight in `lb`.
 
 use super::agents::set;
-use super::lab::ip;
+use super::lab::{ip, with_tcp};
 use super::{Lab, Net};
 use crate::control::BackendVerb::{self, *};
 
 /// `rack` is static, in no pool: a name for a group. `t1` and `t2` follow it, `u` follows `t2`. `a` is checked, `f`
 /// follows it, `g` follows `f`.
-const TREES: &str = "
-maglev:
-  vpp: {lb: {ipv4-src-address: 10.0.0.1, startup-max-delay: 10s}}
-  healthchecks:
-    tcp: {type: tcp, port: 80, interval: 1s, fast-interval: 200ms, down-interval: 2s, timeout: 500ms, jitter: 0}
+const TREES: &str = with_tcp!(
+    "
   backends:
     rack: {address: 10.1.0.9}
     t1: {address: 10.1.0.1, track: rack}
@@ -27,7 +24,8 @@ maglev:
       port: 80
       pools:
         - {name: first, backends: {t1: {weight: 10}, t2: {weight: 20}, u: {weight: 30}, a: {weight: 40}, f: {weight: 50}, g: {weight: 60}}}
-";
+"
+);
 
 fn settled(yaml: &str) -> Lab {
     let mut lab = Lab::new(yaml);

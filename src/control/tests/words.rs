@@ -1,5 +1,6 @@
 //! What a restart keeps of the words of all hands; docs/behaviour.md, "State file".
 
+use super::lab::with_tcp;
 use super::{Lab, Net};
 use crate::control::BackendVerb;
 use crate::control::state::Snapshot;
@@ -7,11 +8,8 @@ use crate::health::agent::parse;
 use crate::probe::{Code, Outcome, Report, Told};
 
 /// `a` is checked, `b` and `d` have agents (`b` alone), `t` tracks `a`, and `u` tracks `t`; `s` is static.
-pub const HANDS: &str = "
-maglev:
-  vpp: {lb: {ipv4-src-address: 10.0.0.1, startup-max-delay: 10s}}
-  healthchecks:
-    tcp: {type: tcp, port: 80, interval: 1s, fast-interval: 200ms, down-interval: 2s, timeout: 500ms, jitter: 0}
+pub const HANDS: &str = with_tcp!(
+    "
   backends:
     a: {address: 10.1.0.1, healthcheck: tcp}
     b: {address: 10.1.0.2, agent: {port: 99, interval: 60s}}
@@ -26,7 +24,8 @@ maglev:
       port: 80
       pools:
         - {name: first, backends: {a: {}, b: {}, d: {}, s: {}, t: {}, u: {}}}
-";
+"
+);
 
 pub fn set(lab: &mut Lab, backend: &str, verb: BackendVerb) {
     let now = lab.wall();
