@@ -104,13 +104,7 @@ fn a_cancelled_probe_says_nothing_waiting_or_flying() {
     let r = rig.report();
     assert_eq!((r.id, code(&r)), (last, Code::L4Con));
     // The number is free again.
-    rig.0.send(Order::Probe(Job {
-        id: flying,
-        address: V4,
-        task: Task::Check(tcp(closed, 500)),
-        due: clock::mono(),
-        patience: Duration::ZERO,
-    }));
+    rig.0.send(Order::Probe(Job::once(flying, V4, Task::Check(tcp(closed, 500)), clock::mono())));
     assert_eq!(rig.report().id, flying);
 }
 
@@ -121,13 +115,7 @@ fn orders_that_come_together_are_all_carried_out() {
     let check = tcp(closed, 5000);
     // Far above what a prober shares with the others: no number of another test.
     let ids: Vec<ProbeId> = (0..5000).map(|n| ProbeId(u64::MAX / 2 + n)).collect();
-    let job = |id: &ProbeId| Job {
-        id: *id,
-        address: V4,
-        task: Task::Check(check.clone()),
-        due: clock::mono(),
-        patience: Duration::ZERO,
-    };
+    let job = |id: &ProbeId| Job::once(*id, V4, Task::Check(check.clone()), clock::mono());
     rig.0.send_all([]);
     rig.0.send_all(ids.iter().map(|id| Order::Probe(job(id))));
     let mut wanted: HashSet<ProbeId> = ids.into_iter().collect();
@@ -143,13 +131,7 @@ fn orders_that_come_together_are_all_carried_out() {
 fn an_identifier_in_use_is_not_probed_twice() {
     let rig = Rig::new();
     let silent = silent(V4);
-    let job = Job {
-        id: ProbeId(u64::MAX - 1),
-        address: V4,
-        task: Task::Check(tcp(silent.port, 100)),
-        due: clock::mono(),
-        patience: Duration::ZERO,
-    };
+    let job = Job::once(ProbeId(u64::MAX - 1), V4, Task::Check(tcp(silent.port, 100)), clock::mono());
     rig.0.send(Order::Probe(job.clone()));
     rig.0.send(Order::Probe(job.clone()));
     assert_eq!(rig.report().id, job.id);

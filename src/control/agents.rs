@@ -5,12 +5,11 @@ use std::time::Duration;
 use super::backends::{Flight, Last};
 use super::controller::Controller;
 use super::event::{Event, LogLevel};
-use super::probing::MAIN_STALL;
 use super::schedule::Slot;
 use super::view::AgentCountsView;
 use crate::health;
 use crate::health::agent::Reply;
-use crate::probe::{Code, Job, Order, ProbeId, Report, Task};
+use crate::probe::{Code, Job, Order, ProbeId, Report, STALL, Task};
 use crate::time::{Now, Time};
 
 /// Our side of one backend's agent.
@@ -47,7 +46,7 @@ impl Controller {
         if side.flight.is_some() {
             return;
         }
-        if now.mono.since(due) > MAIN_STALL && !side.put_off {
+        if now.mono.since(due) > STALL && !side.put_off {
             side.put_off = true;
             let at = now.mono + config.interval.mul_f64(self.rng.f64());
             self.agents.set(slot, at);
@@ -56,18 +55,12 @@ impl Controller {
         side.put_off = false;
         self.probes += 1;
         let id = ProbeId((self.probes << 32) | u64::from(slot));
-        side.flight = Some(Flight { id, due });
+        side.flight = Some(Flight { id, standing: None });
         side.counts.queries += 1;
         self.flying += 1;
         self.stats.agents.queries += 1;
         let address = config.address.unwrap_or(b.config.address);
-        self.order(Order::Probe(Job {
-            id,
-            address,
-            task: Task::Agent(config),
-            due,
-            patience: Duration::ZERO,
-        }));
+        self.order(Order::Probe(Job::once(id, address, Task::Agent(config), due)));
     }
 
     /// Asks now, or when the query under way is done; and waits for the answer no longer than for any other at the

@@ -20,8 +20,6 @@ use crate::time::Time;
 
 /// The code of a transition by `health up`, `health down` or `health stopping`.
 pub const FORCED: &str = "forced";
-/// The longest [`Entry::patience`].
-const PATIENCE: Duration = Duration::from_millis(5);
 
 /// One backend.
 #[derive(Debug)]
@@ -46,7 +44,7 @@ pub struct Entry {
     pub history: History,
     /// The frontends that have it in a pool.
     pub frontends: Vec<Name>,
-    /// The probe under way, if any: never more than one.
+    /// The probe under way, or the standing job, if any: never more than one.
     pub in_flight: Option<Flight>,
     /// Who waits for the result of that probe.
     pub waiting: Vec<Ticket>,
@@ -81,13 +79,13 @@ pub struct Links {
     pub sharers: Vec<Slot>,
 }
 
-/// A probe under way.
+/// A job that the prober has in hand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Flight {
     /// Comes back with the result.
     pub id: ProbeId,
-    /// When it should have started.
-    pub due: Time,
+    /// The prober goes on by itself while it passes: since the probe that it began then, as far as is known.
+    pub standing: Option<Time>,
 }
 
 /// The last result of a probe.
@@ -99,7 +97,7 @@ pub struct Last {
     pub detail: Cow<'static, str>,
     /// From the start of the probe to its end, as the prober stamped them.
     pub latency: Duration,
-    /// When the result came, milliseconds since the Unix epoch.
+    /// When the probe ended, milliseconds since the Unix epoch.
     pub at_ms: u64,
 }
 
@@ -125,14 +123,10 @@ impl Entry {
         if self.guess > 0 { check.fast_interval } else { self.health.checks().interval(check) }
     }
 
-    /// How long the prober may keep a pass to itself: not at all where one would change something or somebody waits for
-    /// it, and never so long that the next probe by `check` would come late for it.
-    pub fn patience(&self, check: &Healthcheck) -> Duration {
-        if self.health.checks().full() && self.guess == 0 && self.waiting.is_empty() {
-            PATIENCE.min(check.interval / 16)
-        } else {
-            Duration::ZERO
-        }
+    /// Whether a pass changes nothing, and nobody waits for one: the prober may go on by itself until there is another
+    /// result.
+    pub fn is_steady(&self) -> bool {
+        self.health.checked() && self.health.checks().full() && self.guess == 0 && self.waiting.is_empty()
     }
 
     /// Nobody is asked about it: up without being probed.

@@ -21,7 +21,7 @@ use crate::balance::{Alarm, panic};
 use crate::config::Config;
 use crate::health::Limits;
 use crate::lb::VipKey;
-use crate::probe::{Code, Order, Told};
+use crate::probe::{Order, Results, Told};
 use crate::time::{Now, Time};
 
 /// An answer that nobody takes is dropped after so long.
@@ -30,16 +30,16 @@ const TICKET_LIFE: Duration = Duration::from_secs(60);
 /// What the probes have done so far.
 #[derive(Clone, Debug, Default)]
 pub struct ProbeStats {
-    /// Orders sent.
+    /// Ordered, or begun by the prober itself.
     pub probes: u64,
     /// Started more than 100 ms after they were due.
     pub late: u64,
     /// The latest start of all.
     pub latest: Duration,
-    /// Put off after a stall of the main thread.
+    /// Put off after a stall.
     pub main_stalls: u64,
     /// By code.
-    pub results: BTreeMap<Code, u64>,
+    pub results: Results,
     /// Of all agents.
     pub agents: AgentCountsView,
     /// Of the last beat.
@@ -292,6 +292,10 @@ impl Controller {
         // A stall ends by itself; whatever else freezes must outlast it.
         if self.frozen.is_none() || self.prober_stalled() && why != STALLED {
             self.frozen = Some(why.to_owned());
+            let all: Vec<Slot> = self.backends.iter().map(|(slot, _)| slot).collect();
+            for slot in all {
+                self.recall(slot);
+            }
             self.engine_event(LogLevel::Error, format!("frozen: {why}; lb stays as it is"));
         }
     }

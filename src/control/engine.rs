@@ -26,14 +26,17 @@ use super::watch::Watched;
 use crate::clock;
 use crate::lb::traffic::{ServerTraffic, VipTraffic};
 use crate::lb::{LbError, LoadBalancer};
-use crate::probe::{Prober, ProberOptions};
+use crate::probe::{Prober, ProberOptions, TOLD_TOGETHER};
 use crate::time::{Now, Time};
 
 /// Both threads are joined within this at the end, together.
 const STOP: Duration = Duration::from_millis(450);
 
 /// Results of probes are taken up to so many in one turn: after a stall of VPP's main thread they may be very many.
-const RESULTS: usize = 256;
+const RESULTS: usize = TOLD_TOGETHER;
+
+/// So many are taken before an operator's command is carried out; where there are more, main has just stood still.
+const HEARD_FIRST: usize = 4 * TOLD_TOGETHER;
 
 /// Where lines for the log go.
 pub type Log = Box<dyn FnMut(LogLevel, &str)>;
@@ -132,11 +135,7 @@ impl Engine {
             return MORE;
         }
         let now = clock::now();
-        let mut told = 0;
-        while let Some(one) = self.prober.as_ref().filter(|_| told < RESULTS).and_then(Prober::try_recv) {
-            self.controller.told(now, one);
-            told += 1;
-        }
+        let told = self.hear(now, RESULTS);
         while let Some(reply) = self.loader.try_recv() {
             match reply {
                 Reply::Loaded(loaded) => self.loaded(now, loaded),
@@ -164,6 +163,16 @@ impl Engine {
             at => Some(at.since(clock::mono())),
         };
         Turn { next, busy: false }
+    }
+
+    /// Takes what the prober has told, so much at most. Answers how much there was.
+    fn hear(&mut self, now: Now, most: usize) -> usize {
+        let mut told = 0;
+        while let Some(one) = self.prober.as_ref().filter(|_| told < most).and_then(Prober::try_recv) {
+            self.controller.told(now, one);
+            told += 1;
+        }
+        told
     }
 
     /// No probes, no changes, no calls to `lb` from now on.
@@ -272,6 +281,12 @@ pub(super) fn spawn_prober(options: &EngineOptions) -> io::Result<Prober> {
 impl Operator for Engine {
     fn finish_reload(&mut self) {
         self.finish_apply();
+        // Passes of steady backends may lie there since the last beat: whoever looks is to see them, and a word counts from
+        // when it was said.
+        if self.controller.frozen().is_none() {
+            self.hear(clock::now(), HEARD_FIRST);
+            self.flush_out();
+        }
     }
 
     fn status(&self) -> StatusView {

@@ -32,12 +32,16 @@ impl Controller {
         let found = |b: &Entry| (b.health.checks().vital(), b.health.checks().stopping());
         let before = found(b);
         let taken = b.health.take(event, now.wall_ms)?;
+        let unsteady = b.in_flight.is_some_and(|f| f.standing.is_some()) && !b.is_steady();
         if found(b) != before {
             // Beneath another's word it may be no change of state; the state file keeps it all the same.
             self.keeper.touch();
         }
         if taken == Taken::Changed {
             self.restand(now, slot, code, detail);
+        }
+        if unsteady {
+            self.take_over(now, slot);
         }
         Ok(taken)
     }

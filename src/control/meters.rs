@@ -1,6 +1,5 @@
 //! What is counted of each backend, and the counters as a view.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::controller::Controller;
@@ -11,14 +10,14 @@ use super::view::{
 };
 use crate::lb::VipKey;
 use crate::lb::traffic::VipTraffic;
-use crate::probe::{Code, Verdict};
+use crate::probe::{Code, Results, Verdict};
 use crate::time::Time;
 
 /// Of one backend, since it was first seen.
 #[derive(Debug, Default)]
 pub struct Meters {
     /// Probes by result.
-    pub results: BTreeMap<Code, u64>,
+    pub results: Results,
     /// Changes of its state.
     pub transitions: u64,
     /// How long probes took that say something of the backend.
@@ -28,7 +27,7 @@ pub struct Meters {
 impl Meters {
     /// A probe has ended.
     pub fn probed(&mut self, now: Time, code: Code, took: Duration) {
-        *self.results.entry(code).or_default() += 1;
+        self.results.add(code);
         match code.verdict() {
             Verdict::Pass | Verdict::Conditional | Verdict::Fail => self.window.record(now, took),
             // It did not get as far as the backend.
@@ -79,7 +78,6 @@ impl Controller {
             all.sort_by(|a, b| a.frontend.cmp(&b.frontend));
             all
         };
-        let results = |r: &BTreeMap<Code, u64>| r.iter().map(|(c, n)| (c.as_str().to_owned(), *n)).collect();
         CountersView {
             vips,
             backends: self
@@ -89,7 +87,7 @@ impl Controller {
                 .map(|(_, b)| BackendCountersView {
                     backend: b.config.name.to_string(),
                     address: b.config.address.to_string(),
-                    results: results(&b.meters.results),
+                    results: b.meters.results.shown(),
                     latency: b.meters.latency(now),
                     transitions: b.meters.transitions,
                     agent: b.agent.as_ref().map(|a| a.counts),
@@ -99,7 +97,7 @@ impl Controller {
             syncs: self.programmer.syncs_by_cause().map(|(c, n)| (c.to_owned(), n)).to_vec(),
             probes: ProbeCountersView {
                 ordered: self.stats.probes,
-                results: results(&self.stats.results),
+                results: self.stats.results.shown(),
                 late: self.stats.late,
                 latest_ms: millis(self.stats.latest),
                 main_stalls: self.stats.main_stalls,

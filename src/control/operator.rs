@@ -121,7 +121,7 @@ pub enum Finished {
 /// The control plane, as commands see it. All on one thread; nothing here blocks.
 pub trait Operator {
     /// A large configuration is applied little by little. Brings that to its end: to be called before anything is asked or
-    /// done, so that it is of one configuration and not of two.
+    /// done, so that it is of one configuration and not of two. Takes what the prober has told, too.
     fn finish_reload(&mut self);
     /// `show status`
     fn status(&self) -> StatusView;

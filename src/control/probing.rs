@@ -8,15 +8,14 @@ use super::backends::{Flight, Last};
 use super::controller::Controller;
 use super::event::Event;
 use super::operator::{Finished, Ticket};
-use super::schedule::{Slot, jittered};
+use super::schedule::Slot;
 use super::view::ProbeView;
 use crate::config::Healthcheck;
 use crate::health;
-use crate::probe::{Code, Job, Order, Outcome, ProbeId, Report, Task, Verdict};
+use crate::probe::pace::jittered;
+use crate::probe::{Code, Job, Order, Outcome, ProbeId, Report, STALL, Task, Verdict};
 use crate::time::{Now, Time};
 
-/// A probe that is this much overdue waited for VPP's main thread, not for the prober.
-pub(super) const MAIN_STALL: Duration = Duration::from_secs(1);
 /// No beat of the prober for so long, while a probe is due: stalled.
 const PROBER_STALL: Duration = Duration::from_secs(3);
 /// Why frozen, when the prober does not beat. It thaws by itself; nothing else does.
@@ -34,7 +33,7 @@ impl Controller {
         if !b.health.checked() || b.in_flight.is_some() {
             return;
         }
-        if now.mono.since(due) > MAIN_STALL && !b.put_off {
+        if now.mono.since(due) > STALL && !b.put_off {
             // All are overdue at once: without this they would start as one burst.
             b.put_off = true;
             self.stats.main_stalls += 1;
@@ -51,10 +50,10 @@ impl Controller {
         let id = ProbeId((self.probes << 32) | u64::from(slot));
         let Some(b) = self.backends.get_mut(slot) else { return };
         b.put_off = false;
-        b.in_flight = Some(Flight { id, due });
-        let patience = b.patience(check);
+        let standing = b.is_steady();
+        b.in_flight = Some(Flight { id, standing: standing.then_some(due) });
         self.flying += 1;
-        let job = Job { id, address: b.config.address, task: Task::Check(check.clone()), due, patience };
+        let job = Job { id, address: b.config.address, task: Task::Check(check.clone()), due, standing };
         self.stats.probes += 1;
         self.order(Order::Probe(job));
     }
@@ -76,7 +75,10 @@ impl Controller {
     pub(super) fn probe_for(&mut self, now: Now, slot: Slot, ticket: Ticket) {
         let Some(b) = self.backends.get_mut(slot) else { return };
         b.waiting.push(ticket);
-        if b.in_flight.is_none()
+        // It may be between two probes, or have one under way whose pass would be told when there is time.
+        self.recall(slot);
+        if let Some(b) = self.backends.get(slot)
+            && b.in_flight.is_none()
             && let Some(check) = b.config.healthcheck.clone()
         {
             self.schedule.clear(slot);
@@ -95,6 +97,26 @@ impl Controller {
         }
     }
 
+    /// The prober does not go on by itself; where it has a probe under way, nothing will be heard of that.
+    /// Answers when its last probe began, if it was going on.
+    pub(super) fn recall(&mut self, slot: Slot) -> Option<Time> {
+        let b = self.backends.get_mut(slot)?;
+        let flight = b.in_flight.take_if(|f| f.standing.is_some())?;
+        self.flying -= 1;
+        self.order(Order::Cancel(flight.id));
+        flight.standing
+    }
+
+    /// A backend that was steady is not any more, by a word on it: the next probe comes when it would have come, and then
+    /// the controller sees to it again.
+    pub(super) fn take_over(&mut self, now: Now, slot: Slot) {
+        let Some(began) = self.recall(slot) else { return };
+        let Some(b) = self.backends.get(slot).filter(|b| b.health.checked()) else { return };
+        let Some(check) = &b.config.healthcheck else { return };
+        let at = jittered(began, check.interval, check.jitter_percent, &mut self.rng);
+        self.schedule.set(slot, at.max(now.mono));
+    }
+
     /// Answers those who wait for a probe that will not end.
     pub(super) fn give_up(&mut self, now: Now, slot: Slot, why: &str) {
         let Some(b) = self.backends.get_mut(slot) else { return };
@@ -110,14 +132,24 @@ impl Controller {
             return;
         }
         let Some(b) = self.backends.get_mut(slot) else { return };
-        let Some(flight) = b.in_flight.take_if(|f| f.id == report.id) else { return };
-        self.flying -= 1;
-        let waiting = std::mem::take(&mut b.waiting);
+        if b.in_flight.is_none_or(|f| f.id != report.id) {
+            return;
+        }
+        let mut waiting = Vec::new();
+        if report.goes_on {
+            b.in_flight = Some(Flight { id: report.id, standing: Some(report.started) });
+            self.stats.probes += 1;
+        } else {
+            b.in_flight = None;
+            self.flying -= 1;
+            waiting = std::mem::take(&mut b.waiting);
+        }
         let Outcome { code, detail } = report.outcome;
         let latency = report.finished.since(report.started);
-        let late = report.started.since(flight.due);
+        let late = report.started.since(report.due);
         self.stats.latest = self.stats.latest.max(late);
         self.stats.late += u64::from(late > LATE);
+        self.stats.main_stalls += u64::from(report.put_off);
         for ticket in waiting {
             let view = self.probe_view(slot, code, &detail, latency);
             self.finish(now, ticket, Finished::Probe(view));
@@ -125,10 +157,19 @@ impl Controller {
         if self.frozen.is_some() {
             return;
         }
-        *self.stats.results.entry(code).or_default() += 1;
+        self.stats.results.add(code);
         let Some(b) = self.backends.get_mut(slot) else { return };
         b.meters.probed(now.mono, code, latency);
-        b.last = Some(Last { code, detail: detail.clone(), latency, at_ms: now.wall_ms });
+        // It may have lain in the channel for a while.
+        let ago = u64::try_from(now.mono.since(report.finished).as_millis()).unwrap_or(u64::MAX);
+        let at_ms = now.wall_ms.saturating_sub(ago);
+        if report.goes_on && b.is_steady() {
+            // Nearly all results are such: a pass that changes nothing, of a probe that nobody here has to order anew.
+            b.last = Some(Last { code, detail, latency, at_ms });
+            b.tally.passes += 1;
+            return;
+        }
+        b.last = Some(Last { code, detail: detail.clone(), latency, at_ms });
         let event = match code.verdict() {
             Verdict::Pass => {
                 b.tally.passes += 1;
@@ -162,10 +203,10 @@ impl Controller {
     /// not before now. What has waited for the main thread is overdue, and known by that.)
     pub(super) fn reschedule(&mut self, slot: Slot, started: Time, finished: Time) {
         let Some(b) = self.backends.get(slot) else { return };
-        let Some(check) = b.config.healthcheck.clone() else { return };
         if !b.health.checked() || b.in_flight.is_some() {
             return;
         }
+        let Some(check) = b.config.healthcheck.clone() else { return };
         let at = jittered(started, b.interval(&check), check.jitter_percent, &mut self.rng);
         self.schedule.set(slot, at.max(finished));
     }

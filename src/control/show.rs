@@ -65,7 +65,7 @@ impl Controller {
                 late: self.stats.late,
                 latest_ms: millis(self.stats.latest),
                 main_stalls: self.stats.main_stalls,
-                results: self.stats.results.iter().map(|(c, n)| (c.as_str().to_owned(), *n)).collect(),
+                results: self.stats.results.shown(),
                 netns: self.config.as_ref().and_then(|c| c.healthchecker.netns.clone()),
             },
             agents: self.stats.agents,

@@ -2,6 +2,9 @@
 //!
 //! A turn handles what is ready, then takes orders, then judges deadlines, then starts probes. Answers come before
 //! deadlines, so that a stall of this thread is not held against a backend that has answered.
+//!
+//! A standing job is probed again and again as long as it passes, without its owner: healthy backends, which are nearly all of
+//! them nearly always, cost the owner's thread no turn of its own.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
@@ -20,10 +23,11 @@ use super::entropy::Entropy;
 use super::icmp::{Handle, Ping, Sent, Sockets};
 use super::netns::Namespace;
 use super::prober::Doorbell;
+use super::resting::{Due, Resting, Wanted};
 use super::stream::{Stream, interest};
 use super::text::{our_fault, printable};
 use super::timers::Timers;
-use super::types::{Code, Job, Order, Outcome, ProbeId, Report, Task, Told, Verdict};
+use super::types::{Code, Job, Order, Outcome, ProbeId, Report, TOLD_TOGETHER, Task, Told, Verdict};
 use crate::clock;
 use crate::config::{CheckKind, Healthchecker};
 use crate::health::agent::Reply;
@@ -35,7 +39,7 @@ const STARTS_A_TURN: usize = 32;
 /// Orders taken in one turn, likewise.
 const ORDERS_A_TURN: usize = 4096;
 
-/// Results that may wait to be taken before beats are left out: nobody is listening.
+/// Results that may wait to be taken before beats are left out and standing jobs are not probed: nobody is listening.
 const UNTAKEN_MAX: usize = 100_000;
 
 const BEAT: Duration = Duration::from_secs(1);
@@ -57,10 +61,9 @@ enum Kind {
 
 /// One probe under way.
 struct Flight {
-    id: ProbeId,
+    wanted: Wanted,
     started: Time,
     deadline: Time,
-    patience: Duration,
     kind: Kind,
 }
 
@@ -75,6 +78,8 @@ struct Slot {
 enum Place {
     Waiting,
     Flying(u32),
+    /// Between two probes of a standing job, until then.
+    Resting(Time),
 }
 
 /// Everything the thread has.
@@ -86,11 +91,15 @@ pub(super) struct Engine {
     wake: Option<Arc<dyn Fn() + Send + Sync>>,
     /// When the owner is woken for what was told, if it has not come for it by then.
     wake_at: Option<Time>,
+    /// Passes told since the owner was last woken, each of which could wait.
+    unhurried: usize,
+    untaken_max: usize,
     slots: Vec<Slot>,
     free: Vec<u32>,
     in_flight: usize,
     limit: usize,
-    queue: VecDeque<Job>,
+    queue: VecDeque<Wanted>,
+    resting: Resting,
     /// Jobs in `queue` that are not cancelled.
     waiting: usize,
     places: HashMap<ProbeId, Place>,
@@ -122,11 +131,14 @@ impl Engine {
         orders: Receiver<Order>,
         told: Sender<Told>,
         wake: Option<Arc<dyn Fn() + Send + Sync>>,
+        untaken_max: Option<usize>,
         unprivileged_ping: bool,
     ) -> Result<Engine, Errno> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         // Edges: each ring is one, and the eventfd need never be read.
         epoll::add(&epoll, doorbell.fd(), EventData::new_u64(WAKE), EventFlags::IN | EventFlags::ET)?;
+        let mut entropy = Entropy::new();
+        let seed = u64::from_ne_bytes(entropy.bytes()?);
         Ok(Engine {
             epoll,
             doorbell,
@@ -134,18 +146,21 @@ impl Engine {
             told,
             wake,
             wake_at: None,
+            unhurried: 0,
+            untaken_max: untaken_max.unwrap_or(UNTAKEN_MAX),
             slots: Vec::new(),
             free: Vec::new(),
             in_flight: 0,
             limit: limit(Healthchecker::default().max_in_flight),
             queue: VecDeque::new(),
+            resting: Resting::new(seed),
             waiting: 0,
             places: HashMap::new(),
             timers: Timers::default(),
             next_beat: Time::ZERO,
             namespace: Namespace::new(),
             sockets: Sockets::new(unprivileged_ping),
-            entropy: Entropy::new(),
+            entropy,
             buf: vec![0; 16 * 1024],
             decided: Vec::new(),
         })
@@ -179,6 +194,7 @@ impl Engine {
                 }
             }
             self.expire();
+            self.rouse();
             self.start_some();
             self.tick();
             self.wake_owner();
@@ -190,8 +206,10 @@ impl Engine {
         let Some(at) = self.wake_at else { return };
         if self.told.is_empty() {
             self.wake_at = None;
+            self.unhurried = 0;
         } else if at <= clock::mono() {
             self.wake_at = None;
+            self.unhurried = 0;
             if let Some(wake) = &self.wake {
                 wake();
             }
@@ -203,6 +221,7 @@ impl Engine {
         let busy = more_orders || (self.waiting > 0 && self.in_flight < self.limit);
         let until = self.timers.next().map_or(self.next_beat, |t| t.min(self.next_beat));
         let until = self.wake_at.map_or(until, |t| t.min(until));
+        let until = self.resting.next().filter(|_| self.is_heard()).map_or(until, |t| t.min(until));
         let wait = if busy { Duration::ZERO } else { until.since(clock::mono()).min(BEAT) };
         Timespec { tv_sec: i64::try_from(wait.as_secs()).unwrap_or(1), tv_nsec: wait.subsec_nanos().into() }
     }
@@ -216,7 +235,7 @@ impl Engine {
                     if let std::collections::hash_map::Entry::Vacant(place) = self.places.entry(job.id) {
                         place.insert(Place::Waiting);
                         self.waiting += 1;
-                        self.queue.push_back(job);
+                        self.queue.push_back(Wanted { job, put_off: false });
                     }
                 }
                 Ok(Order::Cancel(id)) => self.cancel(id),
@@ -240,26 +259,53 @@ impl Engine {
                 self.waiting -= 1;
                 // Its job stays in the queue until its turn, but not for ever if that never comes.
                 if self.queue.len() > 2 * self.waiting + 64 {
-                    self.queue.retain(|job| self.places.get(&job.id) == Some(&Place::Waiting));
+                    self.queue.retain(|w| self.places.get(&w.job.id) == Some(&Place::Waiting));
                 }
             }
             Some(Place::Flying(slot)) => drop(self.land(slot)),
+            Some(Place::Resting(due)) => self.resting.remove(due, id),
+        }
+    }
+
+    /// Whether somebody takes what is told.
+    fn is_heard(&self) -> bool {
+        self.told.len() < self.untaken_max
+    }
+
+    /// Standing jobs whose moment has come wait for their probe; not where what it told would pile up.
+    fn rouse(&mut self) {
+        if self.resting.next().is_none() || !self.is_heard() {
+            return;
+        }
+        let now = clock::mono();
+        while let Some(due) = self.resting.pop_due(now) {
+            match due {
+                Due::Now(wanted) => {
+                    self.places.insert(wanted.job.id, Place::Waiting);
+                    self.waiting += 1;
+                    self.queue.push_back(wanted);
+                }
+                Due::Later(id, at) => {
+                    self.places.insert(id, Place::Resting(at));
+                }
+            }
         }
     }
 
     fn start_some(&mut self) {
         let mut starts = 0;
         while starts < STARTS_A_TURN && self.in_flight < self.limit {
-            let Some(job) = self.queue.pop_front() else { return };
-            if self.places.get(&job.id) == Some(&Place::Waiting) {
+            let Some(wanted) = self.queue.pop_front() else { return };
+            if self.places.get(&wanted.job.id) == Some(&Place::Waiting) {
                 self.waiting -= 1;
                 starts += 1;
-                self.start(&job);
+                self.start(wanted);
             }
         }
     }
 
-    fn start(&mut self, job: &Job) {
+    fn start(&mut self, wanted: Wanted) {
+        let job = &wanted.job;
         let slot = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Slot::default());
             u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
@@ -270,17 +316,16 @@ impl Engine {
         match self.launch(job, key) {
             Ok(kind) => {
                 let deadline = started + job.task.timeout();
-                if let Some(s) = self.slots.get_mut(slot as usize) {
-                    s.flight = Some(Flight { id: job.id, started, deadline, patience: job.patience, kind });
-                }
                 self.timers.insert(deadline, slot);
                 self.places.insert(job.id, Place::Flying(slot));
                 self.in_flight += 1;
+                if let Some(s) = self.slots.get_mut(slot as usize) {
+                    s.flight = Some(Flight { wanted, started, deadline, kind });
+                }
             }
             Err(outcome) => {
                 self.free.push(slot);
-                self.places.remove(&job.id);
-                self.report(job.id, started, Duration::ZERO, outcome, None);
+                self.over(wanted, started, outcome, None);
             }
         }
     }
@@ -377,15 +422,14 @@ impl Engine {
         if self.slots.get(slot as usize).is_some_and(|s| s.generation == generation)
             && let Some(mut flight) = self.land(slot)
         {
-            self.places.remove(&flight.id);
             let reply = match &mut flight.kind {
                 Kind::Stream(stream) => stream.take_reply(),
                 Kind::Ping(_) | Kind::SharedPing(_) | Kind::Datagram(_) => None,
             };
-            // What changes nothing may wait; a line of an agent may change anything.
-            let waits = outcome.code.verdict() == Verdict::Pass && reply.is_none();
-            let patience = if waits { flight.patience } else { Duration::ZERO };
-            self.report(flight.id, flight.started, patience, outcome, reply);
+            // Closed before anybody is told.
+            let Flight { wanted, started, kind, .. } = flight;
+            drop(kind);
+            self.over(wanted, started, outcome, reply);
         }
     }
 
@@ -403,17 +447,27 @@ impl Engine {
         Some(flight)
     }
 
-    fn report(
-        &mut self,
-        id: ProbeId,
-        started: Time,
-        patience: Duration,
-        outcome: Outcome,
-        reply: Option<Box<Reply>>,
-    ) {
+    /// A probe has ended: it is told, and a standing job that passed goes on.
+    fn over(&mut self, wanted: Wanted, started: Time, outcome: Outcome, reply: Option<Box<Reply>>) {
         let finished = clock::mono();
-        let report = Report { id, started, finished, outcome, reply };
-        self.tell(Told::Report(report), finished + patience);
+        let Wanted { job, put_off } = wanted;
+        let (id, due) = (job.id, job.due);
+        let passed = outcome.code.verdict() == Verdict::Pass;
+        let next = if passed { self.resting.rest(job, started, finished) } else { None };
+        let report = Report { id, due, started, finished, outcome, reply, goes_on: next.is_some(), put_off };
+        match next {
+            Some(at) => {
+                self.places.insert(id, Place::Resting(at));
+                // What changes nothing may wait, but not too many of them.
+                self.unhurried += 1;
+                let wake_at = if self.unhurried < TOLD_TOGETHER { self.next_beat } else { finished };
+                self.tell(Told::Report(report), wake_at);
+            }
+            None => {
+                self.places.remove(&id);
+                self.tell(Told::Report(report), finished);
+            }
+        }
     }
 
     /// Tells it; its owner is woken at that time if it has not taken it by then.
@@ -434,7 +488,7 @@ impl Engine {
             self.sockets.moved();
         }
         self.sockets.tick();
-        if self.told.len() < UNTAKEN_MAX {
+        if self.is_heard() {
             let beat = Told::Beat { at, in_flight: self.in_flight, waiting: self.waiting };
             self.tell(beat, at);
         }

@@ -12,6 +12,7 @@
 //! * `datagram`: the probes over UDP; [`dns`]: what a `dns` check asks and is told (pure)
 //! * [`icmp`]: echo packets (pure), and the sockets they travel on
 //! * `netns`: the network namespace of the thread
+//! * [`pace`]: from one start to the next; `resting`: jobs that go on by themselves
 //! * [`text`]: words for errors, and what peers send made fit to print
 
 pub mod agent;
@@ -23,7 +24,9 @@ pub mod expect;
 pub mod http;
 pub mod icmp;
 mod netns;
+pub mod pace;
 pub mod prober;
+mod resting;
 mod stream;
 pub mod text;
 mod timers;

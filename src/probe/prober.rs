@@ -28,12 +28,15 @@ pub struct ProberOptions {
     /// when none is left the thread runs where it was born, and [`Prober::complaint`] says so.
     pub cpus: Option<Vec<usize>>,
     /// Called on the prober's thread after results or a beat were put into the channel, at most once a turn of its
-    /// loop: at once, but for passes, which may lie there for the patience of their job. It must not block.
+    /// loop: at once, but for passes of standing jobs, which may lie there until the next beat. It must not block.
     pub wake: Option<Arc<dyn Fn() + Send + Sync>>,
     /// Called first of all on the thread: the place for a signal mask and a scheduling policy, for which no safe
     /// call exists. A spawner that must not let a signal slip in before it blocks signals itself around the spawn,
     /// since a thread inherits its mask.
     pub thread_init: Option<Box<dyn FnOnce() + Send>>,
+    /// So many things told and not taken are kept; then beats are left out and standing jobs are not probed, since nobody is
+    /// listening. None: 100,000.
+    pub untaken_max: Option<usize>,
     /// Never use raw sockets for ICMP, even where they are permitted.
     pub unprivileged_ping: bool,
 }
@@ -96,7 +99,7 @@ impl Prober {
         let (ended_out, ended) = unbounded::<()>();
         let doorbell = Arc::new(Doorbell::new()?);
         let shared = Arc::new(Shared { alive: AtomicBool::new(true), complaint: Mutex::new(None) });
-        let ProberOptions { cpus, wake, thread_init, unprivileged_ping } = options;
+        let ProberOptions { cpus, wake, thread_init, untaken_max, unprivileged_ping } = options;
 
         let body = {
             let (doorbell, shared) = (doorbell.clone(), shared.clone());
@@ -112,7 +115,8 @@ impl Prober {
                         shared.complain(why);
                     }
                     // Here, not in `spawn`: the namespace is this thread's.
-                    let engine = Engine::new(doorbell, orders_in, told_out, wake, unprivileged_ping);
+                    let engine =
+                        Engine::new(doorbell, orders_in, told_out, wake, untaken_max, unprivileged_ping);
                     engine.and_then(Engine::run)
                 }));
                 match result {

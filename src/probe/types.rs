@@ -82,6 +82,29 @@ impl Code {
     }
 }
 
+/// How many probes have ended with each code.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Results([u64; Code::ALL.len()]);
+
+impl Results {
+    /// One more.
+    pub fn add(&mut self, code: Code) {
+        if let Some(n) = self.0.get_mut(code as usize) {
+            *n = n.saturating_add(1);
+        }
+    }
+
+    /// Those that there have been, in the order of [`Code::ALL`].
+    pub fn iter(&self) -> impl Iterator<Item = (Code, u64)> + '_ {
+        Code::ALL.into_iter().zip(self.0).filter(|(_, n)| *n > 0)
+    }
+
+    /// The same, as HAProxy writes the codes.
+    pub fn shown(&self) -> Vec<(String, u64)> {
+        self.iter().map(|(code, n)| (code.as_str().to_owned(), n)).collect()
+    }
+}
+
 /// What a result does to the backend's counter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -99,7 +122,7 @@ pub enum Verdict {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ProbeId(pub u64);
 
-/// One probe to be made.
+/// One probe to be made, or one after the other.
 #[derive(Clone, Debug)]
 pub struct Job {
     /// Comes back with the result.
@@ -110,10 +133,21 @@ pub struct Job {
     pub task: Task,
     /// When it should start: now, or a little ago. The difference to the actual start is its lateness.
     pub due: Time,
-    /// How long a pass may lie in the channel before its owner is woken for it: the owner mostly comes by itself
-    /// before that, with the next orders, and a wake for each pass would cost both threads more than the probe's own
-    /// work. Anything but a pass without a reply is told at once, whatever is said here.
-    pub patience: Duration,
+    /// True: while it passes, the prober repeats it by itself, at the `interval` and `jitter` of its healthcheck, until it
+    /// is cancelled. A pass after which it goes on may lie in the channel until the next beat, or until there are
+    /// [`TOLD_TOGETHER`]; anything else ends the job and is told at once. Nothing for agents: they are always asked once.
+    pub standing: bool,
+}
+
+/// So many things told wake the owner, even if each of them could wait for the next beat: what it has to take at once stays
+/// short.
+pub const TOLD_TOGETHER: usize = 256;
+
+impl Job {
+    /// One probe, and no more of itself.
+    pub fn once(id: ProbeId, address: IpAddr, task: Task, due: Time) -> Job {
+        Job { id, address, task, due, standing: false }
+    }
 }
 
 /// What a probe is for.
@@ -140,7 +174,7 @@ impl Task {
 pub enum Order {
     /// Make a probe, at once or as soon as there is room.
     Probe(Job),
-    /// Forget a probe; no result comes, unless it is already on its way.
+    /// Forget a job; no result comes, unless it is already on its way.
     Cancel(ProbeId),
     /// `healthchecker` of a new configuration: `netns`, `max-in-flight`.
     Configure {
@@ -158,6 +192,8 @@ pub enum Order {
 pub struct Report {
     /// Of which job.
     pub id: ProbeId,
+    /// When it should have started.
+    pub due: Time,
     /// The prober's own stamp of the start: before the socket was made.
     pub started: Time,
     /// The prober's own stamp of the end.
@@ -166,7 +202,15 @@ pub struct Report {
     pub outcome: Outcome,
     /// That line.
     pub reply: Option<Box<Reply>>,
+    /// The job goes on: another result will come.
+    pub goes_on: bool,
+    /// It was put off once after a stall: it was more than [`STALL`] overdue by then.
+    pub put_off: bool,
 }
+
+/// A probe that is this much overdue waited for a thread that stood still, and others with it: they are not all to start
+/// in one moment.
+pub const STALL: Duration = Duration::from_secs(1);
 
 /// A code and a few words, at most 120 bytes of printable ASCII whatever the peer sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -196,6 +240,19 @@ pub enum Told {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn results_are_counted_by_code() {
+        let mut results = Results::default();
+        assert_eq!(results.iter().count(), 0);
+        for (i, code) in Code::ALL.into_iter().enumerate() {
+            assert_eq!(code as usize, i, "{code:?}");
+            (0..=i).for_each(|_| results.add(code));
+        }
+        let numbers: Vec<u64> = results.iter().map(|(_, n)| n).collect();
+        assert_eq!(numbers, (1..=12).collect::<Vec<u64>>());
+        assert_eq!(results.shown().first(), Some(&("L4OK".to_owned(), 1)));
+    }
 
     #[test]
     fn verdicts() {

@@ -203,6 +203,12 @@ impl Mind {
         }
     }
 
+    /// Up, and another pass would change nothing.
+    pub fn is_full(&self) -> bool {
+        let full = Found { vital: Vital::Up, stopping: false, count: self.limits().1 };
+        self.found == full
+    }
+
     fn pass(&mut self, stopping: bool) {
         let (rise, max) = self.limits();
         let was = self.found;

@@ -275,13 +275,17 @@ impl Model {
                 let agent = matches!(job.task, Task::Agent(_));
                 return self.ordered(world, at, job.id, agent);
             }
+            Happening::Repeated(job) => return self.repeated(at, job.id),
             Happening::Ordered(Order::Cancel(id)) => {
                 self.flights.remove(id);
             }
             Happening::Told(report, frozen) => {
                 self.ripen(at);
                 // Whatever is late, comes twice or was cancelled does not count.
-                let Some((name, agent)) = self.flights.remove(&report.id) else { return Ok(()) };
+                let Some((name, agent)) = self.flights.get(&report.id).cloned() else { return Ok(()) };
+                if !report.goes_on {
+                    self.flights.remove(&report.id);
+                }
                 self.wanted.remove(&name);
                 let Some(mind) = self.minds.get_mut(&name).filter(|_| !frozen) else { return Ok(()) };
                 match (&report.reply, agent) {
@@ -326,6 +330,19 @@ impl Model {
         }
         self.asked.insert((name.clone(), agent), at);
         self.flights.insert(id, (name, agent));
+        Ok(())
+    }
+
+    /// The prober goes on by itself with a backend of which the controller has not been heard since.
+    fn repeated(&mut self, at: Time, id: ProbeId) -> Result<(), Broken> {
+        let Some((name, agent)) = self.flights.get(&id).cloned() else {
+            return broken("probes", "the prober goes on with what nobody wants any more".to_owned());
+        };
+        let steady = |m: &Mind| m.checked() && m.is_full();
+        if agent || !self.minds.get(&name).is_some_and(steady) {
+            return broken("probes", format!("the prober goes on with {name} by itself, which is in doubt"));
+        }
+        self.asked.insert((name, agent), at);
         Ok(())
     }
 

@@ -473,7 +473,7 @@ fn a_probe_that_must_not_be_is_seen() {
             address,
             task: Task::Check(check.clone()),
             due: Time::ZERO,
-            patience: std::time::Duration::ZERO,
+            standing: false,
         }))
     };
     let name = sim.world.c.backends().get(slot).unwrap().config.name.clone();

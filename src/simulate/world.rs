@@ -15,6 +15,7 @@ use crate::control::state::Snapshot;
 use crate::health::agent::parse;
 use crate::lb::LoadBalancer;
 use crate::lb::embedded::Embedded;
+use crate::probe::pace::jittered;
 use crate::probe::{Code, Job, Order, Outcome, ProbeId, Report, Task, Told, Verdict};
 use crate::time::{Now, Time};
 
@@ -78,6 +79,8 @@ pub enum Voice {
 pub enum Happening {
     /// The controller gave an order to the prober.
     Ordered(Order),
+    /// The prober begins the next probe of a standing job.
+    Repeated(Job),
     /// The prober told this; and whether all was frozen at that moment.
     Told(Report, bool),
     /// The controller looked at what was due.
@@ -110,8 +113,10 @@ pub struct World {
     pub net: BTreeMap<IpAddr, Net>,
     /// What agents say, by their address; at those that are not in it nobody listens.
     pub voices: BTreeMap<IpAddr, Voice>,
-    /// Reports of the prober that are on their way.
-    pub coming: BTreeMap<(Time, ProbeId), Report>,
+    /// Reports of the prober that are on their way, by when their probes end; those of one moment in their order.
+    pub coming: BTreeMap<(Time, u64), Report>,
+    /// Standing jobs between two probes of theirs, by the moment of the next.
+    pub resting: BTreeMap<(Time, ProbeId), Job>,
     /// Whether the prober gives signs of life.
     pub beats: bool,
     /// What is cancelled was on its way already, and is told all the same.
@@ -123,6 +128,7 @@ pub struct World {
     /// What has happened since somebody last took it, in order; and when.
     pub happened: Vec<(Time, Happening)>,
     next_beat: Time,
+    reports: u64,
     chance: fastrand::Rng,
 }
 
@@ -137,6 +143,8 @@ impl World {
             net: BTreeMap::new(),
             voices: BTreeMap::new(),
             coming: BTreeMap::new(),
+            resting: BTreeMap::new(),
+            reports: 0,
             beats: true,
             leaky: false,
             file: None,
@@ -176,6 +184,7 @@ impl World {
 
     /// What the engine does in a turn before it turns to `lb`.
     pub fn wake(&mut self) {
+        self.repeat();
         if self.beats && self.next_beat <= self.now {
             self.next_beat = self.now + BEAT;
             let now = self.wall();
@@ -197,6 +206,35 @@ impl World {
         self.lb.set_now(self.now);
     }
 
+    /// Whether nobody wakes the engine now: the prober has begun what was due, and the passes that it has, if any, lie there
+    /// until its next beat or the controller's next deadline.
+    pub fn is_idle(&mut self) -> bool {
+        self.repeat();
+        self.told_at().min(self.c.deadline()) > self.now
+    }
+
+    /// When the prober wakes the engine.
+    fn told_at(&self) -> Time {
+        let urgent = self.coming.iter().find(|(_, r)| !r.goes_on).map_or(Time::MAX, |((t, _), _)| *t);
+        let beat = if self.beats { self.next_beat } else { Time::MAX };
+        urgent.min(beat)
+    }
+
+    /// Standing jobs go on. On a thread of its own: that nobody has looked at it for a while is nothing to it.
+    fn repeat(&mut self) {
+        while let Some(entry) = self.resting.first_entry().filter(|e| e.key().0 <= self.now) {
+            let job = entry.remove();
+            if self.beats {
+                self.happened.push((job.due, Happening::Repeated(job.clone())));
+                self.probe(&job, job.due);
+            } else {
+                // Until it gets on.
+                let again = self.now + BEAT;
+                self.resting.insert((again, job.id), Job { due: again, ..job });
+            }
+        }
+    }
+
     /// What the engine does in a turn, and again until nothing is asked of `lb`.
     ///
     /// # Errors
@@ -214,9 +252,8 @@ impl World {
 
     /// The next moment at which a turn has something to do.
     pub fn next_moment(&mut self) -> Time {
-        let report = self.coming.keys().next().map_or(Time::MAX, |(t, _)| *t);
-        let beat = if self.beats { self.next_beat } else { Time::MAX };
-        report.min(beat).min(self.c.deadline()).max(self.now)
+        let repeat = self.resting.keys().next().map_or(Time::MAX, |(t, _)| *t);
+        repeat.min(self.told_at()).min(self.c.deadline()).max(self.now)
     }
 
     /// The state file, if it is due; the disk takes no time.
@@ -252,9 +289,14 @@ impl World {
     pub fn drain(&mut self) {
         while let Some(order) = self.c.next_order() {
             match &order {
-                Order::Probe(job) => self.probe(job),
-                Order::Cancel(id) if !self.leaky => self.coming.retain(|(_, i), _| i != id),
-                Order::Cancel(_) | Order::Configure { .. } | Order::Stop => {}
+                Order::Probe(job) => self.probe(job, self.now),
+                Order::Cancel(id) => {
+                    self.resting.retain(|(_, i), _| i != id);
+                    if !self.leaky {
+                        self.coming.retain(|_, r| r.id != *id);
+                    }
+                }
+                Order::Configure { .. } | Order::Stop => {}
             }
             self.note(Happening::Ordered(order));
         }
@@ -267,6 +309,7 @@ impl World {
     /// The prober is a new one: what the old one had in hand is lost.
     pub fn restart_prober(&mut self) {
         self.coming.clear();
+        self.resting.clear();
         self.beats = true;
         self.next_beat = self.now;
         let now = self.wall();
@@ -278,7 +321,8 @@ impl World {
         self.happened.push((self.now, what));
     }
 
-    fn probe(&mut self, job: &Job) {
+    /// A probe that starts at `started`.
+    fn probe(&mut self, job: &Job, started: Time) {
         let (after, code, detail, line) = match &job.task {
             Task::Check(check) => {
                 let mut net = self.net.get(&job.address).copied().unwrap_or(Net::Good);
@@ -288,13 +332,17 @@ impl World {
                 let (after, code, detail) = found(net, check);
                 if net == Net::Twice {
                     let later = after + Duration::from_millis(self.chance.u64(0..5000));
-                    self.report(job, later, code, detail, None);
+                    self.report(job, started, later, code, detail, None);
                 }
                 (after, code, detail, None)
             }
             Task::Agent(agent) => self.query(job.address, agent),
         };
-        self.report(job, after, code, detail, line);
+        let report = self.report(job, started, after, code, detail, line);
+        if let (true, Task::Check(check)) = (report.1, &job.task) {
+            let due = jittered(started, check.interval, check.jitter_percent, &mut self.chance).max(report.0);
+            self.resting.insert((due, job.id), Job { due, ..job.clone() });
+        }
     }
 
     fn query(&mut self, address: IpAddr, agent: &Agent) -> (Duration, Code, &'static str, Option<Vec<u8>>) {
@@ -308,23 +356,26 @@ impl World {
         }
     }
 
+    /// A report goes on its way. Answers when the probe was done, and whether its job goes on.
     fn report(
         &mut self,
         job: &Job,
+        started: Time,
         after: Duration,
         code: Code,
         detail: &'static str,
         line: Option<Vec<u8>>,
-    ) {
-        let finished = self.now + after;
+    ) -> (Time, bool) {
+        let finished = started + after;
         let outcome = Outcome { code, detail: detail.into() };
         let reply = line.map(|l| Box::new(parse(&l)));
-        // So long the prober may keep a pass to itself; in here it does.
-        let waits = if code.verdict() == Verdict::Pass { job.patience } else { Duration::ZERO };
+        let goes_on = job.standing && code.verdict() == Verdict::Pass;
+        self.reports += 1;
         self.coming.insert(
-            (finished + waits, job.id),
-            Report { id: job.id, started: self.now, finished, outcome, reply },
+            (finished, self.reports),
+            Report { id: job.id, due: job.due, started, finished, outcome, reply, goes_on, put_off: false },
         );
+        (finished, goes_on)
     }
 }
 

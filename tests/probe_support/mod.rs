@@ -59,7 +59,7 @@ impl Rig {
     /// Orders whatever there is to ask.
     pub fn send(&self, address: IpAddr, task: Task) -> ProbeId {
         let id = ProbeId(NEXT_ID.fetch_add(1, Ordering::Relaxed));
-        self.0.send(Order::Probe(Job { id, address, task, due: clock::mono(), patience: Duration::ZERO }));
+        self.0.send(Order::Probe(Job::once(id, address, task, clock::mono())));
         id
     }
 

@@ -20,8 +20,8 @@ use crate::time::Time;
 pub struct Started {
     pub at: Time,
     pub address: IpAddr,
-    /// How long its pass may be kept back; in here it is.
-    pub patience: Duration,
+    /// The prober goes on by itself while it passes.
+    pub standing: bool,
 }
 
 /// A [`World`], and what was seen of it.
@@ -115,7 +115,9 @@ impl Lab {
         loop {
             turns += 1;
             assert!(turns < 2_000_000, "the controller does not come to rest");
-            self.turn();
+            if turns == 1 || !self.world.is_idle() {
+                self.turn();
+            }
             let next = self.world.next_moment();
             if next > until {
                 break;
@@ -172,8 +174,9 @@ impl Lab {
     fn absorb(&mut self) {
         for (at, what) in std::mem::take(&mut self.world.happened) {
             match what {
-                Happening::Ordered(Order::Probe(Job { address, task: Task::Check(_), patience, .. })) => {
-                    self.started.push(Started { at, address, patience });
+                Happening::Ordered(Order::Probe(Job { address, task: Task::Check(_), standing, .. }))
+                | Happening::Repeated(Job { address, standing, .. }) => {
+                    self.started.push(Started { at, address, standing });
                 }
                 Happening::Ordered(Order::Probe(Job { address, task: Task::Agent(_), .. })) => {
                     self.queries.push(Asked { at, address });

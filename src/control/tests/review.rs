@@ -146,9 +146,11 @@ fn a_pool_that_gets_another_name_is_no_failover() {
 fn a_probe_whose_answer_waited_for_the_main_thread_is_put_off_like_the_others() {
     let mut lab = Lab::new(BASIC);
     lab.run(5000);
-    lab.net("10.1.0.1", Net::Silent);
-    // Silent for less than it takes to be down: probes of `a` are under way all the time.
-    lab.run(1200);
+    for address in ["10.1.0.1", "10.1.0.2", "10.1.0.3"] {
+        lab.net(address, Net::Silent);
+    }
+    // Silent for less than it takes to be down: probes are under way all the time, and no backend is left to the prober.
+    lab.run(1600);
     let before = lab.c.status(lab.wall()).prober.main_stalls;
     assert_eq!((before, lab.state("a").as_str()), (0, "up 3/4"), "{:?}", lab.starts("10.1.0.1"));
     let n = lab.started.len();

@@ -127,7 +127,11 @@ fn transitions_are_kept_newest_first_and_capped() {
 
 #[test]
 fn a_stalled_main_thread_spreads_what_is_overdue() {
+    // Down, so that the controller orders each of their probes.
     let mut lab = Lab::new(BASIC);
+    for address in ["10.1.0.1", "10.1.0.2", "10.1.0.3"] {
+        lab.net(address, Net::Refused);
+    }
     lab.run(5000);
     let before = lab.started.len();
     // Nobody calls for 10 s; the prober beats on.
@@ -139,6 +143,25 @@ fn a_stalled_main_thread_spreads_what_is_overdue() {
     assert!(starts.iter().all(|s| *s <= 200), "within a fast interval: {starts:?}");
     assert!(starts.iter().any(|s| *s > 0), "not in one burst: {starts:?}");
     assert_eq!(lab.c.status(lab.wall()).prober.main_stalls, 3);
+    assert_eq!((lab.state("a"), lab.c.frozen()), ("down".into(), None));
+}
+
+#[test]
+fn steady_backends_are_probed_through_a_stall_of_the_main_thread() {
+    let mut lab = Lab::new(BASIC);
+    lab.run(5000);
+    let before = lab.started.len();
+    lab.now = Time(lab.now.0 + 10_000_000_000);
+    lab.run(300);
+    let starts: Vec<u64> =
+        lab.started[before..].iter().map(|s| s.at.since(START).as_millis() as u64).collect();
+    assert!((30..=33).contains(&starts.len()), "{starts:?}");
+    assert!(
+        starts.windows(4).all(|w| (900..=1100).contains(&(w[3] - w[0]))),
+        "each once a second: {starts:?}"
+    );
+    let status = lab.c.status(lab.wall());
+    assert_eq!((status.prober.main_stalls, status.prober.late), (0, 0));
     assert_eq!((lab.state("a"), lab.c.frozen()), ("up".into(), None));
 }
 
@@ -184,9 +207,20 @@ fn a_result_that_comes_late_or_twice_counts_for_nothing() {
     let before = lab.c.backend("a").unwrap();
     for id in [0, 1, 1 << 32, (9 << 32) | 77, u64::MAX] {
         let outcome = Outcome { code: Code::L4Con, detail: "".into() };
-        let report = Report { id: ProbeId(id), started: lab.now, finished: lab.now, outcome, reply: None };
+        let (id, at) = (ProbeId(id), lab.now);
+        let report = |goes_on| Report {
+            id,
+            due: at,
+            started: at,
+            finished: at,
+            outcome: outcome.clone(),
+            reply: None,
+            goes_on,
+            put_off: false,
+        };
         let now = lab.wall();
-        lab.c.told(now, Told::Report(report));
+        lab.c.told(now, Told::Report(report(false)));
+        lab.c.told(now, Told::Report(report(true)));
     }
     assert_eq!(lab.c.backend("a").unwrap(), before);
 }

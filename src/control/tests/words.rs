@@ -42,7 +42,9 @@ pub fn says(lab: &mut Lab, backend: &str, line: &str) {
     let id = lab.c.backends.get(slot).unwrap().agent.as_ref().unwrap().flight.expect("it is asked").id;
     let outcome = Outcome { code: Code::L7Ok, detail: "".into() };
     let reply = Some(Box::new(parse(line.as_bytes())));
-    let report = Report { id, started: lab.now, finished: lab.now, outcome, reply };
+    let (started, finished) = (lab.now, lab.now);
+    let report =
+        Report { id, due: started, started, finished, outcome, reply, goes_on: false, put_off: false };
     let now = lab.wall();
     lab.c.told(now, Told::Report(report));
     lab.turn();
