@@ -456,42 +456,6 @@ fn a_word_that_another_hand_has_changed_is_seen_at_the_next_step() {
 }
 
 #[test]
-fn a_probe_that_must_not_be_is_seen() {
-    use crate::probe::{Job, Order, ProbeId, Task};
-    let mut sim = calm(everything);
-    let (slot, check, address) = sim
-        .world
-        .c
-        .backends()
-        .iter()
-        .find_map(|(slot, b)| Some((slot, b.config.healthcheck.clone()?, b.config.address)))
-        .unwrap();
-    let order = |n: u64| {
-        let id = ProbeId(n << 32 | u64::from(slot));
-        super::Happening::Ordered(Order::Probe(Job {
-            id,
-            address,
-            task: Task::Check(check.clone()),
-            due: Time::ZERO,
-            standing: false,
-        }))
-    };
-    let name = sim.world.c.backends().get(slot).unwrap().config.name.clone();
-    let now = sim.world.now;
-    let mind = sim.model.minds.get_mut(&name).unwrap();
-    (mind.paused, mind.disabled) = (false, None);
-    mind.words = Default::default();
-    // It may have one under way already.
-    let _ = sim.model.replay(&sim.world, now, &order(1 << 30));
-    assert_eq!(rule(sim.model.replay(&sim.world, now, &order(1 << 29))), "probes");
-    sim.model.prober_restarted();
-    assert_eq!(sim.model.replay(&sim.world, now, &order(1 << 28)), Ok(()));
-    sim.model.prober_restarted();
-    sim.model.minds.get_mut(&name).unwrap().paused = true;
-    assert_eq!(rule(sim.model.replay(&sim.world, now, &order(1 << 27))), "probes");
-}
-
-#[test]
 fn books_equal_after_the_same_calls() {
     let s = scene();
     let mut books = Books::default();
@@ -512,3 +476,6 @@ fn books_equal_after_the_same_calls() {
         assert_eq!(books.vips[&vip].servers[&address].flows, flows, "{op}");
     }
 }
+
+#[path = "probes_tests.rs"]
+mod probes;
