@@ -44,7 +44,8 @@ fn a_probe_that_must_not_be_is_seen() {
         mind.result(Verdict::Pass);
     }
     let ordered = order(1 << 26);
-    let disturbances: [(fn(&mut Mind), bool); 4] = [
+    type Disturb = fn(&mut Mind);
+    let disturbances: [(Disturb, bool); 4] = [
         (|_| {}, true),
         (|m| m.result(Verdict::Fail), false),
         (|m| m.result(Verdict::Conditional), false),
