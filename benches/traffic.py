@@ -164,6 +164,10 @@ class Traffic:
             )
             if said.strip():
                 raise RuntimeError("packet-generator: " + said)
+        # The first packets make lb's table of flows, and the generator its buffers.
+        self.start()
+        time.sleep(0.5)
+        self.stop()
 
     def start(self):
         self.cli("packet-generator enable-stream")
