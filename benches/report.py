@@ -150,8 +150,8 @@ def workers(page, r):
         "VPP's packet generator sends 64-byte packets of 4,096 TCP flows through a VIP with 100 servers, on a worker that has a CPU for "
         "itself; they leave as GRE. 10,000 backends behind 100 VIPs, TCP checks, interval 1 s; prober, VPP's main thread (first, as above) and the "
         "server that is probed share another CPU. Windows of %g s. The generator makes what is due since its last turn, %d packets at most, and "
-        "never makes up for more: a worker that stands still loses what it would lose with a network card of %d descriptors, and most have 1,024 and "
-        "more. Lost is what was due and not made, or made and not sent on to a server. `CPU taken` is how long the kernel ran something else on "
+        "never makes up for more: a worker that stands still loses what it would lose with a network card of %d descriptors (VPP's default is 1,024). "
+        "Lost is what was due and not made, or made and not sent on to a server. `CPU taken` is how long the kernel ran something else on "
         "the worker's CPU, where nothing of VPP, plugin or benchmark may run; what is lost beyond that is ours. "
         "What a network card, its driver and its interrupts would add is not shown." % (r["seconds"], r["ring"], r["ring"]), "",
     )
@@ -166,8 +166,10 @@ def workers(page, r):
         ["probes a second", "`lb` calls a second", "packets a second", "packets", "lost", "of them ours", "CPU taken, µs a second", "longest standstill, µs"], body,
     )
     carried, probed = r["carried"], next(row for row in r["rows"] if row["name"] == "probed")
-    words = page.judge("workers, packets lost with %d probes a second" % r["target"], probed["ours"], 0, " packets")
-    page.add("Lost with %s probes a second while no weight changes: %d packets (%s)." % ("{:,}".format(r["target"]), probed["ours"], words))
+    words = page.judge("workers, packets lost with {:,.0f} probes a second".format(probed["probes"]), probed["ours"], 0, " packets")
+    page.add("Lost with {:,.0f} probes a second while no weight changes: {:,} packets ({}).".format(probed["probes"], probed["ours"], words))
+    if probed["probes"] < 0.95 * r["target"]:
+        page.add("This machine is too small for {:,} probes a second beside a worker.".format(r["target"]))
     if not carried:
         page.add("At no rate of probes that was tried were there none.")
     else:

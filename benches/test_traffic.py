@@ -167,11 +167,11 @@ class Cli(unittest.TestCase):
 class Page(unittest.TestCase):
     """The page about it"""
 
-    def page(self, ours):
+    def page(self, ours, probes=9990.0):
         row = {"packets": 10**7, "missing": ours, "inside": 0, "calls": 0, "off_us": 0.0, "seconds": 10.0, "longest_us": 0, "lost": ours, "windows": 5}
         rows = [
             dict(row, name="none", rate=10**6, probes=0.0, ours=0),
-            dict(row, name="probed", rate=10**6, probes=9990.0, ours=ours),
+            dict(row, name="probed", rate=10**6, probes=probes, ours=ours),
             dict(row, name="flapping", rate=10**6, probes=9990.0, ours=ours, calls=100, longest_us=1000),
         ]
         limit = {"median": 7e6, "min": 6e6, "max": 8e6}
@@ -190,6 +190,13 @@ class Page(unittest.TestCase):
         text = "\n".join(page.out)
         self.assertIn("without loss: 9,990 a second", text)
         self.assertIn("up to 1,024,000 packets a second", text)
+        self.assertNotIn("too small", text)
+
+    def test_a_small_machine(self):
+        """A rate that the machine does not reach is said, and is the one that is judged"""
+        text = "\n".join(self.page(0, 6000.0).out)
+        self.assertIn("Lost with 6,000 probes a second", text)
+        self.assertIn("too small for 10,000 probes", text)
 
     def test_with_loss(self):
         """A packet that is lost does not"""
