@@ -183,12 +183,13 @@ class Traffic:
         """Packets for so long: made, lost before the worker took them and within it, barriers of lb's calls and of all."""
         out, chosen = self.counted()
         self.cli("event-logger clear")
-        off = threads(self.vpp.pid, 1)[WORKER]
+        ran, off = (threads(self.vpp.pid, field)[WORKER] for field in (0, 1))
         began = time.monotonic()
         self.start()
         time.sleep(seconds)
         self.stop()
-        took, off = time.monotonic() - began, threads(self.vpp.pid, 1)[WORKER] - off
+        took = time.monotonic() - began
+        ran, off = (threads(self.vpp.pid, field)[WORKER] - before for field, before in ((0, ran), (1, off)))
         events = self.cli("show event-logger all")
         counts = made(self.cli("show packet-generator"))
         out, chosen = (b - a for a, b in zip((out, chosen), self.counted()))
@@ -205,6 +206,7 @@ class Traffic:
             "barriers": len(stood),
             "stood_us": sum(us for _, us in stood),
             "longest_us": max((us for _, us in stood), default=0),
+            "ran_us": 1e6 * ran,
             "off_us": 1e6 * off,
         }
 

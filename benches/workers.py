@@ -84,7 +84,7 @@ def row(name, rate, each):
     found["lost"] = found["missing"] + found["inside"]
     # What the kernel took the worker's CPU for is not ours: nothing of ours may run there.
     found["ours"] = found["inside"] + sum(max(0, round(w["missing"] - w["off_us"] * rate / 1e6)) for w in each)
-    found.update(name=name, rate=rate, windows=len(each), each=[(w["missing"], round(w["off_us"])) for w in each])
+    found.update(name=name, rate=rate, windows=len(each), each=each)
     say(
         "workers: %s, %d packets a second: %d lost of %d, %d of them ours; %d probes a second, longest standstill %d us"
         % (name, rate, found["lost"], found["packets"], found["ours"], found["probes"], found["longest_us"])
