@@ -24,6 +24,7 @@ run: ## the demo, without VPP
 test: ## all tests; those in VPP where one is installed
 	@vpp-plugin/need build
 	$(CARGO) test --locked
+	@if command -v python3 >/dev/null; then python3 -m unittest discover -q -s benches; else echo "no python3: the tests of benches/ did not run"; fi
 	@if found=$$(vpp-plugin/find-vpp); then \
 	  vpp-plugin/need plugin vpp-tests && $(MAKE) --no-print-directory plugin && tests/vpp/run; \
 	else echo "no VPP found under $${VPP_PREFIX:-/usr or /usr/local}: the tests in VPP did not run"; fi

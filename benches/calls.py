@@ -2,9 +2,12 @@
 
 import subprocess
 
-from common import PORT, VIP_PORT, Vpp, Server, addresses, program, say, summary, vip
+from common import VIP_PORT, Vpp, addresses, die_with_parent, program, say, summary, vip
+from traffic import MESSAGE, Aside, Traffic, barriers
 
 POOL = 100
+# So that the worker polls, as one with a network card does, and takes part in every barrier at once.
+PACKETS = 100000
 
 
 def doc():
@@ -22,61 +25,89 @@ def doc():
     return {"maglev": {"vpp": {"lb": lb}, "backends": backends, "frontends": {"web": web}}}, first, second
 
 
-def spent(vpp):
-    """Calls of the plugin to lb so far, and microseconds in them."""
-    calls = vpp.show("status")["lb"]
-    return calls["calls"], calls["calls"] * calls["call_mean_us"]
+def stood(traffic, act):
+    """What VPP's own log of barriers says of one thing done: how many messages to lb took one, from the first's beginning to the last's
+    end, all of them, the longest; µs."""
+    traffic.cli("event-logger clear")
+    act()
+    found = [(at, us) for who, at, us in barriers(traffic.cli("show event-logger all")) if who == MESSAGE]
+    if not found:
+        raise RuntimeError("lb was not called")
+    return {
+        "calls": len(found),
+        "took": 1e6 * (found[-1][0] - found[0][0]) + found[-1][1],
+        "sum": sum(us for _, us in found),
+        "longest": max(us for _, us in found),
+    }
 
 
-def inside(tries):
-    """Microseconds in lb: of one weight change, of a failover; and from the word to the end of the last call."""
-    one, failover, steps = [], [], []
-    with Vpp(doc()[0], "calls") as vpp:
-        vpp.settle(2 * POOL + 1)
-        vpp.quiet()
-        for n in range(tries):
-            for weight, into in (("50", one), ("default", None)):
-                before = spent(vpp)
-                vpp.command("set frontend web pool first backend a0 weight " + weight)
-                vpp.quiet()
-                after = spent(vpp)
-                if into is not None and after[0] > before[0]:
-                    into.append(after[1] - before[1])
-            for word, into in (("drain", failover), ("ready", None)):
-                before = spent(vpp)
-                vpp.command("set backend root " + word)
-                vpp.quiet()
-                after = spent(vpp)
-                if into is not None:
-                    into.append(after[1] - before[1])
-                    steps.append(after[0] - before[0])
-    return one, failover, steps
+def inside(vpp, traffic, tries):
+    """One weight change, then a failover, so many times; and back."""
+    def word(words):
+        def act():
+            vpp.command(words)
+            vpp.quiet()
+        return act
 
-
-def outside(tries):
-    """The same calls by lbclient, to a VPP whose plugin leaves lb alone meanwhile."""
-    document, first, second = doc()
-    found = {"nothing": [], "one": [], "failover": []}
-    with Vpp(document, "calls") as vpp:
-        vpp.settle(2 * POOL + 1)
-        vpp.quiet()
-        command = [program("lbclient"), vpp.vpp.api_sock, "calls", vip(0), str(VIP_PORT), str(tries)]
-        done = subprocess.run(command + first + ["--"] + second, capture_output=True, text=True, timeout=300, check=False)
-        if done.returncode:
-            raise RuntimeError(done.stderr)
-        for line in done.stdout.splitlines():
-            what, us = line.split()
-            found[what].append(float(us))
+    found = {"one": [], "failover": []}
+    for _ in range(tries):
+        found["one"].append(stood(traffic, word("set frontend web pool first backend a0 weight 50")))
+        word("set frontend web pool first backend a0 weight default")()
+        found["failover"].append(stood(traffic, word("set backend root drain")))
+        word("set backend root ready")()
     return found
+
+
+def outside(vpp, traffic, tries, first, second):
+    """The same calls by lbclient, while the plugin leaves lb alone; what takes no time in lb is a message that does nothing."""
+    client = subprocess.Popen(
+        [program("lbclient"), vpp.vpp.api_sock, "calls", vip(0), str(VIP_PORT)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, preexec_fn=die_with_parent,
+    )
+
+    def say_weights(*weights):
+        client.stdin.write(" ".join("%s %d" % w for w in weights) + "\n")
+        client.stdin.flush()
+        answer = client.stdout.readline()
+        if not answer:
+            raise RuntimeError("lbclient: ended with %d" % client.wait())
+        return float(answer)
+
+    def measured(*weights):
+        took = []
+        return dict(stood(traffic, lambda: took.append(say_weights(*weights))), took=took[0])
+
+    over = [(s, 100) for s in second] + [(s, 0) for s in first]
+    back = [(s, 100) for s in first] + [(s, 0) for s in second]
+    found = {"nothing": [], "one": [], "failover": []}
+    try:
+        for _ in range(tries):
+            found["nothing"].append({"took": say_weights()})
+            found["one"].append(measured((first[0], 50)))
+            say_weights((first[0], 100))
+            found["failover"].append(measured(*over))
+            say_weights(*back)
+    finally:
+        client.kill()
+        client.wait()
+    return found
+
+
+def summaries(found):
+    return {what: {key: summary([one[key] for one in each]) for key in each[0]} for what, each in found.items()}
 
 
 def run(quick):
     tries = 1 if quick else 10
-    one, failover, steps = inside(tries)
-    say("calls: inside, one %.0f us, failover %.0f us" % (summary(one)["median"], summary(failover)["median"]))
-    api = outside(tries)
-    say("calls: over the API, one %.0f us, failover %.0f us" % (summary(api["one"])["median"], summary(api["failover"])["median"]))
-    return {
-        "inside": {"one": summary(one), "failover": summary(failover), "calls": summary(steps)},
-        "api": {k: summary(v) for k, v in api.items()},
-    }
+    document, first, second = doc()
+    with Vpp(document, "calls", workers=1) as vpp, Aside(), Traffic(vpp) as traffic:
+        traffic.rate(PACKETS)
+        traffic.start()
+        vpp.settle(2 * POOL + 1)
+        vpp.quiet()
+        vpp.undisturbed()
+        found = {"inside": summaries(inside(vpp, traffic, tries)), "api": summaries(outside(vpp, traffic, tries, first, second))}
+    for where, by in found.items():
+        for what in ("one", "failover"):
+            say("calls: %s, %s: %.0f us, barriers %.0f us" % (where, what, by[what]["took"]["median"], by[what]["sum"]["median"]))
+    return dict(found, packets=PACKETS)

@@ -3,10 +3,9 @@
  * usage: lbclient SOCKET watch ADDRESS PORT
  *   Reads the servers of the VIP (tcp) without end, with a millisecond between two dumps. A line `NANOSECONDS SERVER WEIGHT` for
  *   each weight that is not what it was, by CLOCK_MONOTONIC when the dump had come.
- * usage: lbclient SOCKET calls ADDRESS PORT TRIES DOWN... -- UP...
- *   TRIES times: microseconds of one `lb_as_set_weight` of the first server DOWN (100, then back), then of a failover: each server UP to
- *   100, each server DOWN to 0, one call after the other, and back. Lines `one US`, `failover US`, and `nothing US` for a call that does
- *   nothing (control_ping).
+ * usage: lbclient SOCKET calls ADDRESS PORT
+ *   For each line `SERVER WEIGHT SERVER WEIGHT ...` on standard input one `lb_as_set_weight` after the other, then a line with the
+ *   microseconds from the first request to the last answer. An empty line is a message that does nothing (control_ping).
  */
 #include <arpa/inet.h>
 #include <stdbool.h>
@@ -118,32 +117,28 @@ static vapi_error_e ponged(vapi_ctx_t c, void *arg, vapi_error_e rv, bool last, 
   return rv;
 }
 
-static void say(const char *what, long long began) { printf("%s %.1f\n", what, (double)(now() - began) / 1e3); }
-
-static void fail_over(char **down, char **up) {
-  for (char **s = up; *s; s++) set(*s, 100);
-  for (char **s = down; *s; s++) set(*s, 0);
-}
-
-static void calls(int tries, char **down, char **up) {
-  for (int i = 0; i < tries; i++) {
+static void calls(void) {
+  static char line[65536];
+  while (fgets(line, sizeof line, stdin)) {
+    char *rest = line, *server = strtok_r(line, " \n", &rest), *weight;
     long long began = now();
-    check(vapi_control_ping(ctx, vapi_alloc_control_ping(ctx), ponged, NULL), "control_ping");
-    say("nothing", began);
-    began = now();
-    set(down[0], 50);
-    say("one", began);
-    set(down[0], 100);
-    began = now();
-    fail_over(down, up);
-    say("failover", began);
-    fail_over(up, down);
+    if (!server) check(vapi_control_ping(ctx, vapi_alloc_control_ping(ctx), ponged, NULL), "control_ping");
+    for (; server; server = strtok_r(NULL, " \n", &rest)) {
+      weight = strtok_r(NULL, " \n", &rest);
+      if (!weight) {
+        fprintf(stderr, "lbclient: no weight for %s\n", server);
+        exit(2);
+      }
+      set(server, atoi(weight));
+    }
+    printf("%.1f\n", (double)(now() - began) / 1e3);
+    if (fflush(stdout)) exit(0);
   }
 }
 
 int main(int argc, char **argv) {
   if (argc < 5) {
-    fprintf(stderr, "usage: lbclient SOCKET watch|calls ADDRESS PORT ...\n");
+    fprintf(stderr, "usage: lbclient SOCKET watch|calls ADDRESS PORT\n");
     return 2;
   }
   check(vapi_ctx_alloc(&ctx), "vapi_ctx_alloc");
@@ -153,12 +148,8 @@ int main(int argc, char **argv) {
   port = atoi(argv[4]);
   if (!strcmp(argv[2], "watch")) {
     watch();
-  } else if (!strcmp(argv[2], "calls") && argc > 8) {
-    char **down = argv + 6, **up = down;
-    while (*up && strcmp(*up, "--")) up++;
-    if (!*up) return 2;
-    *up++ = NULL;
-    calls(atoi(argv[5]), down, up);
+  } else if (!strcmp(argv[2], "calls")) {
+    calls();
   } else {
     return 2;
   }
