@@ -219,6 +219,7 @@ class TestMaglevWarm(RestartCase):
         self.assertIsNone(self.show("status")["state_file"]["error"])
         self.process.kill()
         self.process.start()
+        wait_until(lambda: self.show("status")["state"] == "running", "not running")
         states = {b["name"]: b["state"] for b in self.show("backends")}
         self.assertEqual((states["b3"], states["b4"], states["b6"]), ("disabled", "paused", "disabled"))
 
