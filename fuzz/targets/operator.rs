@@ -52,6 +52,9 @@ fn refused<T>() -> Result<T, VerbError> {
 }
 
 impl Operator for Stand {
+    fn applying(&self) -> bool {
+        false
+    }
     fn finish_reload(&mut self) {}
     fn status(&self) -> StatusView {
         StatusView::default()

@@ -15,6 +15,9 @@ fn no<T>() -> Result<T, VerbError> {
 }
 
 impl Operator for Nobody {
+    fn applying(&self) -> bool {
+        false
+    }
     fn finish_reload(&mut self) {}
     fn status(&self) -> StatusView {
         StatusView::default()
