@@ -17,7 +17,7 @@ mod vpp {
     use std::path::{Path, PathBuf};
     use std::process::{Command, Stdio};
 
-    const SOURCES: [&str; 9] = [
+    const SOURCES: [&str; 10] = [
         "csrc/api.c",
         "csrc/cli.c",
         "csrc/config.c",
@@ -27,6 +27,7 @@ mod vpp {
         "csrc/log.c",
         "csrc/process.c",
         "csrc/stats.c",
+        "csrc/stays.c",
     ];
     /// The messages of the binary API, and what clients that read JSON are to find beside the plugin.
     const API: &str = "vpp-plugin/maglev.api";
@@ -222,7 +223,7 @@ mod vpp {
                 .allowlist_type("maglev_.*")
                 .allowlist_function("maglev_rs_.*")
                 .allowlist_var("MAGLEV_STATS_.*")
-                .constified_enum_module("maglev_(log_level|reply_kind|encap|api_error|lb_status)_t")
+                .constified_enum_module("maglev_(log_level|reply_kind|encap|api_error|lb_status|stay_kind)_t")
                 .merge_extern_blocks(true)
                 .derive_default(true)
                 .layout_tests(false)

@@ -251,7 +251,8 @@ class Vpp(Maglev):
             raise Skipped("no build/maglev_plugin.so: `make plugin`")
         if workers >= len(os.sched_getaffinity(0)):
             raise Skipped("a worker of VPP needs a CPU for itself")
-        self.vpp = VppProcess("bench-" + name, workers=workers, poll_sleep_usec=0)
+        # With its commands for tests, for `stays`.
+        self.vpp = VppProcess("bench-" + name, workers=workers, poll_sleep_usec=0, environ={"MAGLEV_TEST": "1"})
         self.config, self.socket = self.vpp.path("maglev.yaml"), self.vpp.cli_sock
         write(self.config, doc)
         self.vpp.stanzas.append("maglev { config %s state-file %s }" % (self.config, self.vpp.path("state.json")))
@@ -269,6 +270,11 @@ class Vpp(Maglev):
 
     def cli(self, words):
         return self.vpp.cli(words, timeout=120)
+
+    def stays(self):
+        """How long the plugin stayed on the main thread at a time since this was last asked: by kind, in microseconds; what
+        lb's own handlers took of it apart (csrc/stays.c)."""
+        return json.loads(self.cli("maglev test stays"))
 
     def undisturbed(self):
         """From now on no ordinary process takes the CPU from the main thread: what VPP measures by the clock is its own

@@ -3,7 +3,6 @@
 import time
 
 from common import Server, Skipped, Tool, Vpp, addresses, check, config, ctl, say, summary, threads
-from mainthread import hertz, node
 
 SIZES = ((10, 1), (100, 10), (1000, 100), (10000, 1000), (20000, 2000))
 MEMORY_TARGET = 4096
@@ -40,17 +39,43 @@ def median_ms(maglev, command, tries):
     return max(0.0, 1000 * (summary(took)["median"] - summary(nothing)["median"]))
 
 
-def in_lb_ms(maglev, before):
-    calls = maglev.show("status")["lb"]
-    return (calls["calls"] * calls["call_mean_us"] - before["calls"] * before["call_mean_us"]) / 1000
+def spent_ms(maglev):
+    """Milliseconds so far of the thread that does it all, and those of them in lb's handlers. In VPP of our process alone,
+    counted where they are spent; in the tool CPU time, and calls to its lb by the clock."""
+    if isinstance(maglev, Vpp):
+        turn = maglev.stays()["turn"]
+        return (turn["own_us"] + turn["lb_us"]) / 1000, turn["lb_us"] / 1000
+    return 1000 * threads(maglev.pid)["maglev"], maglev.show("status")["lb"]["call_total_us"] / 1000
 
 
-def busy_ms(maglev, hz):
-    """Milliseconds of the thread that does it all: in VPP in our process since the last `clear runtime`, in the tool CPU."""
-    if not hz:
-        return 1000 * threads(maglev.pid)["maglev"]
-    turns, clocks = node(maglev.cli("show runtime"))[2:4]
-    return 1000 * turns * clocks / hz
+def of_sync(maglev, tries):
+    """Milliseconds of a sync that changes nothing: until it is answered, of our thread, and of those in lb's handlers."""
+    took, busy, in_lb = [], [], []
+    for _ in range(tries):
+        before = spent_ms(maglev)
+        took.append(1000 * maglev.command("sync")[1])
+        after = spent_ms(maglev)
+        # In VPP it begins anew with each look.
+        before = (0, 0) if isinstance(maglev, Vpp) else before
+        busy.append(after[0] - before[0])
+        in_lb.append(after[1] - before[1])
+    return [summary(x)["median"] for x in (took, busy, in_lb)]
+
+
+SHOWN = ("show backends b0", "show status", "show counters json", "show backends json", "show frontends json", "show lb json", "show config")
+
+
+def stays_of_shows(vpp, tries):
+    """Milliseconds for which VPP's main thread is ours for each, without lb's handlers: the longest stay, the median of several."""
+    found = {}
+    for command in SHOWN:
+        each = []
+        for _ in range(tries):
+            vpp.stays()
+            vpp.command(command)
+            each.append(vpp.stays()["command"]["longest_own_us"] / 1000)
+        found[command.replace(" b0", " <b>")] = summary(each)["median"]
+    return found
 
 
 def start_up(kind, doc, size, frontends):
@@ -84,28 +109,27 @@ def grown(kind, size, frontends, tries):
     doc = config(addresses(size), frontends, **{"sync-interval": "1h"})
     maglev, took, lb = start_up(kind, doc, size, frontends)
     row = {"backends": size, "frontends": frontends, "start_s": took, "start_calls": lb["calls"]}
-    row["start_lb_s"] = lb["calls"] * lb["call_mean_us"] / 1e6
+    row["start_lb_s"] = lb["call_total_us"] / 1e6
     with maglev:
-        hz = 0
-        if isinstance(maglev, Vpp):
-            hz = hertz(maglev)
+        vpp = isinstance(maglev, Vpp)
+        if vpp:
             maglev.undisturbed()
-        before = maglev.show("status")["lb"]
-        busy = busy_ms(maglev, hz)
-        took = [maglev.command("sync")[1] for _ in range(tries)]
-        row["sync_ms"] = 1000 * summary(took)["median"]
-        row["sync_busy_ms"] = (busy_ms(maglev, hz) - busy) / tries
-        row["sync_lb_ms"] = max(0.0, in_lb_ms(maglev, before) / tries)
-        if hz:
-            maglev.quiet()
-            maglev.cli("clear runtime")
-        took = []
+        row["sync_ms"], row["sync_busy_ms"], row["sync_lb_ms"] = of_sync(maglev, tries)
+        maglev.quiet()
+        took, own, lb = [], [], []
         for _ in range(tries):
+            if vpp:
+                maglev.stays()
             took.append(1000 * maglev.command("config reload")[1])
             maglev.quiet()
+            if vpp:
+                turn = maglev.stays()["turn"]
+                own.append(turn["longest_own_us"])
+                lb.append(turn["longest_lb_us"])
         row["reload_ms"] = summary(took)["median"]
-        if hz:
-            row["stay_us"] = 1e6 * node(maglev.cli("show runtime max"))[0] / hz
+        if vpp:
+            row["stay_us"], row["stay_most_us"], row["stay_lb_us"] = summary(own)["median"], max(own), summary(lb)["median"]
+            row["shows"] = stays_of_shows(maglev, min(tries, 3))
         for name, command in (("show_ms", "show backends b0"), ("status_ms", "show status"), ("counters_ms", "show counters json")):
             row[name] = median_ms(maglev, command, tries)
     return row
@@ -126,7 +150,7 @@ def run(quick):
             except Skipped as why:
                 skipped.append("%s: %s" % (name, why))
                 break
-            say("growth: %s %s" % (name, {k: round(v, 2) for k, v in row.items()}))
+            say("growth: %s %s" % (name, {k: round(v, 2) for k, v in row.items() if k != "shows"}))
             rows[name].append(row)
     most, least = max(held), min(held)
     return {

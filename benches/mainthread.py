@@ -1,7 +1,6 @@
 """What the plugin takes of VPP's main thread while all is well."""
 
 import os
-import re
 import time
 
 from common import Server, Vpp, addresses, check, config, opened, say, summary, threads
@@ -10,33 +9,20 @@ TARGET_US = 3.0
 TARGET_STAY_US = 1000
 
 
-def node(text):
-    """The line of our process in `show runtime` as numbers."""
-    for line in text.splitlines():
-        if line.startswith("maglev-process"):
-            return [float(w) for w in re.findall(r"(?<![\w.])[0-9][0-9.]*(?:e[+-]?[0-9]+)?(?![\w.])", line)]
-    raise RuntimeError("no maglev-process in: " + text)
-
-
-def hertz(vpp):
-    return 1e9 * float(re.search(r"Base frequency:\s+([0-9.]+) GHz", vpp.cli("show cpu")).group(1))
-
-
-def window(vpp, seconds, hz):
-    """One window: our process's turns and time by `show runtime` (the clock, so what preempts it is in it), the
-    longest, and the CPU time of all of the main thread."""
-    vpp.cli("clear runtime")
+def window(vpp, seconds):
+    """One window: the turns of our process and their time (by the clock, so what preempts it is in it), the longest with
+    and without lb's handlers, and the CPU time of all of the main thread."""
+    vpp.stays()
     began, cpu, probes = time.monotonic(), threads(vpp.pid)["vpp_main"], opened()
     time.sleep(seconds)
     cpu, took, probes = threads(vpp.pid)["vpp_main"] - cpu, time.monotonic() - began, opened() - probes
-    shown, most = vpp.cli("show runtime"), node(vpp.cli("show runtime max"))
-    average, counted = node(shown), float(re.search(r"^Time ([0-9.]+)", shown, re.MULTILINE).group(1))
-    turns, clocks, longest = average[2], average[3], most[0]
+    turn = vpp.stays()["turn"]
     return {
         "rate": probes / took,
-        "turns": turns / counted,
-        "process_us_s": 1e6 * turns * clocks / hz / counted,
-        "longest_us": 1e6 * longest / hz,
+        "turns": turn["n"] / took,
+        "process_us_s": (turn["own_us"] + turn["lb_us"]) / took,
+        "longest_us": turn["longest_own_us"],
+        "longest_lb_us": turn["longest_lb_us"],
         "main_cpu_us_s": 1e6 * cpu / took,
     }
 
@@ -52,13 +38,12 @@ def run(quick):
             # Without probes: one static backend.
             doc = config(backends, max(1, rate // 100), check("tcp") if rate else None, **{"sync-interval": "1h"})
             with Vpp(doc, "main") as vpp:
-                hz = hertz(vpp)
                 vpp.settle(len(backends))
                 vpp.quiet()
                 vpp.undisturbed()
                 # At full health all of them.
                 time.sleep(5)
-                each = [window(vpp, seconds, hz) for _ in range(rounds)]
+                each = [window(vpp, seconds) for _ in range(rounds)]
             row = {key: summary([w[key] for w in each]) for key in each[0]}
             row["backends"] = rate
             if rate:

@@ -94,8 +94,8 @@ def cpu(page, r):
 def main(page, r):
     page.add(
         "## VPP's main thread", "",
-        "What the plugin takes of VPP's main thread while nothing changes, in windows of %d s: the time in its process by VPP's own "
-        "`show runtime` (by the clock, with real-time priority for that thread), and the longest single stay. The last two columns are "
+        "What the plugin takes of VPP's main thread while nothing changes, in windows of %d s: the time in its process (by the clock, "
+        "with real-time priority for that thread), and the longest single stay, what `lb`'s own handlers took of it apart. The last two columns are "
         "the CPU time of the whole main thread by the kernel, and how much more of it than without probes a probe costs; that has the "
         "time in it that VPP spends awake before each timer." % r["seconds"], "",
     )
@@ -107,6 +107,7 @@ def main(page, r):
             "%.2f %%" % (row["process_us_s"]["median"] / 1e4),
             spread(row["us_a_probe"], "%.2f") if "us_a_probe" in row else "–",
             "%.0f (%.0f)" % (row["longest_us"]["median"], row["longest_us"]["max"]),
+            "%.0f" % row["longest_lb_us"]["max"],
             "%.1f %%" % (row["main_cpu_us_s"]["median"] / 1e4),
             spread(row["main_us_a_probe"], "%.1f") if "main_us_a_probe" in row else "–",
         ])
@@ -114,7 +115,7 @@ def main(page, r):
         if "us_a_probe" in row:
             page.judge("main thread, %s probes a second" % row["backends"], row["us_a_probe"]["median"], r["target_us"], " µs a probe")
         page.judge("main thread, longest stay with %s probes a second" % row["backends"], row["longest_us"]["median"], r["target_stay_us"], " µs")
-    page.table(["probes a second", "turns a second", "plugin's share", "µs a probe", "longest stay, µs: median (most)", "CPU of main", "µs a probe of it"], rows)
+    page.table(["probes a second", "turns a second", "plugin's share", "µs a probe", "longest stay, µs: median (most)", "in `lb`'s handlers, most", "CPU of main", "µs a probe of it"], rows)
     page.add("Targets: %g µs a probe; no stay above %g µs." % (r["target_us"], r["target_stay_us"]), "")
     groups = [("{:,} a second".format(row["backends"]), [("in the plugin's process", row["us_a_probe"])]) for row in r["rows"] if "us_a_probe" in row]
     if groups:
@@ -213,7 +214,8 @@ def growth(page, r):
         "## Growth", "",
         "Backends that no check watches, ten behind each frontend. Start-up: from the start of the process until `lb` has all. Sync: `maglev "
         "sync` that changes nothing; reload: `maglev config reload` of the same file, both until answered, with 2–3 ms for the client. `show` "
-        "commands: beyond a command that does nothing. Longest stay: of the plugin on VPP's main thread during reloads, `lb`'s dumps included.", "",
+        "commands: beyond a command that does nothing. Longest stay: of the plugin on VPP's main thread in a reload and the sync after it, median "
+        "(most) of several, without `lb`'s own handlers; those have a column of their own.", "",
     )
     names = {"tool": "`maglev run`", "plugin": "in VPP"}
     for name, rows in r["rows"].items():
@@ -223,11 +225,11 @@ def growth(page, r):
         body = [
             ["{:,}".format(row["backends"]), "{:,}".format(row["frontends"]), "%.2f" % row["start_s"], "%.2f" % row["start_lb_s"], "%.1f" % row["sync_ms"],
              "%.1f" % row["sync_lb_ms"], "%.0f" % row["reload_ms"], "%.1f" % row["show_ms"], "%.1f" % row["status_ms"], "%.1f" % row["counters_ms"]]
-            + (["%.1f" % (row["stay_us"] / 1000)] if "stay_us" in row else [])
+            + (["%.1f (%.1f)" % (row["stay_us"] / 1000, row["stay_most_us"] / 1000), "%.1f" % (row["stay_lb_us"] / 1000)] if "stay_us" in row else [])
             for row in rows
         ]
         page.add(names[name] + ":", "")
-        page.table(head + (["longest stay, ms"] if "stay_us" in rows[0] else []), body)
+        page.table(head + (["longest stay, ms", "in `lb`'s handlers"] if "stay_us" in rows[0] else []), body)
         page.judge("growth, reload of %d backends, %s" % (rows[-1]["backends"], names[name]), rows[-1]["reload_ms"], 1000, " ms")
         if "stay_us" in rows[-1]:
             page.judge("growth, longest stay in a reload of %d backends" % rows[-1]["backends"], rows[-1]["stay_us"] / 1000, 5, " ms")
@@ -235,6 +237,10 @@ def growth(page, r):
         beyond = 1e6 * max(0.0, rows[-1]["sync_busy_ms"] - rows[-1]["sync_lb_ms"]) / rows[-1]["backends"]
         words = page.judge("growth, sync of %d backends beyond `lb`'s dump, %s" % (rows[-1]["backends"], names[name]), beyond, 1000, " ns a server")
         page.add("Sync beyond `lb`'s own dump: %.0f ns a server (%s)." % (beyond, words), "")
+        shows = rows[-1].get("shows")
+        if shows:
+            page.add("What a command of `show` takes of VPP's main thread at a time with %s backends, without `lb`'s own handlers:" % "{:,}".format(rows[-1]["backends"]), "")
+            page.table(["command", "ms"], [["`%s`" % name, "%.1f" % ms] for name, ms in shows.items()])
     words = page.judge("growth, memory", r["bytes_a_backend"], 4096, " bytes a backend")
     page.add("Memory with a TCP check for each backend, without tables of `lb`: %.0f bytes a backend (%s)." % (r["bytes_a_backend"], words), "")
     page.table(["backends", "MB"], [["{:,}".format(n), "%.1f" % (b / 1e6)] for n, b in r["memory"]])

@@ -142,6 +142,7 @@ vl_api_maglev_status_t_handler (vl_api_maglev_status_t *mp)
 static void
 vl_api_maglev_backend_dump_t_handler (vl_api_maglev_backend_dump_t *mp)
 {
+  maglev_stay_t stay = maglev_stay_begin ();
   vl_api_registration_t *reg = vl_api_client_index_to_registration (mp->client_index);
   vl_api_maglev_backend_details_t *rmp;
   maglev_api_backend_t b;
@@ -171,11 +172,13 @@ vl_api_maglev_backend_dump_t_handler (vl_api_maglev_backend_dump_t *mp)
       maglev_api_text (&rmp->last_detail, &b.last_detail);
       vl_api_send_msg (reg, (u8 *) rmp);
     }
+  maglev_stay_end (MAGLEV_STAY_DUMP, stay);
 }
 
 static void
 vl_api_maglev_frontend_dump_t_handler (vl_api_maglev_frontend_dump_t *mp)
 {
+  maglev_stay_t stay = maglev_stay_begin ();
   vl_api_registration_t *reg = vl_api_client_index_to_registration (mp->client_index);
   vl_api_maglev_frontend_details_t *rmp;
   maglev_api_frontend_t f;
@@ -206,11 +209,13 @@ vl_api_maglev_frontend_dump_t_handler (vl_api_maglev_frontend_dump_t *mp)
       maglev_api_text (&rmp->error, &f.error);
       vl_api_send_msg (reg, (u8 *) rmp);
     }
+  maglev_stay_end (MAGLEV_STAY_DUMP, stay);
 }
 
 static void
 vl_api_maglev_member_dump_t_handler (vl_api_maglev_member_dump_t *mp)
 {
+  maglev_stay_t stay = maglev_stay_begin ();
   vl_api_registration_t *reg = vl_api_client_index_to_registration (mp->client_index);
   vl_api_maglev_member_details_t *rmp;
   maglev_api_member_t m;
@@ -232,11 +237,13 @@ vl_api_maglev_member_dump_t_handler (vl_api_maglev_member_dump_t *mp)
       rmp->effective = m.effective;
       vl_api_send_msg (reg, (u8 *) rmp);
     }
+  maglev_stay_end (MAGLEV_STAY_DUMP, stay);
 }
 
 static void
 vl_api_maglev_healthcheck_dump_t_handler (vl_api_maglev_healthcheck_dump_t *mp)
 {
+  maglev_stay_t stay = maglev_stay_begin ();
   vl_api_registration_t *reg = vl_api_client_index_to_registration (mp->client_index);
   vl_api_maglev_healthcheck_details_t *rmp;
   maglev_api_healthcheck_t h;
@@ -264,6 +271,7 @@ vl_api_maglev_healthcheck_dump_t_handler (vl_api_maglev_healthcheck_dump_t *mp)
       MAGLEV_FIELD (rmp->counter, h.counter);
       vl_api_send_msg (reg, (u8 *) rmp);
     }
+  maglev_stay_end (MAGLEV_STAY_DUMP, stay);
 }
 
 /* ---- verbs ---- */

@@ -25,7 +25,7 @@ maglev_cli_may_wait (vlib_main_t *vm)
 }
 
 static void
-maglev_cli_wait (vlib_main_t *vm, maglev_reply_t *reply)
+maglev_cli_wait (vlib_main_t *vm, maglev_reply_t *reply, maglev_stay_t *stay)
 {
   f64 deadline = vlib_time_now (vm) + MAGLEV_CLI_PATIENCE;
   f64 step = MAGLEV_CLI_FIRST_STEP;
@@ -33,7 +33,9 @@ maglev_cli_wait (vlib_main_t *vm, maglev_reply_t *reply)
 
   while (reply->kind == MAGLEV_REPLY_PENDING && vlib_time_now (vm) < deadline)
     {
+      maglev_stay_end (MAGLEV_STAY_COMMAND, *stay);
       vlib_process_suspend (vm, step);
+      *stay = maglev_stay_begin ();
       step = clib_min (2 * step, MAGLEV_CLI_LAST_STEP);
       ticket = reply->ticket;
       maglev_rs_reply_free (reply);
@@ -46,9 +48,11 @@ maglev_cli_wait (vlib_main_t *vm, maglev_reply_t *reply)
 static clib_error_t *
 maglev_cli_command (vlib_main_t *vm, unformat_input_t *input, vlib_cli_command_t *cmd)
 {
+  maglev_stay_t stay = maglev_stay_begin ();
   unformat_input_t line_input;
   maglev_reply_t reply = {};
   u8 *line = 0, *text = 0;
+  int may_wait;
 
   /* VPP has made the path a vector, and normalised it. */
   vec_add (line, cmd->path, vec_len (cmd->path));
@@ -59,11 +63,12 @@ maglev_cli_command (vlib_main_t *vm, unformat_input_t *input, vlib_cli_command_t
       unformat_free (&line_input);
     }
 
-  maglev_rs_cli ((char *) line, vec_len (line), &reply);
+  may_wait = maglev_cli_may_wait (vm);
+  maglev_rs_cli ((char *) line, vec_len (line), may_wait, &reply);
   vec_free (line);
 
-  if (reply.kind == MAGLEV_REPLY_PENDING && maglev_cli_may_wait (vm))
-    maglev_cli_wait (vm, &reply);
+  if (reply.kind == MAGLEV_REPLY_PENDING && may_wait)
+    maglev_cli_wait (vm, &reply, &stay);
   if (reply.kind == MAGLEV_REPLY_PENDING)
     maglev_rs_cli_abandon (reply.ticket);
 
@@ -72,6 +77,7 @@ maglev_cli_command (vlib_main_t *vm, unformat_input_t *input, vlib_cli_command_t
   if (vec_len (text))
     vlib_cli_output (vm, "%v", text);
   vec_free (text);
+  maglev_stay_end (MAGLEV_STAY_COMMAND, stay);
   return 0;
 }
 

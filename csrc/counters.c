@@ -21,6 +21,7 @@ maglev_shim_lb_vips_text (char **text, uint64_t *length)
   vlib_main_t *vm = vlib_get_main ();
   unformat_input_t input;
   u8 *out = 0;
+  u64 began;
   int rv;
 
   *text = 0;
@@ -29,7 +30,9 @@ maglev_shim_lb_vips_text (char **text, uint64_t *length)
   if (vlib_get_current_process (vm) == 0)
     return MAGLEV_LB_UNAVAILABLE;
   unformat_init_string (&input, "show lb vips verbose", sizeof ("show lb vips verbose") - 1);
+  began = clib_cpu_time_now ();
   rv = vlib_cli_input (vm, &input, maglev_lb_text_add, pointer_to_uword (&out));
+  maglev_stays_main.in_lb += clib_cpu_time_now () - began;
   unformat_free (&input);
   *text = (char *) out;
   *length = vec_len (out);

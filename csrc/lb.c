@@ -204,11 +204,14 @@ static void
 maglev_lb_run (maglev_lb_main_t *lm, void *request, uword size)
 {
   void *stale;
+  u64 began;
 
   /* Left of a dump that was not read to its end. */
   while ((stale = maglev_lb_take (lm)))
     vl_msg_api_free (stale);
+  began = clib_cpu_time_now ();
   vl_msg_api_handler (request, size);
+  maglev_stays_main.in_lb += clib_cpu_time_now () - began;
 }
 
 /* The verdict. */

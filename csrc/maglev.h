@@ -29,6 +29,48 @@ typedef struct
 
 extern maglev_main_t maglev_main;
 
+/* stays.c: clocks. */
+typedef struct
+{
+  u64 n, own, in_lb, longest_own, longest_in_lb, longest;
+} maglev_stays_of_kind_t;
+
+typedef struct
+{
+  /* Within lb's handlers so far. */
+  u64 in_lb;
+  maglev_stays_of_kind_t kinds[MAGLEV_N_STAYS];
+} maglev_stays_main_t;
+
+extern maglev_stays_main_t maglev_stays_main;
+
+/* One stay, from when VPP comes to us until it has the thread back. */
+typedef struct
+{
+  u64 began, in_lb;
+} maglev_stay_t;
+
+static_always_inline maglev_stay_t
+maglev_stay_begin (void)
+{
+  return (maglev_stay_t){ .began = clib_cpu_time_now (), .in_lb = maglev_stays_main.in_lb };
+}
+
+static_always_inline void
+maglev_stay_end (maglev_stay_kind_t kind, maglev_stay_t stay)
+{
+  maglev_stays_of_kind_t *k = maglev_stays_main.kinds + kind;
+  u64 all = clib_cpu_time_now () - stay.began;
+  u64 in_lb = maglev_stays_main.in_lb - stay.in_lb;
+
+  k->n++;
+  k->own += all - in_lb;
+  k->in_lb += in_lb;
+  k->longest = clib_max (k->longest, all);
+  k->longest_own = clib_max (k->longest_own, all - in_lb);
+  k->longest_in_lb = clib_max (k->longest_in_lb, in_lb);
+}
+
 /* cli.c: registers the commands that Rust names. */
 clib_error_t *maglev_cli_init (vlib_main_t *vm);
 

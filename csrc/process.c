@@ -99,6 +99,7 @@ maglev_process (vlib_main_t *vm, vlib_node_runtime_t *rt, vlib_frame_t *f)
   clib_error_t *error;
   maglev_turn_t turn;
   uword *event_data = 0;
+  maglev_stay_t stay;
   f64 sleep, began;
 
   mm->process_node_index = rt->node_index;
@@ -115,6 +116,7 @@ maglev_process (vlib_main_t *vm, vlib_node_runtime_t *rt, vlib_frame_t *f)
 
   while (1)
     {
+      stay = maglev_stay_begin ();
       began = vlib_time_now (vm);
       turn.next = -1;
       turn.busy = 0;
@@ -122,6 +124,7 @@ maglev_process (vlib_main_t *vm, vlib_node_runtime_t *rt, vlib_frame_t *f)
       maglev_api_send_events ();
       if (maglev_stats_update (vm))
 	turn.busy = 1;
+      maglev_stay_end (MAGLEV_STAY_TURN, stay);
 
       if (turn.busy)
 	vlib_process_suspend (vm, MAGLEV_BUSY_PAUSE);

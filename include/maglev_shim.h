@@ -116,8 +116,9 @@ typedef struct
    path too, so that whatever is typed behind `maglev` gets its answer from us. */
 int32_t maglev_rs_cli_path (uint32_t index, const char **path, const char **help);
 
-/* Runs one command: its path, a blank, and the rest of the line. */
-void maglev_rs_cli (const char *line, uint64_t length, maglev_reply_t *reply);
+/* Runs one command: its path, a blank, and the rest of the line. `may_wait`: who typed it can be put to sleep; if not, what
+   it must not come between is done first, however long that takes. */
+void maglev_rs_cli (const char *line, uint64_t length, uint8_t may_wait, maglev_reply_t *reply);
 
 /* Asks again for a pending answer. */
 void maglev_rs_cli_poll (uint64_t ticket, maglev_reply_t *reply);
@@ -126,6 +127,27 @@ void maglev_rs_cli_poll (uint64_t ticket, maglev_reply_t *reply);
 void maglev_rs_cli_abandon (uint64_t ticket);
 
 void maglev_rs_reply_free (maglev_reply_t *reply);
+
+/* ---- how long we stay ------------------------------------------------------------------------------------------ */
+
+typedef enum
+{
+  MAGLEV_STAY_TURN = 0,	   /* the process node, from one wait to the next */
+  MAGLEV_STAY_COMMAND = 1, /* a command typed in vppctl, the same */
+  MAGLEV_STAY_DUMP = 2,	   /* the handler of a dump of the binary API */
+  MAGLEV_N_STAYS = 3,
+} maglev_stay_kind_t;
+
+/* Stays of one kind on the main thread, since VPP began or they were last cleared: how many, how long in all, and the longest.
+   `lb` is what lb's own handlers took of them, `own` is all the rest. */
+typedef struct
+{
+  uint64_t n;
+  double own_us, lb_us;
+  double longest_own_us, longest_lb_us, longest_us;
+} maglev_stays_t;
+
+void maglev_shim_stays (maglev_stay_kind_t kind, uint8_t clear, maglev_stays_t *out);
 
 /* ---- lb ----------------------------------------------------------------------------------------------------- */
 

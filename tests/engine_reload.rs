@@ -110,20 +110,35 @@ fn a_large_reload_is_made_in_slices_and_seen_whole() {
         "backends: 4990 added, 0 removed, 0 changed; frontends: 499 added, 0 removed, 0 changed"
     );
 
-    // Whoever asks in the middle of it sees the new one, and all of it.
+    // Whoever asks in the middle of it waits, and sees the new one, and all of it.
     std::fs::write(&path, yaml(10)).unwrap();
     let ticket = engine.config_reload().unwrap();
     turns(&mut engine, |e| frontends(e) != MANY / 10);
     assert!(engine.config_check(None).is_err(), "a second load while one is under way");
     let answered = maglev::cli::execute("show frontends json", &mut engine);
-    let maglev::cli::Answer::Done(reply) = answered else { panic!("it is there at once") };
+    let maglev::cli::Answer::Later(mut pending) = answered else { panic!("that would be half of it") };
+    let mut reply = None;
+    turns(&mut engine, |e| {
+        let applying = e.applying();
+        reply = pending.poll(e);
+        assert_eq!(reply.is_none(), applying);
+        reply.is_some()
+    });
+    let reply = reply.unwrap();
     let shown: serde_json::Value = serde_json::from_str(&reply.text).unwrap();
     assert_eq!(shown.as_array().unwrap().len(), 1);
     assert!(answer(&mut engine, ticket).unwrap().applied);
 
-    // One in the middle of which VPP ends loses nothing and does no harm.
+    // For who cannot wait it is brought to its end.
     std::fs::write(&path, yaml(MANY)).unwrap();
     engine.config_reload().unwrap();
-    turns(&mut engine, |e| frontends(e) != 1);
+    turns(&mut engine, |e| e.applying() && frontends(e) != 1);
+    engine.finish_reload();
+    assert_eq!((engine.applying(), frontends(&engine), backends(&engine)), (false, MANY / 10, MANY));
+
+    // One in the middle of which VPP ends loses nothing and does no harm.
+    std::fs::write(&path, yaml(10)).unwrap();
+    engine.config_reload().unwrap();
+    turns(&mut engine, |e| e.applying() && frontends(e) != MANY / 10);
     assert!(engine.stop());
 }

@@ -14,7 +14,7 @@ pub fn run(data: &[u8]) {
     let mut op = Stand::default();
     let reply = match execute_at(&line, &mut op, 1_700_000_000_000) {
         Answer::Done(reply) => reply,
-        Answer::Later(pending) => {
+        Answer::Later(mut pending) => {
             assert!(pending.given_up().text.ends_with('\n'));
             pending.poll(&mut op).unwrap_or_else(|| pending.meanwhile())
         }

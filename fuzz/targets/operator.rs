@@ -52,7 +52,12 @@ fn refused<T>() -> Result<T, VerbError> {
 }
 
 impl Operator for Stand {
+    fn applying(&self) -> bool {
+        false
+    }
     fn finish_reload(&mut self) {}
+
+    fn catch_up(&mut self) {}
     fn status(&self) -> StatusView {
         StatusView::default()
     }

@@ -30,6 +30,8 @@ pub(crate) struct Fake {
     pub answers: BTreeMap<Ticket, Finished>,
     /// Empty-handed polls before an answer is there.
     pub delay: u32,
+    /// It is asked so often before a configuration is applied.
+    pub applying: std::cell::Cell<u32>,
 }
 
 pub(super) fn member(name: &str, address: &str, effective: u8, state: &str) -> MemberView {
@@ -212,6 +214,7 @@ impl Fake {
                 failures: 0,
                 call_max_us: 83,
                 call_mean_us: 35,
+                call_total_us: 0,
                 failing: vec![],
             },
             prober: ProberView {
@@ -258,6 +261,7 @@ impl Fake {
             told: vec![],
             answers: BTreeMap::new(),
             delay: 0,
+            applying: std::cell::Cell::new(0),
         }
     }
 
@@ -421,7 +425,14 @@ impl Fake {
 }
 
 impl Operator for Fake {
-    fn finish_reload(&mut self) {}
+    fn applying(&self) -> bool {
+        self.applying.get() > 0 && self.applying.replace(self.applying.get() - 1) > 0
+    }
+    fn catch_up(&mut self) {}
+
+    fn finish_reload(&mut self) {
+        self.applying.set(0);
+    }
     fn status(&self) -> StatusView {
         self.status.clone()
     }

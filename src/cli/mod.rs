@@ -82,6 +82,8 @@ pub struct Pending(Wait);
 enum Wait {
     /// For the answer behind a ticket.
     Ticket(Ticket, What),
+    /// For the configuration that is being applied: nothing can be asked before all of it is.
+    Line(String),
     /// For `lb` to hold what the verb has set off, so that a `show` behind it shows it done, and for the word to be
     /// in the state file.
     Settle(Reply, Option<Saving>),
@@ -97,10 +99,18 @@ enum What {
 
 impl Pending {
     /// The reply, once; none while there is none. Not to be polled again afterwards.
-    pub fn poll(&self, op: &mut dyn Operator) -> Option<Reply> {
+    pub fn poll(&mut self, op: &mut dyn Operator) -> Option<Reply> {
         let (ticket, what) = match &self.0 {
             Wait::Ticket(ticket, what) => (*ticket, *what),
             Wait::Settle(reply, saving) => return settled(op, reply, *saving),
+            Wait::Line(_) if op.applying() => return None,
+            Wait::Line(line) => match execute(line, op) {
+                Answer::Done(reply) => return Some(reply),
+                Answer::Later(next) => {
+                    *self = next;
+                    return None;
+                }
+            },
         };
         let finished = op.take(ticket)?;
         Some(match (what, finished) {
@@ -117,7 +127,13 @@ impl Pending {
         match &self.0 {
             Wait::Ticket(..) => Reply::done("started"),
             Wait::Settle(reply, _) => reply.clone(),
+            Wait::Line(_) => Reply::error("a configuration is being applied; try again"),
         }
+    }
+
+    /// Whether the command has not even begun.
+    pub fn waits_to_begin(&self) -> bool {
+        matches!(self.0, Wait::Line(_))
     }
 
     /// The reply for a caller that gave up waiting, as after [`PENDING_LIMIT`].
@@ -128,6 +144,9 @@ impl Pending {
             Wait::Ticket(_, What::Check) => "the check of the configuration",
             Wait::Ticket(_, What::Reload) => "the reload of the configuration",
             Wait::Settle(reply, _) => return reply.clone(),
+            Wait::Line(_) => {
+                return Reply::error("a configuration is still being applied; nothing was done");
+            }
         };
         Reply::error(format_args!("{what} has not answered in time; it may still be carried out"))
     }
@@ -206,7 +225,11 @@ pub fn execute_at(line: &str, op: &mut dyn Operator, wall_ms: u64) -> Answer {
     if let Some(topic) = help::asked(&words) {
         return Answer::Done(help::reply(&topic));
     }
-    op.finish_reload();
+    // Half applied it is nothing that could be shown or acted upon, and to finish it now would take too long at a time.
+    if op.applying() {
+        return Answer::Later(Pending(Wait::Line(line.to_owned())));
+    }
+    op.catch_up();
     match matching::find(&words) {
         Ok((row, args)) => match (row.run)(&run::Call { args, wall_ms }, op) {
             // Asked for right behind the verb: what it waits for is its own word and those before it, none after it.

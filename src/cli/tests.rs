@@ -9,7 +9,7 @@ use super::*;
 pub(super) fn reply(line: &str, op: &mut Fake) -> Reply {
     match execute_at(line, op, NOW) {
         Answer::Done(r) => r,
-        Answer::Later(p) => (0..100).find_map(|_| p.poll(op)).expect("a ticket is answered"),
+        Answer::Later(mut p) => (0..100).find_map(|_| p.poll(op)).expect("a ticket is answered"),
     }
 }
 
@@ -392,10 +392,30 @@ fn errors_say_what_was_meant() {
 }
 
 #[test]
+fn nothing_is_asked_or_done_while_a_configuration_is_applied() {
+    let mut op = Fake::new();
+    for (line, answer) in [("show version", "maglev "), ("probe backend nginx0", "nginx0: pass")] {
+        op.applying.set(3);
+        let told = op.told.len();
+        let Answer::Later(mut p) = execute_at(line, &mut op, NOW) else { panic!("{line} waits") };
+        assert!(p.waits_to_begin());
+        assert_eq!((p.poll(&mut op), p.poll(&mut op), op.told.len()), (None, None, told), "{line}");
+        assert!(p.meanwhile().text.starts_with("error: a configuration is being applied"));
+        assert!(p.given_up().text.ends_with("nothing was done\n"));
+        let reply = (0..100).find_map(|_| p.poll(&mut op)).expect("it is carried out");
+        assert!(reply.ok && reply.text.starts_with(answer), "{reply:?}");
+    }
+    for line in ["help", "?", &"x".repeat(4097)] {
+        op.applying.set(3);
+        assert!(matches!(execute_at(line, &mut op, NOW), Answer::Done(_)), "{line}: nobody is asked");
+    }
+}
+
+#[test]
 fn answers_that_take_a_while() {
     let mut op = Fake::new();
     op.delay = 3;
-    let Answer::Later(p) = execute_at("probe backend nginx0", &mut op, NOW) else {
+    let Answer::Later(mut p) = execute_at("probe backend nginx0", &mut op, NOW) else {
         panic!("a probe takes a while")
     };
     assert_eq!(p.poll(&mut op), None);

@@ -1,8 +1,11 @@
 //! A configuration is made the running one step by step, so that a large one does not hold VPP's main thread for long. It
 //! is atomic all the same: between two steps nothing else may be done with the controller.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::btree_map::{IntoKeys, IntoValues};
+use std::collections::{BTreeMap, BTreeSet};
+use std::iter::Flatten;
 use std::net::IpAddr;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use super::controller::Controller;
@@ -18,27 +21,39 @@ use crate::health::{self, Author, State};
 use crate::lb::VipKey;
 use crate::time::{Now, Time};
 
-/// What is still to be done, in the order of these. Each stage is begun when the one before it is done.
+/// How far it has come, in the order of these. Each stage is begun when the one before it is done, and none begins with a list
+/// of all there is: to make one of tens of thousands takes milliseconds.
 #[derive(Debug)]
 enum Stage {
-    /// What the old configuration said of a backend goes; it may be one that leaves.
-    Clear(VecDeque<Slot>),
-    /// A backend of the new one stays, inherits, or is new.
-    Keep(VecDeque<Arc<Backend>>),
+    /// What the old configuration said of a backend goes; it may be one that leaves. By name, then those
+    /// removed before.
+    Clear(Option<Name>),
+    ClearRemoved(Option<(IpAddr, Slot)>),
+    /// A backend of the new one stays, inherits, or is new. By name.
+    Keep(Option<Name>),
     /// Nobody has inherited from it.
-    Remove(VecDeque<Slot>),
-    /// A new backend's first words, unless the state file may have others.
-    Introduce(VecDeque<Slot>),
-    /// Who follows whom is said anew.
-    Untie(VecDeque<Slot>),
-    Tie(VecDeque<Slot>),
-    Inherit(VecDeque<Slot>),
-    /// The frontends.
-    Seat(VecDeque<Arc<Frontend>>),
-    /// A new backend's first probe.
-    Greet(VecDeque<Slot>),
-    Climb(VecDeque<Slot>),
-    Reweigh(VecDeque<Name>),
+    Remove(Flatten<IntoValues<IpAddr, Vec<Slot>>>),
+    /// A new backend's first words, unless the state file may have others. So many of them have theirs.
+    Introduce(usize),
+    /// Who follows whom is said anew. By slot, then by name.
+    Untie(Slot),
+    Tie(Option<Name>),
+    /// Those who follow nobody. By slot.
+    Inherit(Slot),
+    /// The others, so that who is followed comes before who follows: how many that is, and the slot.
+    InheritOn(BTreeSet<(usize, Slot)>),
+    /// The frontends, by name.
+    Seat(Option<Name>),
+    /// A new backend's first probe. So many have theirs.
+    Greet(usize),
+    /// By slot.
+    Climb(Slot),
+    /// The frontends, by name.
+    Reweigh(Option<Name>),
+    /// The VIPs that there were before are looked at, too.
+    Urge(IntoKeys<VipKey, Name>),
+    /// Removed ones of whom nothing is in `lb`; the others are looked at when that changes.
+    Forget(Option<(IpAddr, Slot)>),
     Done,
 }
 
@@ -52,9 +67,12 @@ pub struct Applying {
     /// When the first configuration was loaded.
     start: Time,
     stage: Stage,
+    old_timers: BTreeSet<(Time, Name)>,
     old_frontends: Frontends,
     old_by_vip: BTreeMap<VipKey, Name>,
     leaving: BTreeMap<IpAddr, Vec<Slot>>,
+    /// Those who follow somebody.
+    deep: BTreeSet<(usize, Slot)>,
     /// Backends that are new, and of which nothing is remembered.
     newborn: Vec<Slot>,
     /// What was said of backends while nobody was judged.
@@ -80,6 +98,29 @@ pub struct Applied {
 pub struct Retired {
     _config: Option<Arc<Config>>,
     _frontends: Frontends,
+    _timers: BTreeSet<(Time, Name)>,
+}
+
+impl From<Config> for Retired {
+    fn from(config: Config) -> Retired {
+        Retired { _config: Some(Arc::new(config)), _frontends: Frontends::new(), _timers: BTreeSet::new() }
+    }
+}
+
+/// Its checks run from the start.
+fn probed(b: &Backend) -> bool {
+    b.enabled && b.healthcheck.is_some()
+}
+
+/// The first whose name comes behind that one.
+fn after<'a, T>(all: &'a BTreeMap<Name, T>, last: Option<&Name>) -> Option<(&'a Name, &'a T)> {
+    let from = last.map_or(Bound::Unbounded, Bound::Excluded);
+    all.range::<Name, _>((from, Bound::Unbounded)).next()
+}
+
+fn next_removed(all: &BTreeSet<(IpAddr, Slot)>, last: Option<(IpAddr, Slot)>) -> Option<(IpAddr, Slot)> {
+    let from = last.map_or(Bound::Unbounded, Bound::Excluded);
+    all.range((from, Bound::Unbounded)).next().copied()
 }
 
 impl Controller {
@@ -99,21 +140,21 @@ impl Controller {
         self.programmer.cause(Cause::Reload);
         let start = *self.first_load.get_or_insert(now.mono);
         self.generation += 1;
-        self.timers.clear();
+        let timers = std::mem::take(&mut self.timers);
         // Nobody is judged before all have their words.
         self.deferred = Some(BTreeMap::new());
-        let configured = self.backends.configured().map(|(slot, _)| slot);
-        let stage = Stage::Clear(configured.chain(self.removed.iter().copied()).collect());
         Applying {
             now,
             new: Arc::new(new),
             path: path.to_owned(),
             warnings,
             start,
-            stage,
+            stage: Stage::Clear(None),
+            old_timers: timers,
             old_frontends: std::mem::take(&mut self.frontends),
             old_by_vip: std::mem::take(&mut self.by_vip),
             leaving: BTreeMap::new(),
+            deep: BTreeSet::new(),
             newborn: Vec::new(),
             whys: BTreeMap::new(),
             probed: (0, 0),
@@ -125,79 +166,147 @@ impl Controller {
     /// The next step: one backend, or one frontend. Some: that was the last.
     pub fn apply_step(&mut self, a: &mut Applying) -> Option<Applied> {
         match &mut a.stage {
-            Stage::Clear(todo) => match todo.pop_front() {
-                Some(slot) => self.clear(a, slot),
-                None => a.stage = Stage::Keep(a.new.backends.values().cloned().collect()),
+            Stage::Clear(last) => match self.backends.named_after(last.as_ref()) {
+                Some((name, slot)) => {
+                    *last = Some(name);
+                    self.clear(a, slot);
+                }
+                None => a.stage = Stage::ClearRemoved(None),
             },
-            Stage::Keep(todo) => match todo.pop_front() {
-                Some(b) => self.keep(a, &b),
+            Stage::ClearRemoved(last) => match next_removed(&self.removed, *last) {
+                Some(this) => {
+                    *last = Some(this);
+                    self.clear(a, this.1);
+                }
+                None => a.stage = Stage::Keep(None),
+            },
+            Stage::Keep(last) => match after(&a.new.backends, last.as_ref()) {
+                Some((name, b)) => {
+                    let b = b.clone();
+                    *last = Some(name.clone());
+                    self.keep(a, &b);
+                }
                 None => {
                     let gone = std::mem::take(&mut a.leaving);
-                    a.stage = Stage::Remove(gone.into_values().flatten().collect());
+                    a.stage = Stage::Remove(gone.into_values().flatten());
                 }
             },
-            Stage::Remove(todo) => match todo.pop_front() {
+            Stage::Remove(todo) => match todo.next() {
                 Some(slot) => {
                     a.summary.backends.removed += 1;
                     self.remove(a.now, slot);
                 }
                 None => {
                     a.retired = self.config.replace(a.new.clone());
-                    // What the state file remembers comes before what the configuration says.
-                    let known = self.remembered.is_some();
-                    let newborn = a.newborn.iter().copied().filter(|_| !known).collect();
-                    a.stage = Stage::Introduce(newborn);
+                    a.stage = Stage::Introduce(0);
                 }
             },
-            Stage::Introduce(todo) => match todo.pop_front() {
-                Some(slot) => self.introduce(a.now, slot),
-                None => a.stage = Stage::Untie(self.backends.iter().map(|(slot, _)| slot).collect()),
+            // What the state file remembers comes before what the configuration says.
+            Stage::Introduce(n) => match a.newborn.get(*n).filter(|_| self.remembered.is_none()) {
+                Some(slot) => {
+                    *n += 1;
+                    self.introduce(a.now, *slot);
+                }
+                None => a.stage = Stage::Untie(0),
             },
-            Stage::Untie(todo) => match todo.pop_front() {
-                Some(slot) => self.untie(slot),
-                None => a.stage = Stage::Tie(self.configured()),
-            },
-            Stage::Tie(todo) => match todo.pop_front() {
-                Some(slot) => self.tie(slot),
+            Stage::Untie(slot) => {
+                let this = *slot;
+                if this < self.backends.end() {
+                    *slot += 1;
+                    self.untie(this);
+                } else {
+                    a.stage = Stage::Tie(None);
+                }
+            }
+            Stage::Tie(last) => match self.backends.named_after(last.as_ref()) {
+                Some((name, slot)) => {
+                    *last = Some(name);
+                    self.tie(slot);
+                }
                 None => {
                     a.whys = self.deferred.take().unwrap_or_default();
-                    a.stage = Stage::Inherit(self.by_depth().into());
+                    a.stage = Stage::Inherit(0);
                 }
             },
-            Stage::Inherit(todo) => match todo.pop_front() {
-                Some(slot) => self.inherit(a.now, slot, a.whys.remove(&slot)),
-                None => a.stage = Stage::Seat(a.new.frontends.values().cloned().collect()),
+            Stage::Inherit(slot) => {
+                let this = *slot;
+                if this < self.backends.end() {
+                    *slot += 1;
+                    match self.depth(this) {
+                        None => {}
+                        Some(1) => self.inherit(a.now, this, a.whys.remove(&this)),
+                        Some(depth) => {
+                            a.deep.insert((depth, this));
+                        }
+                    }
+                } else {
+                    a.stage = Stage::InheritOn(std::mem::take(&mut a.deep));
+                }
+            }
+            Stage::InheritOn(todo) => match todo.pop_first() {
+                Some((_, slot)) => self.inherit(a.now, slot, a.whys.remove(&slot)),
+                None => a.stage = Stage::Seat(None),
             },
-            Stage::Seat(todo) => match todo.pop_front() {
-                Some(f) => self.seat_frontend(a, &f),
+            Stage::Seat(last) => match after(&a.new.frontends, last.as_ref()) {
+                Some((name, f)) => {
+                    let f = f.clone();
+                    *last = Some(name.clone());
+                    self.seat_frontend(a, &f);
+                }
                 None => self.seated(a),
             },
-            Stage::Greet(todo) => match todo.pop_front() {
-                Some(slot) => self.greet(a, slot),
-                None => a.stage = Stage::Climb(self.backends.iter().map(|(slot, _)| slot).collect()),
+            Stage::Greet(n) => match a.newborn.get(*n).copied() {
+                Some(slot) => {
+                    *n += 1;
+                    self.greet(a, slot);
+                }
+                None => a.stage = Stage::Climb(0),
             },
-            Stage::Climb(todo) => match todo.pop_front() {
-                Some(slot) => self.climb(a.now, slot),
-                None => a.stage = Stage::Reweigh(self.frontends.keys().cloned().collect()),
-            },
-            Stage::Reweigh(todo) => match todo.pop_front() {
-                Some(name) => self.reweigh(a.now, &name, true),
+            Stage::Climb(slot) => {
+                let this = *slot;
+                if this < self.backends.end() {
+                    *slot += 1;
+                    self.climb(a.now, this);
+                } else {
+                    a.stage = Stage::Reweigh(None);
+                }
+            }
+            Stage::Reweigh(last) => match after(&self.frontends, last.as_ref()).map(|(name, _)| name.clone())
+            {
+                Some(name) => {
+                    *last = Some(name.clone());
+                    self.reweigh(a.now, &name, true);
+                }
                 None => {
                     self.applied(a);
-                    a.stage = Stage::Done;
+                    a.stage = Stage::Urge(std::mem::take(&mut a.old_by_vip).into_keys());
                 }
             },
+            Stage::Urge(todo) => match todo.next() {
+                Some(vip) => self.programmer.urge(vip.address),
+                None => {
+                    self.programmer.sync_all();
+                    self.programmer.cause(Cause::Event);
+                    a.stage = Stage::Forget(None);
+                }
+            },
+            Stage::Forget(last) => match next_removed(&self.removed, *last) {
+                Some((address, slot)) => {
+                    *last = Some((address, slot));
+                    self.forget_if_gone(address, slot);
+                }
+                None => a.stage = Stage::Done,
+            },
             Stage::Done => {
-                let _frontends = std::mem::take(&mut a.old_frontends);
-                let retired = Retired { _config: a.retired.take(), _frontends };
+                let retired = Retired {
+                    _config: a.retired.take(),
+                    _frontends: std::mem::take(&mut a.old_frontends),
+                    _timers: std::mem::take(&mut a.old_timers),
+                };
                 return Some(Applied { summary: a.summary, retired });
             }
         }
         None
-    }
-
-    fn configured(&self) -> VecDeque<Slot> {
-        self.backends.configured().map(|(slot, _)| slot).collect()
     }
 
     fn clear(&mut self, a: &mut Applying, slot: Slot) {
@@ -228,6 +337,7 @@ impl Controller {
         } else {
             a.summary.backends.added += 1;
             let cap = a.new.healthchecker.transition_history;
+            a.probed.0 += usize::from(probed(b));
             a.newborn.push(self.backends.insert(first_seen(b.clone(), cap)));
         }
     }
@@ -270,11 +380,10 @@ impl Controller {
                 self.introduce(a.now, *slot);
             }
             self.stand_all(a.now);
+            let fresh = a.newborn.iter().filter_map(|s| self.backends.get(*s));
+            a.probed.0 = fresh.filter(|b| probed(&b.config)).count();
         }
-        let probed = |b: &Backend| b.enabled && b.healthcheck.is_some();
-        let newborn = a.newborn.iter().filter_map(|s| self.backends.get(*s));
-        a.probed = (newborn.filter(|b| probed(&b.config)).count(), 0);
-        a.stage = Stage::Greet(a.newborn.iter().copied().collect());
+        a.stage = Stage::Greet(0);
     }
 
     /// Nobody has inherited from it.
@@ -286,7 +395,9 @@ impl Controller {
         let others = self.deferred.take();
         let _ = self.act(now, slot, health::Event::Remove, "removed", "".into());
         self.deferred = others;
-        self.removed.insert(slot);
+        if let Some(b) = self.backends.get(slot) {
+            self.removed.insert((b.config.address, slot));
+        }
     }
 
     /// First words: of the configuration, or of one that nobody is asked about.
@@ -323,10 +434,5 @@ impl Controller {
         let Applying { new, path, summary, .. } = a;
         self.event(Event::ConfigReload { text: format!("path={path} {summary}"), ok: true });
         self.programmer.configure(new.lb.sync_interval);
-        for vip in a.old_by_vip.keys() {
-            self.programmer.urge(vip.address);
-        }
-        self.programmer.sync_all();
-        self.programmer.cause(Cause::Event);
     }
 }

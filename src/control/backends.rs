@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -255,6 +255,17 @@ impl Backends {
         self.by_name.keys()
     }
 
+    /// The configured one whose name is the first behind that one; none: the first of all.
+    pub fn named_after(&self, last: Option<&Name>) -> Option<(Name, Slot)> {
+        let from = last.map_or(Bound::Unbounded, Bound::Excluded);
+        self.by_name.range::<Name, _>((from, Bound::Unbounded)).next().map(|(n, s)| (n.clone(), *s))
+    }
+
+    /// No slot is as high as this.
+    pub fn end(&self) -> Slot {
+        Slot::try_from(self.slots.len()).unwrap_or(Slot::MAX)
+    }
+
     /// All, removed ones too, by slot.
     pub fn iter(&self) -> impl Iterator<Item = (Slot, &Entry)> {
         (0..).zip(&self.slots).filter_map(|(s, e)| Some((s, e.as_ref()?)))
@@ -268,14 +279,6 @@ impl Backends {
             x.config.name.cmp(&y.config.name).then(key(a, x).cmp(&key(b, y))).then(a.cmp(b))
         });
         all
-    }
-
-    /// The configured backend with this address in one of the given frontends' pools, for showing `lb`'s servers
-    /// by name.
-    pub fn name_of(&self, frontend: &str, address: IpAddr) -> Option<&Name> {
-        self.iter()
-            .find(|(_, e)| e.config.address == address && e.frontends.iter().any(|f| &**f == frontend))
-            .map(|(_, e)| &e.config.name)
     }
 
     /// Puts a configured backend into a slot of its own.

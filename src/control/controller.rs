@@ -2,6 +2,7 @@
 //! reads no clock, does no I/O, has no thread; tests drive it in virtual time.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use super::operator::{Finished, Ticket};
 use super::probing::STALLED;
 use super::programmer::{LbAnswer, LbRequest, Programmer};
 use super::schedule::{Schedule, Slot};
-use super::state::{Keeper, Snapshot};
+use super::state::{Gathering, Keeper, Snapshot};
 use super::view::AgentCountsView;
 use crate::Name;
 use crate::balance::{Alarm, panic};
@@ -81,10 +82,12 @@ pub struct Controller {
     pub(super) rng: fastrand::Rng,
     /// Frontends to be looked at again at a time: start-up delays, holds.
     pub(super) timers: BTreeSet<(Time, Name)>,
-    /// Removed backends that `lb` may still have servers of.
-    pub(super) removed: BTreeSet<Slot>,
+    /// Removed backends that `lb` may still have servers of, by address.
+    pub(super) removed: BTreeSet<(IpAddr, Slot)>,
     /// When the state file is written.
     pub(super) keeper: Keeper,
+    /// What is to be written, while it is gathered.
+    pub(super) gathering: Option<Gathering>,
     /// What it said at the start, until the first configuration.
     pub(super) remembered: Option<Snapshot>,
     /// False: `lb` is missing, and nothing is ever asked of it.
@@ -124,6 +127,7 @@ impl Controller {
             timers: BTreeSet::new(),
             removed: BTreeSet::new(),
             keeper: Keeper::default(),
+            gathering: None,
             remembered: None,
             lb_available: true,
             flying: 0,
@@ -233,10 +237,6 @@ impl Controller {
         }
         self.keeper.poll(now.mono);
         self.answers.retain(|_, (at, _)| now.mono.since(*at) < TICKET_LIFE);
-        if !self.lb_available {
-            // Nothing of them is in an lb that is not there; otherwise lb's answers are the moment to look.
-            self.forget_removed();
-        }
     }
 
     /// Something the prober told.
@@ -443,25 +443,30 @@ impl Controller {
         self.event(Event::Panic { frontend: frontend.clone(), mode: mode.as_str(), on, up, of });
     }
 
-    /// Removed backends are forgotten when no server of theirs is left in `lb`. Where another backend of that address
-    /// has taken the seat, the server is that one's.
+    /// Removed backends are forgotten when no server of theirs is left in `lb`: looked at are those of whom one has just left,
+    /// since there may be thousands.
     fn forget_removed(&mut self) {
-        let Controller { removed, backends, frontends, by_vip, programmer, .. } = self;
-        removed.retain(|slot| {
-            let stays = backends.get(*slot).is_some_and(|gone| {
-                let address = gone.config.address;
-                let sits = |f: &super::frontends::Entry| {
-                    let seat = |s: Slot| backends.get(s).is_some_and(|b| b.config.address == address);
-                    f.seats.iter().any(|s| seat(s.slot))
-                };
-                let heir = |vip| by_vip.get(vip).and_then(|name| frontends.get(name)).is_some_and(sits);
-                programmer.vips_with(address).any(|vip| !heir(vip))
-            });
-            if !stays {
-                backends.forget(*slot);
+        for address in self.programmer.take_left() {
+            let here = self.removed.range((address, 0)..).take_while(|(a, _)| *a == address);
+            let here: Vec<Slot> = here.map(|(_, slot)| *slot).collect();
+            for slot in here {
+                self.forget_if_gone(address, slot);
             }
-            stays
-        });
+        }
+    }
+
+    /// Forgets a removed backend, unless a server of it is left in `lb`. Where another backend of that address has taken the
+    /// seat, the server is that one's.
+    pub(super) fn forget_if_gone(&mut self, address: IpAddr, slot: Slot) {
+        let sits = |f: &super::frontends::Entry| {
+            let seat = |s: Slot| self.backends.get(s).is_some_and(|b| b.config.address == address);
+            f.seats.iter().any(|s| seat(s.slot))
+        };
+        let heir = |vip| self.by_vip.get(vip).and_then(|name| self.frontends.get(name)).is_some_and(sits);
+        if !self.programmer.vips_with(address).any(|vip| !heir(vip)) {
+            self.removed.remove(&(address, slot));
+            self.backends.forget(slot);
+        }
     }
 
     /// Limits of a backend's counter.

@@ -1,6 +1,7 @@
 //! Drives the controller: clocks, threads and `lb` in, orders and calls out. One turn never blocks, and asks `lb`
 //! for one thing at most, so that VPP's workers run between two.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -279,10 +280,16 @@ pub(super) fn spawn_prober(options: &EngineOptions) -> io::Result<Prober> {
 }
 
 impl Operator for Engine {
+    fn applying(&self) -> bool {
+        self.applying.is_some()
+    }
+
     fn finish_reload(&mut self) {
         self.finish_apply();
-        // Passes of steady backends may lie there since the last beat: whoever looks is to see them, and a word counts from
-        // when it was said.
+        self.catch_up();
+    }
+
+    fn catch_up(&mut self) {
         if self.controller.frozen().is_none() {
             self.hear(clock::now(), HEARD_FIRST);
             self.flush_out();
@@ -302,6 +309,7 @@ impl Operator for Engine {
         s.lb.calls = self.calls.summary().samples;
         s.lb.call_max_us = self.calls.longest_us();
         s.lb.call_mean_us = self.calls.mean_us();
+        s.lb.call_total_us = self.calls.total_us();
         s.prober.running = self.prober.as_ref().is_some_and(Prober::alive);
         s
     }
@@ -326,8 +334,10 @@ impl Operator for Engine {
         if view.programmed && self.lb.unavailable().is_none() {
             let vip = self.controller.vip_of(name)?;
             let servers = self.timed(|lb| lb.servers(&vip)).unwrap_or_default();
+            let buckets: BTreeMap<String, u32> =
+                servers.iter().map(|s| (s.address.to_string(), s.buckets)).collect();
             for b in view.pools.iter_mut().flat_map(|p| &mut p.backends) {
-                b.buckets = servers.iter().find(|s| s.address.to_string() == b.address).map(|s| s.buckets);
+                b.buckets = buckets.get(&b.address).copied();
             }
         }
         Ok(view)

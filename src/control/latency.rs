@@ -94,6 +94,11 @@ impl Histogram {
         whole_us(self.total).checked_div(self.counts.iter().sum()).unwrap_or(0)
     }
 
+    /// All together, microseconds.
+    pub fn total_us(&self) -> u64 {
+        whole_us(self.total)
+    }
+
     /// Microseconds.
     pub fn longest_us(&self) -> u64 {
         whole_us(self.longest)

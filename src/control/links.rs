@@ -30,6 +30,12 @@ impl Controller {
         }
     }
 
+    /// How many it is with all that it follows, itself among them; none: it is not configured.
+    pub(super) fn depth(&self, slot: Slot) -> Option<usize> {
+        let b = self.backends.get(slot)?;
+        (self.backends.slot(&b.config.name) == Some(slot)).then(|| self.backends.chain(b).count())
+    }
+
     /// The configured backends; those that are followed before those that follow them, so that nobody passes through what
     /// never was.
     pub(super) fn by_depth(&self) -> Vec<Slot> {

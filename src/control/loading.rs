@@ -12,7 +12,7 @@ use crate::clock;
 use crate::time::Now;
 
 /// A configuration is applied for so long in one turn, about.
-const SLICE: Duration = Duration::from_millis(1);
+const SLICE: Duration = Duration::from_micros(500);
 /// Steps of it between two looks at the clock.
 const STEPS: usize = 16;
 
@@ -66,6 +66,7 @@ impl Engine {
                     config.backends.len(),
                     config.frontends.len()
                 );
+                self.loader.free(config.into());
             }
             Err(errors) => {
                 view.errors.clone_from(&errors);

@@ -1,5 +1,7 @@
 //! What is counted of each backend, and the counters as a view.
 
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use super::controller::Controller;
@@ -9,7 +11,7 @@ use super::view::{
     BackendCountersView, CountersView, LatencyView, ProbeCountersView, ServingView, VipCountersView,
 };
 use crate::lb::VipKey;
-use crate::lb::traffic::VipTraffic;
+use crate::lb::traffic::{ServerTraffic, VipTraffic};
 use crate::probe::{Code, Results, Verdict};
 use crate::time::Time;
 
@@ -66,14 +68,16 @@ impl Controller {
                 no_server: p.no_server,
             })
             .collect();
+        let mut by_frontend: BTreeMap<&crate::Name, BTreeMap<IpAddr, &ServerTraffic>> = BTreeMap::new();
+        for (t, name) in &ours {
+            by_frontend.entry(*name).or_default().extend(t.servers.iter().map(|s| (s.address, s)));
+        }
         let serving = |b: &super::backends::Entry| {
-            let mut all: Vec<ServingView> = ours
+            let mut all: Vec<ServingView> = b
+                .frontends
                 .iter()
-                .filter(|(_, name)| b.frontends.contains(*name))
-                .filter_map(|(t, name)| {
-                    let s = t.servers.iter().find(|s| s.address == b.config.address)?;
-                    Some(ServingView { frontend: name.to_string(), buckets: s.buckets, flows: s.flows })
-                })
+                .filter_map(|name| Some((name, by_frontend.get(name)?.get(&b.config.address)?)))
+                .map(|(f, s)| ServingView { frontend: f.to_string(), buckets: s.buckets, flows: s.flows })
                 .collect();
             all.sort_by(|a, b| a.frontend.cmp(&b.frontend));
             all

@@ -23,7 +23,8 @@ pub(super) struct Naming {
     backends: usize,
     frontends: usize,
     members: usize,
-    /// The frontend that was last.
+    /// The backend that was last, and the frontend.
+    backend: Option<Name>,
     last: Option<Name>,
     /// Some name is another than before.
     changed: bool,
@@ -37,6 +38,7 @@ impl Naming {
         backends: 0,
         frontends: 0,
         members: 0,
+        backend: None,
         last: None,
         changed: false,
     };
@@ -45,11 +47,11 @@ impl Naming {
 impl Controller {
     /// Makes some of the names, where they are not those of the running configuration. True: all are.
     pub(super) fn name_some(&self, picture: &mut Picture) -> bool {
-        let Picture { generation, tables: [backends, frontends, members, engine], naming: n } = picture;
+        let Picture { generation, tables: [backends, frontends, members, engine], naming: n, .. } = picture;
         if n.of != Some(self.generation) {
             *n = Naming {
                 of: Some(self.generation),
-                slots: self.backends.configured().map(|(slot, _)| slot).collect(),
+                slots: std::mem::take(&mut n.slots),
                 // An earlier one that was not done has left its own names.
                 changed: n.changed && !n.done,
                 ..Naming::default()
@@ -58,11 +60,15 @@ impl Controller {
         if n.done {
             return true;
         }
+        if n.backends == 0 {
+            n.slots.clear();
+        }
         let mut left = NAMES;
         while left > 0 {
-            let Some(slot) = n.slots.get(n.backends) else { break };
-            let name = self.backends.get(*slot).map_or("", |b| &*b.config.name);
-            n.changed |= place(&mut backends.names, &mut n.backends, name);
+            let Some((name, slot)) = self.backends.named_after(n.backend.as_ref()) else { break };
+            n.slots.push(slot);
+            n.changed |= place(&mut backends.names, &mut n.backends, &name);
+            n.backend = Some(name);
             left -= 1;
         }
         while left > 0 {

@@ -120,9 +120,14 @@ pub enum Finished {
 
 /// The control plane, as commands see it. All on one thread; nothing here blocks.
 pub trait Operator {
-    /// A large configuration is applied little by little. Brings that to its end: to be called before anything is asked or
-    /// done, so that it is of one configuration and not of two. Takes what the prober has told, too.
+    /// A large configuration is applied little by little; until that is done nothing else may be asked or done, so that all is
+    /// of one configuration and not of two.
+    fn applying(&self) -> bool;
+    /// Brings that to its end at once, for those who cannot wait: it holds VPP's main thread for as long.
     fn finish_reload(&mut self);
+    /// Takes what the prober has told and nobody was woken for: to be called before anything is asked or done, so that it is
+    /// seen, and older than what is said now.
+    fn catch_up(&mut self);
     /// `show status`
     fn status(&self) -> StatusView;
     /// `show version`

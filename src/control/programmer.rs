@@ -7,6 +7,7 @@
 mod cause;
 mod full;
 mod show;
+mod vips;
 mod work;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -15,6 +16,7 @@ use std::time::Duration;
 
 pub use cause::Cause;
 use cause::Causes;
+use vips::Vips;
 
 use super::event::Event;
 use super::intent::Intentions;
@@ -22,7 +24,7 @@ use super::operator::Ticket;
 use super::queue::Queue;
 use super::view::SyncView;
 use crate::lb::ledger::Ledger;
-use crate::lb::reconcile::{Costs, Live, Step};
+use crate::lb::reconcile::{Costs, Step};
 use crate::lb::run::Run;
 use crate::lb::{AsRecord, LbError, Op, Settings, VipKey, VipRecord};
 use crate::time::{Now, Time};
@@ -115,7 +117,7 @@ pub struct Programmer {
     full_due: Time,
     /// The VIPs have been listed at least once.
     listed: bool,
-    vips: Live,
+    vips: Vips,
     ledger: Ledger,
     urgent: Queue,
     routine: Queue,
@@ -203,6 +205,11 @@ impl Programmer {
     /// Servers whose flows were flushed.
     pub fn take_flushed(&mut self) -> Vec<(VipKey, IpAddr)> {
         std::mem::take(&mut self.flushed)
+    }
+
+    /// Servers that left a VIP, or have no weight in it any more, since last asked.
+    pub fn take_left(&mut self) -> Vec<IpAddr> {
+        self.vips.take_left()
     }
 
     /// VIPs that were made: they have no flows.

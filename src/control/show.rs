@@ -14,6 +14,7 @@ use super::view::{
     BackendView, FlowView, FrontendView, HealthcheckView, LbServerView, LbVipView, MemberView, PoolView,
     ProberView, StatusView, TransitionView,
 };
+use crate::Name;
 use crate::config::{
     CheckKind, CounterKind, DnsCheck, Healthcheck, HttpCheck, TcpCheck, Tls, TrustFrom, UdpCheck, text_or_hex,
 };
@@ -119,9 +120,7 @@ impl Controller {
                 disabled: b.state() == State::Disabled,
             });
         }
-        let seated = |a: &std::net::IpAddr| {
-            f.seats.iter().any(|s| self.backends.get(s.slot).is_some_and(|b| b.config.address == *a))
-        };
+        let seated = self.seated_names(f);
         FrontendView {
             name: c.name.to_string(),
             description: c.description.clone(),
@@ -148,8 +147,19 @@ impl Controller {
             programmed: self.programmer.is_programmed(&c.vip),
             error: self.programmer.error(&c.vip),
             pools,
-            leaving: self.programmer.leaving(&c.vip).filter(|a| !seated(a)).map(|a| a.to_string()).collect(),
+            leaving: self
+                .programmer
+                .leaving(&c.vip)
+                .filter(|a| !seated.contains_key(a))
+                .map(|a| a.to_string())
+                .collect(),
         }
+    }
+
+    /// The backends of a frontend by address.
+    fn seated_names(&self, f: &Frontend) -> BTreeMap<IpAddr, Name> {
+        let seats = f.seats.iter().filter_map(|s| self.backends.get(s.slot));
+        seats.map(|b| (b.config.address, b.config.name.clone())).collect()
     }
 
     /// All backends, by name.
@@ -274,6 +284,8 @@ impl Controller {
             None => format!("{}/{} proto {} port {}", r.address, r.prefix_len, r.protocol, r.port),
         };
         let parks = key.as_ref().is_some_and(|k| self.programmer.parks(k));
+        let seated = frontend.and_then(|f| self.frontends.get(f)).map(|f| self.seated_names(f));
+        let seated = seated.unwrap_or_default();
         LbVipView {
             vip,
             frontend: frontend.filter(|_| ours).map(ToString::to_string),
@@ -285,10 +297,8 @@ impl Controller {
                 .iter()
                 .map(|s| LbServerView {
                     address: s.address.to_string(),
-                    backend: frontend
-                        .and_then(|f| self.backends.name_of(f, s.address))
-                        .map(ToString::to_string),
-                    parked: parks && frontend.is_none_or(|f| self.backends.name_of(f, s.address).is_none()),
+                    backend: seated.get(&s.address).map(ToString::to_string),
+                    parked: parks && !seated.contains_key(&s.address),
                     weight: s.weight,
                     buckets: s.buckets,
                 })
@@ -343,7 +353,7 @@ impl Controller {
             source: source.to_string(),
             source_port: port,
             server: server.map(|a| a.to_string()),
-            backend: server.and_then(|a| self.backends.name_of(frontend, a)).map(ToString::to_string),
+            backend: server.and_then(|a| self.seated_names(f).get(&a).map(ToString::to_string)),
             bucket,
             table_length,
         })

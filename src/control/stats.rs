@@ -1,13 +1,19 @@
 //! What is published to VPP's stats segment: a picture of all numbers, as tables of rows and metrics.
 
 use std::ffi::CStr;
+use std::ops::Bound;
 
+use super::backends::Entry as Backend;
 use super::controller::Controller;
 use super::latency::Summary;
 use super::naming::Naming;
 use super::show::micros;
+use crate::Name;
 use crate::balance::FrontendState;
 use crate::health::State;
+
+/// Rows of backends that are painted in one turn; four of members are as much work as one.
+const ROWS: usize = 2_000;
 
 /// One table: its name, and its metrics in the order of [`Rows::values`].
 #[derive(Debug)]
@@ -94,13 +100,28 @@ pub struct Picture {
     /// In the order of [`TABLES`].
     pub tables: [Rows; 4],
     pub(super) naming: Naming,
+    painting: Painting,
+}
+
+/// How far the numbers have come.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Painting {
+    /// It is not done.
+    begun: bool,
+    /// The configuration that it is of, by its number.
+    of: u64,
+    /// Rows that are there.
+    backends: usize,
+    /// The frontend that was last.
+    frontend: Option<Name>,
 }
 
 impl Picture {
     /// No rows.
     pub const EMPTY: Picture = {
         const NONE: Rows = Rows { names: Vec::new(), values: Vec::new() };
-        Picture { generation: 0, tables: [NONE; 4], naming: Naming::NONE }
+        const BLANK: Painting = Painting { begun: false, of: 0, backends: 0, frontend: None };
+        Picture { generation: 0, tables: [NONE; 4], naming: Naming::NONE, painting: BLANK }
     };
 
     /// The rows of a table.
@@ -136,42 +157,14 @@ pub struct LbCalls {
 
 impl Controller {
     /// The numbers of the configured backends and frontends, by name, and of the engine: `picture` is made to show them
-    /// as they are now. It runs each second on VPP's main thread, so that what stays is not made again. False: there is more
-    /// to be done; it is to be called again, soon.
+    /// as they are now. It runs each second on VPP's main thread, so that what stays is not made again, and in pieces where
+    /// there is much of it. False: there is more to be done; it is to be called again, soon, and nobody is to read the picture
+    /// before.
     pub fn repaint(&self, picture: &mut Picture, calls: LbCalls) -> bool {
-        if !self.name_some(picture) {
+        if !self.name_some(picture) || !self.paint_some(picture) {
             return false;
         }
-        let Picture { tables: [backends, frontends, members, engine], naming, .. } = picture;
-        for (rows, table) in [&mut *backends, frontends, members, engine].into_iter().zip(&TABLES) {
-            rows.clear(table);
-        }
-        for b in naming.slots.iter().filter_map(|s| self.backends.get(*s)) {
-            let agent = b.agent.as_ref().map(|a| a.counts).unwrap_or_default();
-            backends.push([
-                state(b.state()),
-                u64::from(b.health.checks().counter().value()),
-                b.tally.passes,
-                b.tally.failures,
-                b.tally.faults,
-                b.last.as_ref().map_or(0, |l| micros(l.latency)),
-                b.meters.transitions,
-                agent.queries,
-                agent.replies,
-                agent.failures,
-            ]);
-        }
-        for f in self.frontends.values() {
-            let state = match f.state {
-                FrontendState::Unknown => 0,
-                FrontendState::Up => 1,
-                FrontendState::Down => 2,
-            };
-            frontends.push([state, f.serving() as u64, f.seats.len() as u64]);
-            for (seat, share) in f.seats.iter().zip(&f.shares.members) {
-                members.push([u64::from(seat.set_weight()), u64::from(share.weight)]);
-            }
-        }
+        let Picture { tables: [_, _, _, engine], .. } = picture;
         let (syncs, failures) = self.programmer.tally();
         let [event, interval, operator, reload, retry] = self.programmer.syncs_by_cause().map(|(_, n)| n);
         engine.push([
@@ -194,6 +187,60 @@ impl Controller {
         ]);
         true
     }
+
+    /// Paints some rows of backends, frontends and members. True: all are painted, for this time.
+    fn paint_some(&self, picture: &mut Picture) -> bool {
+        let Picture { tables: [backends, frontends, members, engine], naming, painting, .. } = picture;
+        if !painting.begun || painting.of != self.generation {
+            for (rows, table) in [&mut *backends, frontends, members, engine].into_iter().zip(&TABLES) {
+                rows.clear(table);
+            }
+            *painting = Painting { begun: true, of: self.generation, backends: 0, frontend: None };
+        }
+        let mut left = ROWS;
+        while left > 0 {
+            let Some(slot) = naming.slots.get(painting.backends) else { break };
+            painting.backends += 1;
+            left -= 1;
+            backends.push(self.backends.get(*slot).map(backend).unwrap_or_default());
+        }
+        while left > 0 {
+            let from = painting.frontend.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
+            let Some((name, f)) = self.frontends.range::<Name, _>((from, Bound::Unbounded)).next() else {
+                painting.begun = false;
+                return true;
+            };
+            let state = match f.state {
+                FrontendState::Unknown => 0,
+                FrontendState::Up => 1,
+                FrontendState::Down => 2,
+            };
+            frontends.push([state, f.serving() as u64, f.seats.len() as u64]);
+            for (seat, share) in f.seats.iter().zip(&f.shares.members) {
+                members.push([u64::from(seat.set_weight()), u64::from(share.weight)]);
+            }
+            left = left.saturating_sub(f.seats.len() / 4 + 1);
+            painting.frontend = Some(name.clone());
+        }
+        false
+    }
+}
+
+/// The numbers of a backend.
+fn backend(b: &Backend) -> [u64; 10] {
+    let agent = b.agent.as_ref().map(|a| a.counts).unwrap_or_default();
+    [
+        state(b.state()),
+        u64::from(b.health.checks().counter().value()),
+        b.tally.passes,
+        b.tally.failures,
+        b.tally.faults,
+        b.last.as_ref().map_or(0, |l| micros(l.latency)),
+        b.meters.transitions,
+        agent.queries,
+        agent.replies,
+        agent.failures,
+    ]
 }
 
 /// `state` of a backend as a number.

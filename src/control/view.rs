@@ -56,6 +56,8 @@ pub struct LbStatusView {
     /// Longest call, microseconds, and the mean.
     pub call_max_us: u64,
     pub call_mean_us: u64,
+    /// Of all calls together, microseconds.
+    pub call_total_us: u64,
     /// Frontends with a call that failed and is to be retried.
     pub failing: Vec<String>,
 }

@@ -38,6 +38,16 @@ struct Seen {
     dirty: bool,
 }
 
+impl Memory {
+    /// A dump that tells nothing new, as most do. What was in the VIP before is claimed, too.
+    fn as_seen(&self, actual: &Actual) -> bool {
+        let same = |((a, seen), (b, weight)): ((&IpAddr, &Seen), (&IpAddr, &u8))| {
+            a == b && seen.weight == *weight && (seen.dirty || *weight == 0)
+        };
+        self.servers.len() == actual.servers.len() && self.servers.iter().zip(&actual.servers).all(same)
+    }
+}
+
 impl Ledger {
     /// Whether we made this VIP.
     pub fn ours(&self, vip: &VipKey) -> bool {
@@ -114,6 +124,11 @@ impl Ledger {
         self.vips.get(vip).is_some_and(|m| m.owes_flush)
     }
 
+    /// Whether nothing that was begun on this VIP of ours is still to come.
+    pub fn owes_nothing(&self, vip: &VipKey) -> bool {
+        self.ours(vip) && !self.owes_flush(vip) && !self.filling.contains(vip)
+    }
+
     /// Notes a dump of one VIP; `None`: it is not there (any more). Call it before planning.
     pub fn observed(&mut self, vip: &VipKey, actual: Option<&Actual>) {
         let Some(actual) = actual else {
@@ -121,7 +136,13 @@ impl Ledger {
             self.forget(vip);
             return;
         };
-        actual.servers.keys().for_each(|server| self.claim(vip, *server));
+        let Some(memory) = self.vips.get_mut(vip) else { return };
+        if memory.as_seen(actual) {
+            return;
+        }
+        if memory.encap.is_nat() {
+            actual.servers.keys().for_each(|server| self.claim(vip, *server));
+        }
         let Some(memory) = self.vips.get_mut(vip) else { return };
         for seen in memory.servers.values_mut() {
             // Gone behind our back or not: `lb` lets the flows of a deleted server live on, so dirty it stays.

@@ -8,12 +8,14 @@ use once_cell::sync::Lazy;
 
 use super::reply::Told;
 use super::state::{Life, State};
+use super::stays;
 use super::threads::{self, Cpus};
 use super::token::MainThread;
 use crate::cli::{self, Answer};
+use crate::control::Operator;
 use crate::lb::vpp::Barrier;
 
-/// For tests of the panic guard: `maglev test panic …` works where VPP was started with this at 1.
+/// For tests: `maglev test …` works where VPP was started with this at 1.
 const TEST_VARIABLE: &str = "MAGLEV_TEST";
 
 /// Of all answers that nobody has taken yet; the oldest goes first.
@@ -32,8 +34,8 @@ pub(super) fn path(index: usize) -> Option<(&'static CStr, &'static CStr)> {
     PATHS.get(index).map(|(path, help)| (path.as_c_str(), help.as_c_str()))
 }
 
-/// Carries out one line.
-pub(super) fn execute(main: MainThread, state: &mut State, line: &str) -> Told {
+/// Carries out one line; `may_wait`: whoever asks can be told later.
+pub(super) fn execute(main: MainThread, state: &mut State, line: &str, may_wait: bool) -> Told {
     if let Some(told) = test_command(main, state, line) {
         return told;
     }
@@ -47,6 +49,9 @@ pub(super) fn execute(main: MainThread, state: &mut State, line: &str) -> Told {
         Life::Failed(why) => return Told::error(&format!("maglev could not be started: {why}")),
         Life::Stopped => return Told::error("VPP is about to exit"),
     };
+    if !may_wait {
+        engine.finish_reload();
+    }
     let answer = cli::execute(line, engine);
     if !shows {
         // What was ordered is to begin at once, not at the next deadline.
@@ -81,10 +86,16 @@ pub(super) fn poll(state: &mut State, ticket: u64) -> Told {
         return frozen(why);
     }
     let Life::Running(engine) = &mut state.life else { return Told::error("VPP is about to exit") };
-    let Some(pending) = state.pending.get(&ticket) else {
+    let Some(pending) = state.pending.get_mut(&ticket) else {
         return Told::error("the answer was dropped: too many commands wait at once");
     };
-    match pending.poll(engine.as_mut()) {
+    let waited = pending.waits_to_begin();
+    let answer = pending.poll(engine.as_mut());
+    if waited && (answer.is_some() || !pending.waits_to_begin()) {
+        // As in `execute`.
+        threads::wake();
+    }
+    match answer {
         Some(reply) => {
             state.pending.remove(&ticket);
             Told::Done(reply)
@@ -103,13 +114,16 @@ fn still_pending(ticket: u64, pending: &cli::Pending) -> Told {
 }
 
 /// `maglev test panic [turn|thread|barrier]`: a panic in this command, in the process node's next turn, in a thread of
-/// ours, or with the workers at the barrier.
+/// ours, or with the workers at the barrier. `maglev test stays`: how long we stayed on the main thread since last asked.
 #[allow(clippy::panic, reason = "asked for")]
 fn test_command(main: MainThread, state: &mut State, line: &str) -> Option<Told> {
     let words: Vec<&str> = line.split_ascii_whitespace().collect();
-    let ["maglev", "test", "panic", rest @ ..] = words.as_slice() else { return None };
+    let ["maglev", "test", what @ ("panic" | "stays"), rest @ ..] = words.as_slice() else { return None };
     if env::var_os(TEST_VARIABLE).is_none_or(|v| v != "1") {
         return None;
+    }
+    if *what == "stays" {
+        return Some(Told::Done(cli::Reply { ok: true, text: stays::take(main) }));
     }
     let text = match rest {
         [] => panic!("asked for by `maglev test panic`"),

@@ -98,12 +98,17 @@ pub unsafe extern "C" fn maglev_rs_cli_path(
 /// `line` is null or points to `length` bytes, `reply` is null or points to a reply that holds nothing.
 // SAFETY: the name is ours by its prefix.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn maglev_rs_cli(line: *const c_char, length: u64, reply: *mut maglev_reply_t) {
+pub unsafe extern "C" fn maglev_rs_cli(
+    line: *const c_char,
+    length: u64,
+    may_wait: u8,
+    reply: *mut maglev_reply_t,
+) {
     let told = guard::run(
         |main, state| {
             // SAFETY: so many bytes, as the caller promises.
             let line = unsafe { text::from_parts(line, length) };
-            commands::execute(main, state, &line)
+            commands::execute(main, state, &line, may_wait != 0)
         },
         Told::error,
     );

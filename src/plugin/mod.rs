@@ -18,6 +18,7 @@ mod reply;
 mod start;
 mod state;
 mod stats_exports;
+mod stays;
 mod text;
 mod threads;
 mod token;

@@ -15,7 +15,12 @@ fn no<T>() -> Result<T, VerbError> {
 }
 
 impl Operator for Nobody {
+    fn applying(&self) -> bool {
+        false
+    }
     fn finish_reload(&mut self) {}
+
+    fn catch_up(&mut self) {}
     fn status(&self) -> StatusView {
         StatusView::default()
     }

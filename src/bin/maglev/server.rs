@@ -163,7 +163,7 @@ impl Client {
     }
 
     fn carry_out(&mut self, now: Time, op: &mut dyn Operator) -> bool {
-        if let Some((pending, until)) = self.pending.take() {
+        if let Some((mut pending, until)) = self.pending.take() {
             let reply = pending.poll(op).or_else(|| (now >= until).then(|| pending.given_up()));
             match reply {
                 Some(reply) => self.session.answer(&reply.text, op),

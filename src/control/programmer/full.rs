@@ -1,13 +1,12 @@
 //! The full sync: `lb`'s settings, then the list of its VIPs, then each address as routine work.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::net::IpAddr;
 
 use super::{BACKOFF, Full, LbRequest, Programmer, Retry};
 use crate::control::event::Event;
 use crate::control::intent::Intentions;
-use crate::lb::reconcile::Actual;
-use crate::lb::{LbError, Op, Settings, VipKey, VipRecord};
+use crate::lb::{Encap, LbError, Op, Settings, VipKey, VipRecord};
 use crate::time::{Now, Time};
 
 impl Programmer {
@@ -98,33 +97,35 @@ impl Programmer {
                 return self.complain(format!("listing lb's VIPs failed: {e}"), events);
             }
         };
-        let mut before = std::mem::take(&mut self.vips);
+        let mut listed: Vec<(VipKey, VipRecord)> = Vec::with_capacity(records.len());
         let mut nameless = Vec::new();
         for record in records {
-            if let Some(key) = record.key() {
-                let servers = before.remove(&key).map(|v| v.servers).unwrap_or_default();
-                let VipRecord { encap, table_length, .. } = record;
-                self.vips.insert(key, Actual { encap, table_length, servers });
-            } else {
-                nameless.push(record);
+            match record.key() {
+                Some(key) => listed.push((key, record)),
+                None => nameless.push(record),
             }
         }
+        // Of two of one name the later counts.
+        listed.sort_by_key(|(key, _)| *key);
+        self.vips.list(&listed);
         // A VIP of ours that is gone took its flows along.
-        let gone: Vec<VipKey> =
-            self.ledger.all_ours().filter(|k| !self.vips.contains_key(k)).copied().collect();
+        let gone: Vec<VipKey> = without(self.ledger.all_ours(), self.vips.keys()).copied().collect();
         for key in gone {
             self.ledger.observed(&key, None);
         }
-        let foreign = self.vips.iter().filter(|(k, _)| !self.ledger.ours(k)).map(|(_, v)| v.encap);
         let foreign =
-            foreign.chain(nameless.iter().map(|r| r.encap)).filter_map(|e| e?.target_port()).collect();
+            without(self.vips.keys(), self.ledger.all_ours()).filter_map(|k| self.vips.get(k)?.encap);
+        let foreign = foreign.chain(nameless.iter().filter_map(|r| r.encap));
+        let foreign = foreign.filter_map(Encap::target_port).collect();
         self.ledger.foreign_nat(foreign);
         self.listed = true;
         self.unlisted = false;
         self.syncs += 1;
         self.last_sync_ms = Some(now.wall_ms);
         let ours = self.ledger.all_ours().map(|k| k.address);
-        let all: BTreeSet<IpAddr> = intent.addresses().into_iter().chain(ours).collect();
+        let mut all: Vec<IpAddr> = intent.addresses().into_iter().chain(ours).collect();
+        all.sort();
+        all.dedup();
         for address in &all {
             self.routine.push(*address);
         }
@@ -136,5 +137,42 @@ impl Programmer {
             }
         }
         self.serve_waiters(None, 0, &[]);
+    }
+}
+
+/// Those of `all` that are not in `others`, both ascending.
+fn without<'a>(
+    all: impl Iterator<Item = &'a VipKey>,
+    others: impl Iterator<Item = &'a VipKey>,
+) -> impl Iterator<Item = &'a VipKey> {
+    let mut others = others.peekable();
+    all.filter(move |key| {
+        while others.next_if(|other| other < key).is_some() {}
+        others.peek() != Some(key)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lb::Protocol;
+
+    #[test]
+    fn what_is_in_one_list_and_not_in_the_other() {
+        let keys = |ports: &[u16]| -> Vec<VipKey> {
+            let vip = |p| VipKey { address: [192, 0, 2, 1].into(), service: Some((Protocol::Tcp, p)) };
+            ports.iter().map(|p| vip(*p)).collect()
+        };
+        for (all, others, left) in [
+            (&[][..], &[][..], &[][..]),
+            (&[1, 2, 3], &[], &[1, 2, 3]),
+            (&[], &[1], &[]),
+            (&[1, 2, 3], &[1, 2, 3], &[]),
+            (&[1, 3, 5], &[0, 2, 3, 4, 9], &[1, 5]),
+            (&[7, 8], &[1, 2, 7], &[8]),
+        ] {
+            let (all, others) = (keys(all), keys(others));
+            assert_eq!(without(all.iter(), others.iter()).copied().collect::<Vec<_>>(), keys(left));
+        }
     }
 }

@@ -51,8 +51,8 @@ impl Programmer {
             let nat = v.encap.is_some_and(Encap::is_nat);
             v.servers.get(&address).is_some_and(|w| *w > 0 || !nat)
         };
-        let has = move |k: &&VipKey| self.vips.get(*k).is_some_and(in_use);
-        self.ledger.all_ours().filter(has)
+        let has = move |k: &&VipKey| self.ledger.ours(k) && self.vips.get(k).is_some_and(in_use);
+        self.vips.with(address).filter(has)
     }
 
     /// The servers of a VIP of ours that the configuration has no more and that are to leave it.

@@ -1,15 +1,22 @@
 //! The work on one address: dump, plan, run the plan step by step.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::net::IpAddr;
 
 use super::{BACKOFF, Job, LbRequest, Programmer, ROUTINE_PACE, Retry};
 use crate::control::event::Event;
 use crate::control::intent::{Intent, Intentions};
-use crate::lb::reconcile::{Member, Note, advance, plan};
+use crate::lb::reconcile::{Actual, Member, Note, Plan, Wanted, plan};
 use crate::lb::run::Run;
 use crate::lb::{AsRecord, LbError, Op, VipKey};
 use crate::time::Time;
+
+/// A VIP, what it should be and what it is.
+type Item = (VipKey, Option<Wanted>, Option<Actual>);
+
+fn member((vip, wanted, actual): &Item) -> Member<'_> {
+    Member { vip: *vip, wanted: wanted.as_ref(), actual: actual.as_ref(), adopt: true }
+}
 
 impl Programmer {
     pub(super) fn begin(&mut self, now: Time, intent: &Intentions<'_>) -> Option<()> {
@@ -60,9 +67,19 @@ impl Programmer {
             .collect()
     }
 
-    pub(super) fn keys(&self, address: IpAddr, intent: &Intentions<'_>) -> BTreeSet<VipKey> {
+    pub(super) fn keys(&self, address: IpAddr, intent: &Intentions<'_>) -> Vec<VipKey> {
         let ours = self.ledger.ours_at(address).copied();
-        intent.vips_at(address).chain(ours).collect()
+        let mut all: Vec<VipKey> = intent.vips_at(address).chain(ours).collect();
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+
+    /// Whether nothing is to be done on an address.
+    fn met(&self, address: IpAddr, intent: &Intentions<'_>) -> bool {
+        let met = |vip: VipKey| self.vips.get(&vip).is_some_and(|a| intent.met(&vip, a, &self.ledger));
+        intent.vips_at(address).all(met)
+            && self.ledger.ours_at(address).all(|vip| intent.by_vip.contains_key(vip))
     }
 
     pub(super) fn job_request(&mut self, intent: &Intentions<'_>) -> Option<LbRequest> {
@@ -84,6 +101,12 @@ impl Programmer {
         }
         if job.run.is_none() {
             let address = job.address;
+            if self.met(address, intent) {
+                debug_assert!(
+                    self.planned(address, intent).is_some_and(|p| p.is_empty() && p.notes.is_empty())
+                );
+                return None;
+            }
             let (run, notes) = self.plan(address, intent);
             let job = self.job.as_mut()?;
             job.run = Some(run);
@@ -98,24 +121,8 @@ impl Programmer {
 
     /// The plan for an address, begun, and what is to be said of it.
     pub(super) fn plan(&mut self, address: IpAddr, intent: &Intentions<'_>) -> (Run, Vec<String>) {
-        let mut items = Vec::new();
-        for vip in self.keys(address, intent) {
-            let actual = self.vips.get(&vip).cloned();
-            match intent.of(&vip, actual.as_ref()) {
-                Intent::Wait => {}
-                Intent::Have(wanted) => items.push((vip, Some(wanted), actual)),
-                Intent::Drop => items.push((vip, None, actual)),
-            }
-        }
-        let members: Vec<Member<'_>> = items
-            .iter()
-            .map(|(vip, wanted, actual)| Member {
-                vip: *vip,
-                wanted: wanted.as_ref(),
-                actual: actual.as_ref(),
-                adopt: true,
-            })
-            .collect();
+        let items = self.items(address, intent);
+        let members: Vec<Member<'_>> = items.iter().map(member).collect();
         let plan = plan(&members, &self.ledger, &self.costs);
         let logged = |n: &&Note| !matches!(n, Note::Refused { .. });
         let notes = plan.notes.iter().filter(logged).map(ToString::to_string).collect();
@@ -131,15 +138,35 @@ impl Programmer {
         (Run::start(plan, &members, &mut self.ledger), notes)
     }
 
+    /// The VIPs of an address with what they should be and what they are; but for those that are not to be touched.
+    fn items(&self, address: IpAddr, intent: &Intentions<'_>) -> Vec<Item> {
+        let mut items = Vec::new();
+        for vip in self.keys(address, intent) {
+            let actual = self.vips.get(&vip).cloned();
+            match intent.of(&vip, actual.as_ref()) {
+                Intent::Wait => {}
+                Intent::Have(wanted) => items.push((vip, Some(wanted), actual)),
+                Intent::Drop => items.push((vip, None, actual)),
+            }
+        }
+        items
+    }
+
+    /// The plan for an address, whatever comes of it; none while one of its VIPs is not to be touched.
+    fn planned(&self, address: IpAddr, intent: &Intentions<'_>) -> Option<Plan> {
+        let items = self.items(address, intent);
+        let members: Vec<Member<'_>> = items.iter().map(member).collect();
+        let all = members.len() == self.keys(address, intent).len();
+        all.then(|| plan(&members, &self.ledger, &self.costs))
+    }
+
     pub(super) fn servers_dumped(&mut self, r: Result<Vec<AsRecord>, LbError>, events: &mut VecDeque<Event>) {
         let Some(job) = &mut self.job else { return };
         let Some(key) = job.asked.take() else { return };
         match r {
             Ok(records) => {
-                if let Some(vip) = self.vips.get_mut(&key) {
-                    vip.servers = records.iter().map(|r| (r.address, r.weight)).collect();
-                }
-                self.ledger.observed(&key, self.vips.get(&key));
+                let servers = records.iter().map(|r| (r.address, r.weight)).collect();
+                self.ledger.observed(&key, self.vips.set_servers(&key, servers));
             }
             Err(e) => {
                 let text = format!("vip={key} dump failed: {e}");
@@ -171,7 +198,7 @@ impl Programmer {
                     if let Op::AddVip { vip, .. } = op {
                         self.made.push(vip);
                     }
-                    advance(&mut self.vips, &op);
+                    self.vips.advance(&op);
                     events.push_back(Event::LbSync { text: op.to_string(), failed: false });
                 }
                 Err(e) => {

@@ -9,7 +9,6 @@ use super::snapshot::{
     HISTORY_MAX, SavedAgent, SavedBackend, SavedDisabled, SavedTransition, SavedWeight, SavedWords, Snapshot,
 };
 use crate::Name;
-use crate::config::Backend;
 use crate::control::backends::{Entry, FORCED};
 use crate::control::controller::Controller;
 use crate::control::event::LogLevel;
@@ -54,21 +53,6 @@ impl Controller {
         self.remembered = Some(snapshot);
     }
 
-    /// If the state is to be saved now: what, and its number for [`Controller::state_saved`].
-    pub fn save_due(&mut self, now: Now) -> Option<(u64, Snapshot)> {
-        // Before the first configuration nothing is known, and an empty state would be written over a good one.
-        self.config.as_ref()?;
-        let generation = self.keeper.take_due(now.mono)?;
-        Some((generation, self.snapshot_of_changes()))
-    }
-
-    /// As [`Controller::save_due`], at the end: whatever is not saved yet.
-    pub fn save_last(&mut self) -> Option<(u64, Snapshot)> {
-        self.config.as_ref()?;
-        let generation = self.keeper.take_last()?;
-        Some((generation, self.snapshot_of_changes()))
-    }
-
     /// What became of a save.
     pub fn state_saved(&mut self, now: Now, generation: u64, result: Result<(), String>) {
         if let Some(event) = self.keeper.wrote(now, generation, result) {
@@ -88,7 +72,13 @@ impl Controller {
     }
 
     pub(in crate::control) fn save_deadline(&self) -> Time {
-        if self.config.is_some() { self.keeper.deadline() } else { Time::MAX }
+        if self.config.is_none() {
+            Time::MAX
+        } else if self.gathering.is_some() {
+            Time::ZERO
+        } else {
+            self.keeper.deadline()
+        }
     }
 
     /// All but the path and what was wrong with the file at the start.
@@ -107,18 +97,7 @@ impl Controller {
         Snapshot { backends, weights: self.saved_weights() }
     }
 
-    /// The same; but what has not changed since it was last saved is not written down again. Runs on VPP's main thread, each
-    /// second while anything changes.
-    fn snapshot_of_changes(&mut self) -> Snapshot {
-        let slots: Vec<Slot> = self.backends.configured().map(|(slot, _)| slot).collect();
-        let one = |slot| self.backends.get_mut(slot).map(Saved::renew);
-        let backends = slots.into_iter().filter_map(one).collect();
-        let snapshot = Snapshot { backends, weights: self.saved_weights() };
-        debug_assert_eq!(snapshot, self.snapshot(), "a change was missed");
-        snapshot
-    }
-
-    fn saved_weights(&self) -> Vec<SavedWeight> {
+    pub(super) fn saved_weights(&self) -> Vec<SavedWeight> {
         let mut weights = Vec::new();
         for (name, f) in &self.frontends {
             for seat in &f.seats {
@@ -300,35 +279,7 @@ impl Controller {
     }
 }
 
-/// What was last saved of a backend, and what it was saved from.
-#[derive(Debug)]
-pub struct Saved {
-    /// As configured then.
-    config: Arc<Backend>,
-    /// [`health::History::changes`] then.
-    changes: u64,
-    record: Arc<SavedBackend>,
-}
-
-impl Saved {
-    fn renew(b: &mut Entry) -> Arc<SavedBackend> {
-        let same = b.saved.as_ref().filter(|s| {
-            Arc::ptr_eq(&s.config, &b.config)
-                && s.changes == b.history.changes()
-                && s.record.state == saved_state(b)
-                && s.record.words == saved_words(b)
-        });
-        if let Some(same) = same {
-            return same.record.clone();
-        }
-        let record = Arc::new(saved(b));
-        let (config, changes) = (b.config.clone(), b.history.changes());
-        b.saved = Some(Saved { config, changes, record: record.clone() });
-        record
-    }
-}
-
-fn saved(b: &Entry) -> SavedBackend {
+pub(super) fn saved(b: &Entry) -> SavedBackend {
     SavedBackend {
         name: b.config.name.to_string(),
         address: b.config.address,
@@ -340,7 +291,7 @@ fn saved(b: &Entry) -> SavedBackend {
 }
 
 /// What the file says of a state: the operator's word where there is one, else what the checks found.
-fn saved_state(b: &Entry) -> State {
+pub(super) fn saved_state(b: &Entry) -> State {
     let operator = b.health.operator();
     if operator.disabled.is_some() {
         State::Disabled
@@ -366,7 +317,7 @@ fn found(b: &Entry) -> State {
     }
 }
 
-fn saved_words(b: &Entry) -> SavedWords {
+pub(super) fn saved_words(b: &Entry) -> SavedWords {
     let (operator, words) = (b.health.operator(), b.health.agent());
     let hidden = operator.disabled.is_some() || operator.paused.is_some();
     SavedWords {

@@ -1,6 +1,7 @@
 //! What a restart keeps; docs/behaviour.md, "State file".
 
 use super::lab::{BASIC, START, vip_tcp};
+use super::stats::so_many;
 use super::{Lab, Net};
 use crate::control::BackendVerb;
 use crate::control::state::Snapshot;
@@ -412,4 +413,61 @@ fn saved_restored_and_saved_again_is_the_same() {
             assert_eq!(next.weights("192.0.2.1", 80), lab.weights("192.0.2.1", 80), "seed {seed}");
         }
     }
+}
+
+/// Saves that are due now, after so many calls each.
+fn gathered(lab: &mut Lab) -> (usize, u64, Snapshot) {
+    let now = lab.wall();
+    let done = |n| lab.c.save_due(now).map(|(generation, snapshot)| (n, generation, snapshot));
+    (1..100).find_map(done).expect("a save is due")
+}
+
+#[test]
+fn much_is_gathered_in_pieces_and_what_changes_meanwhile_is_in_the_next_file() {
+    let mut lab = settled(&so_many("a", 1200));
+    lab.run(5000);
+    let now = lab.wall();
+    assert_eq!(lab.c.save_due(now), None, "all is saved");
+    lab.c.set_backend(now, "a0", BackendVerb::Drain).unwrap();
+    assert_eq!((lab.c.save_due(now), lab.c.deadline()), (None, crate::time::Time::ZERO));
+    // One that is in it already, and one that is still to come.
+    lab.c.set_backend(now, "a1", BackendVerb::Drain).unwrap();
+    lab.c.set_backend(now, "a999", BackendVerb::Drain).unwrap();
+    let (calls, first, snapshot) = gathered(&mut lab);
+    assert!(calls > 1);
+    assert_eq!(snapshot.backends.len(), 1200);
+    let drained = |s: &Snapshot| -> Vec<String> {
+        s.backends.iter().filter(|b| b.words.drain.is_some()).map(|b| b.name.clone()).collect()
+    };
+    assert_eq!(drained(&snapshot), ["a0", "a999"]);
+    lab.c.state_saved(now, first, Ok(()));
+    let (_, second, snapshot) = gathered(&mut lab);
+    assert_eq!((drained(&snapshot), second > first), (vec!["a0".into(), "a1".into(), "a999".into()], true));
+    assert_eq!(snapshot, lab.c.snapshot());
+    lab.c.state_saved(now, second, Ok(()));
+    assert_eq!(lab.c.save_due(now), None);
+}
+
+#[test]
+fn a_file_is_of_one_configuration_and_the_last_one_is_whole() {
+    let mut lab = settled(&so_many("a", 1200));
+    lab.run(5000);
+    for last in [false, true] {
+        let now = lab.wall();
+        let verb = if last { BackendVerb::Ready } else { BackendVerb::Drain };
+        lab.c.set_backend(now, "a0", verb).unwrap();
+        assert_eq!(lab.c.save_due(now), None);
+        let (generation, snapshot) = if last {
+            lab.c.save_last().expect("what was begun is done")
+        } else {
+            let config = crate::config::parse(&so_many("a", 1100)).unwrap().config;
+            lab.c.apply(now, config, "x", Vec::new());
+            let (_, generation, snapshot) = gathered(&mut lab);
+            (generation, snapshot)
+        };
+        assert_eq!(snapshot, lab.c.snapshot(), "{last}");
+        lab.c.state_saved(now, generation, Ok(()));
+        lab.run(5000);
+    }
+    assert_eq!(lab.c.save_last(), None, "all is saved");
 }

@@ -119,13 +119,18 @@ fn the_generation_is_another_when_a_name_is_and_not_before() {
 
 /// 700 backends in as many frontends: 2,100 names and that of the engine.
 fn many(first: &str) -> String {
+    so_many(first, 700)
+}
+
+/// Backends that are not checked, each in a frontend of its own.
+pub(super) fn so_many(first: &str, n: usize) -> String {
     use std::fmt::Write as _;
     let mut text = String::from("maglev:\n  vpp: {lb: {ipv4-src-address: 10.0.0.1}}\n  backends:\n");
-    for i in 0..700 {
+    for i in 0..n {
         writeln!(text, "    {first}{i}: {{address: 10.1.{}.{}}}", i / 250, i % 250 + 1).unwrap();
     }
     text += "  frontends:\n";
-    for i in 0..700 {
+    for i in 0..n {
         writeln!(text, "    f{i}: {{address: 192.0.{}.{}, protocol: tcp, port: 80, pools: [{{name: p, backends: {{{first}{i}: {{}}}}}}]}}", i / 250, i % 250 + 1).unwrap();
     }
     text
@@ -151,6 +156,26 @@ fn many_names_are_made_in_pieces_also_when_the_next_reload_comes_in_between() {
     while !lab.c.repaint(&mut p, calls) {}
     assert_eq!(p.generation, 2);
     assert_eq!(p.tables, picture(&lab, calls).tables);
+}
+
+#[test]
+fn many_numbers_are_painted_in_pieces_also_when_a_reload_comes_in_between() {
+    let mut lab = Lab::new(&so_many("a", 2500));
+    let mut p = picture(&lab, LbCalls::default());
+    let now = lab.wall();
+    lab.c.set_backend(now, "a0", BackendVerb::Disable).unwrap();
+    lab.c.set_backend(now, "a999", BackendVerb::Disable).unwrap();
+    let mut turns = 1;
+    while !lab.c.repaint(&mut p, LbCalls::default()) {
+        turns += 1;
+    }
+    assert!((2..9).contains(&turns), "{turns}");
+    assert_eq!(["a0", "a1", "a999"].map(|b| value(&p, 0, b, "state")), [4, 1, 4]);
+    assert_eq!(p.tables, picture(&lab, LbCalls::default()).tables);
+    assert!(!lab.c.repaint(&mut p, LbCalls::default()));
+    lab.load(&so_many("a", 2400));
+    while !lab.c.repaint(&mut p, LbCalls::default()) {}
+    assert_eq!(p.tables, picture(&lab, LbCalls::default()).tables);
 }
 
 #[test]
