@@ -9,7 +9,7 @@ PLUGIN = build/maglev_plugin.so
 API_JSON = build/maglev.api.json
 
 .DEFAULT_GOAL := help
-.PHONY: help bench run test plugin install-plugin lint deny fuzz sanitize simulate clean
+.PHONY: help bench run test plugin install-plugin lint deny fuzz sanitize valgrind models miri simulate clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r t h; do printf '  make %-16s %s\n' "$$t" "$$h"; done
@@ -62,7 +62,7 @@ deny: ## what the project depends on: licences, duplicates, sources, yanked crat
 	@vpp-plugin/need build
 	@.ci/deny
 
-fuzz: ## all fuzzing programs, T seconds each (default 120); needs a nightly Rust and `cargo install cargo-fuzz`
+fuzz: ## all fuzzing programs, T seconds each (default 120); installs cargo-fuzz
 	@fuzz/run $(or $(T),120)
 
 simulate: ## the simulator, STEPS steps (default 10000000) from SEED (default 1) on
@@ -72,6 +72,10 @@ simulate: ## the simulator, STEPS steps (default 10000000) from SEED (default 1)
 sanitize: ## the tests in VPP, with the plugin under AddressSanitizer; K="-k name" for some of them
 	@vpp-plugin/need build
 	@tests/vpp/sanitize $(K)
+
+models: ## every order of steps in which threads wake each other, with loom
+	@vpp-plugin/need build
+	cd tests/loom && $(CARGO) test --locked --target-dir ../../target/loom
 
 clean: ## everything that was built
 	$(CARGO) clean
