@@ -77,6 +77,12 @@ models: ## every order of steps in which threads wake each other, with loom
 	@vpp-plugin/need build
 	cd tests/loom && $(CARGO) test --locked --target-dir ../../target/loom
 
+miri: ## the plugin's side of the boundary under Miri, which finds undefined behaviour; installs it into a nightly Rust
+	@vpp-plugin/need build plugin
+	@rustup component add --toolchain nightly miri rust-src 2>/dev/null || rustup toolchain install nightly --profile minimal -c miri -c rust-src
+	@eval "$$(vpp-plugin/find-vpp)"; export VPP_PREFIX MIRIFLAGS=-Zmiri-disable-isolation; set -x; \
+	$(CARGO) +nightly miri test --locked --features vpp --lib --target-dir target/miri plugin::
+
 clean: ## everything that was built
 	$(CARGO) clean
 	rm -rf build
