@@ -73,6 +73,11 @@ sanitize: ## the tests in VPP, with the plugin under AddressSanitizer; K="-k nam
 	@vpp-plugin/need build
 	@tests/vpp/sanitize $(K)
 
+valgrind: ## VPP, with the plugin, under valgrind's memcheck; K="-k name" for other tests than the default
+	@vpp-plugin/need build plugin vpp-tests
+	@$(MAKE) --no-print-directory plugin
+	@tests/vpp/valgrind $(K)
+
 models: ## every order of steps in which threads wake each other, with loom
 	@vpp-plugin/need build
 	cd tests/loom && $(CARGO) test --locked --target-dir ../../target/loom
