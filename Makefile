@@ -9,7 +9,7 @@ PLUGIN = build/maglev_plugin.so
 API_JSON = build/maglev.api.json
 
 .DEFAULT_GOAL := help
-.PHONY: help bench run test plugin install-plugin lint deny fuzz sanitize valgrind models miri simulate clean
+.PHONY: help bench run test plugin install-plugin lint deny fuzz sanitize valgrind models miri threads simulate clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r t h; do printf '  make %-16s %s\n' "$$t" "$$h"; done
@@ -87,6 +87,14 @@ miri: ## the plugin's side of the boundary under Miri, which finds undefined beh
 	@rustup component add --toolchain nightly miri rust-src 2>/dev/null || rustup toolchain install nightly --profile minimal -c miri -c rust-src
 	@eval "$$(vpp-plugin/find-vpp)"; export VPP_PREFIX MIRIFLAGS=-Zmiri-disable-isolation; set -x; \
 	$(CARGO) +nightly miri test --locked --features vpp --lib --target-dir target/miri plugin::
+
+threads: ## what runs on threads of its own under ThreadSanitizer; installs rust-src into a nightly Rust
+	@vpp-plugin/need build
+	@rustup component add --toolchain nightly rust-src 2>/dev/null || rustup toolchain install nightly --profile minimal -c rust-src
+	@target=$$(rustc -vV | sed -n 's/^host: //p'); \
+	export CARGO_TARGET_DIR=target/tsan RUSTFLAGS=-Zsanitizer=thread CC=gcc "CFLAGS_$${target//-/_}=-fsanitize=thread"; set -x; \
+	$(CARGO) +nightly test --locked -Zbuild-std --target "$$target" --test probe_engine --test engine_prober && \
+	$(CARGO) +nightly test --locked -Zbuild-std --target "$$target" --lib -- probe:: control::loader control::engine
 
 clean: ## everything that was built
 	$(CARGO) clean
