@@ -16,7 +16,7 @@ use targets::{TARGETS, Target};
 /// What is kept of all targets together, in bytes.
 const CORPUS_MAX: u64 = 200 * 1024;
 /// Changes of one input that are tried.
-const CHANGES: usize = 60;
+const CHANGES: usize = 20;
 /// One input takes so long at most, unoptimised and on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
 
