@@ -9,7 +9,7 @@ PLUGIN = build/maglev_plugin.so
 API_JSON = build/maglev.api.json
 
 .DEFAULT_GOAL := help
-.PHONY: help bench run test plugin install-plugin lint deny fuzz sanitize simulate clean
+.PHONY: help bench run test plugin install-plugin lint deny fuzz sanitize valgrind models miri threads simulate clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r t h; do printf '  make %-16s %s\n' "$$t" "$$h"; done
@@ -63,7 +63,7 @@ deny: ## what the project depends on: licences, duplicates, sources, yanked crat
 	@vpp-plugin/need build
 	@.ci/deny
 
-fuzz: ## all fuzzing programs, T seconds each (default 120); needs a nightly Rust and `cargo install cargo-fuzz`
+fuzz: ## all fuzzing programs, T seconds each (default 120); installs cargo-fuzz
 	@fuzz/run $(or $(T),120)
 
 simulate: ## the simulator, STEPS steps (default 10000000) from SEED (default 1) on
@@ -73,6 +73,29 @@ simulate: ## the simulator, STEPS steps (default 10000000) from SEED (default 1)
 sanitize: ## the tests in VPP, with the plugin under AddressSanitizer; K="-k name" for some of them
 	@vpp-plugin/need build
 	@tests/vpp/sanitize $(K)
+
+valgrind: ## VPP, with the plugin, under valgrind's memcheck; K="-k name" for other tests than the default
+	@vpp-plugin/need build plugin vpp-tests
+	@$(MAKE) --no-print-directory plugin
+	@tests/vpp/valgrind $(K)
+
+models: ## every order of steps in which threads wake each other, with loom
+	@vpp-plugin/need build
+	cd tests/loom && $(CARGO) test --locked --target-dir ../../target/loom
+
+miri: ## the plugin's side of the boundary under Miri, which finds undefined behaviour; installs it into a nightly Rust
+	@vpp-plugin/need build plugin
+	@rustup component add --toolchain nightly miri rust-src 2>/dev/null || rustup toolchain install nightly --profile minimal -c miri -c rust-src
+	@eval "$$(vpp-plugin/find-vpp)"; export VPP_PREFIX MIRIFLAGS=-Zmiri-disable-isolation; set -x; \
+	$(CARGO) +nightly miri test --locked --features vpp --lib --target-dir target/miri plugin::
+
+threads: ## what runs on threads of its own under ThreadSanitizer; installs rust-src into a nightly Rust
+	@vpp-plugin/need build
+	@rustup component add --toolchain nightly rust-src 2>/dev/null || rustup toolchain install nightly --profile minimal -c rust-src
+	@target=$$(rustc -vV | sed -n 's/^host: //p'); \
+	export CARGO_TARGET_DIR=target/tsan RUSTFLAGS=-Zsanitizer=thread CC=gcc "CFLAGS_$${target//-/_}=-fsanitize=thread"; set -x; \
+	$(CARGO) +nightly test --locked -Zbuild-std --target "$$target" --test probe_engine --test engine_prober && \
+	$(CARGO) +nightly test --locked -Zbuild-std --target "$$target" --lib -- probe:: control::loader control::engine
 
 clean: ## everything that was built
 	$(CARGO) clean

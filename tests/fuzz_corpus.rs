@@ -1,6 +1,9 @@
 //! The fuzzing targets over their kept inputs and over simple changes of each, without a fuzzer: in every `cargo test`.
+//!
+//! `MAGLEV_FUZZ=10 cargo test --test fuzz_corpus`: other changes each time, so many seconds a target. What breaks a promise
+//! is printed.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
 #[path = "../fuzz/targets/mod.rs"]
 mod targets;
@@ -13,7 +16,7 @@ use targets::{TARGETS, Target};
 /// What is kept of all targets together, in bytes.
 const CORPUS_MAX: u64 = 200 * 1024;
 /// Changes of one input that are tried.
-const CHANGES: usize = 60;
+const CHANGES: usize = 20;
 /// One input takes so long at most, unoptimised and on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -88,6 +91,7 @@ fn replay(name: &str) {
     let inputs = corpus(target);
     assert!(inputs.len() >= 5, "{name} has {} inputs", inputs.len());
     let mut rng = fastrand::Rng::with_seed(0x6d61_676c_6576);
+    let seconds = std::env::var("MAGLEV_FUZZ").map_or(0, |s| s.parse().expect("MAGLEV_FUZZ: seconds"));
     run(target, b"", Path::new("nothing"));
     for (path, input) in &inputs {
         assert!(input.len() <= target.max, "{} is too long", path.display());
@@ -96,6 +100,19 @@ fn replay(name: &str) {
             let (_, other) = rng.choice(&inputs).unwrap();
             run(target, &change(input, other, target.max, &mut rng), path);
         }
+    }
+    more(target, &inputs, Duration::from_secs(seconds));
+}
+
+/// Changes that were not tried before, of inputs that are there.
+#[allow(clippy::disallowed_methods)]
+fn more(target: &Target, inputs: &[(PathBuf, Vec<u8>)], time: Duration) {
+    let mut rng = fastrand::Rng::new();
+    let start = Instant::now();
+    while start.elapsed() < time {
+        let (path, input) = rng.choice(inputs).unwrap();
+        let (_, other) = rng.choice(inputs).unwrap();
+        run(target, &change(input, other, target.max, &mut rng), path);
     }
 }
 

@@ -12,6 +12,9 @@ mod commands;
 mod exports;
 mod guard;
 mod log;
+// Miri alone does without VPP's symbols.
+#[cfg(all(test, miri))]
+mod miri_tests;
 mod panics;
 mod registration;
 mod reply;

@@ -18,6 +18,7 @@
 pub mod agent;
 mod datagram;
 pub mod dns;
+mod doorbell;
 mod engine;
 mod entropy;
 pub mod expect;
@@ -32,6 +33,9 @@ pub mod text;
 mod timers;
 mod tls;
 pub mod types;
+
+// What `doorbell` takes it from.
+use std::sync::atomic;
 
 pub use prober::{Abandoned, Prober, ProberOptions};
 pub use types::*;

@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::thread::{CpuSet, sched_setaffinity};
 
+use super::doorbell::Rung;
 use super::engine::Engine;
 use super::text::{printable, words};
 use super::types::{Order, Told};
@@ -44,13 +45,13 @@ pub struct ProberOptions {
 /// An eventfd that is rung at most once until it is answered.
 pub(super) struct Doorbell {
     fd: OwnedFd,
-    rung: AtomicBool,
+    rung: Rung,
 }
 
 impl Doorbell {
     fn new() -> io::Result<Doorbell> {
         let fd = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        Ok(Doorbell { fd, rung: AtomicBool::new(false) })
+        Ok(Doorbell { fd, rung: Rung::new() })
     }
 
     pub(super) fn fd(&self) -> BorrowedFd<'_> {
@@ -58,8 +59,7 @@ impl Doorbell {
     }
 
     fn ring(&self) {
-        // Release: who answers sees what was sent before.
-        if !self.rung.swap(true, Ordering::AcqRel) {
+        if self.rung.ring() {
             // It fails only when the counter is full, after 2^64 rings.
             let _ = rustix::io::write(&self.fd, &1_u64.to_ne_bytes());
         }
@@ -67,7 +67,7 @@ impl Doorbell {
 
     /// To be called before the orders are taken: one sent after that rings anew.
     pub(super) fn answered(&self) {
-        self.rung.swap(false, Ordering::AcqRel);
+        self.rung.answered();
     }
 }
 

@@ -21,6 +21,8 @@ from maglev_case import WEB, wait_until, write_yaml
 LONG = os.environ.get("MAGLEV_LONG_TESTS") == "1"
 WARM_UP = 400
 COMMANDS = 60_000 if LONG else 1_200
+# At least so long, in seconds, however quick the machine.
+STORM = 600 if LONG else 0
 WORKERS = 4
 FLAPPING = ("http", "body", "talk")
 VICTIMS = ("icmp", "dns")
@@ -70,6 +72,8 @@ class TestMaglevFaultsStorm(FaultsCase):
         self.problems = []
         self.done = itertools.count()
         self.count = 0
+        # Until then it goes on, whatever the count.
+        self.until = 0.0
         # Two configurations that differ in weights and timers; neither recreates the VIP, whose table lb would leak.
         other = copy.deepcopy(self.make_config(self.network))
         other["healthchecks"]["http"]["interval"] = "250ms"
@@ -81,7 +85,7 @@ class TestMaglevFaultsStorm(FaultsCase):
     def worker(self, seed, until):
         """Commands, one after the other, each over a vppctl of its own."""
         dice = random.Random(seed)
-        while not self.stop.is_set() and self.count < until:
+        while not self.stop.is_set() and (self.count < until or time.monotonic() < self.until):
             self.count = next(self.done)
             kind = dice.random()
             if kind < 0.02:
@@ -129,7 +133,7 @@ class TestMaglevFaultsStorm(FaultsCase):
                 time.sleep(0.05)
         finally:
             # After an exception, too.
-            self.count = until
+            self.count, self.until = until, 0.0
             for t in workers:
                 t.join()
             self.stop.set()
@@ -189,10 +193,19 @@ class TestMaglevFaultsStorm(FaultsCase):
         self.spoilt, self.repairs = 0, []
         self.run_all(WARM_UP)
         files, threads, memory = self.quiet()
+        began = time.monotonic()
+        self.until = began + STORM
         self.run_all(WARM_UP + COMMANDS, self.spoil)
+        took = time.monotonic() - began
         self.assertGreaterEqual(self.spoilt, 2)
         after = self.quiet()
-        print("%d repairs, the longest %.1f s; KiB %d, then %d" % (self.spoilt, max(self.repairs), memory, after[2]))
+        print(
+            "%d commands in %.0f s; %d repairs, the longest %.1f s; files %d, then %d; threads %d, then %d; KiB %d, then %d"
+            % (
+                (next(self.done) - WARM_UP, took, self.spoilt, max(self.repairs))
+                + (len(files), len(after[0]), threads, after[1], memory, after[2])
+            )
+        )
         self.assertEqual(self.lb_weights(*WEB), WANTED)
         self.assertLessEqual(len(after[0]), len(files), (files, after[0]))
         self.assertEqual(after[1], threads)

@@ -1,5 +1,6 @@
 """Drain and mute in the state file: a VPP that is killed and started again has them still."""
 
+import json
 import unittest
 
 try:
@@ -37,12 +38,18 @@ class TestMaglevStatesKept(RestartCase):
             )
         )
 
-    def say(self, name, verb, number):
-        """A verb over the binary API; on the disk when it answers."""
+    def say(self, name, verb, number, word, kept):
+        """A verb over the binary API, and until the word is kept, or not any more: the API does not wait for the disk."""
         with self.connection() as vapi:
             reply = vapi.papi.maglev_set_backend(backend=name, verb=number)
         self.assertEqual(reply.retval, 0, (verb, reply.text))
-        self.assertNotIn("not saved", reply.text)
+        wait_until(lambda: (word in self.kept_words(name)) == kept, "%s: not saved" % verb)
+
+    def kept_words(self, name):
+        """The words on a backend, as the state file has them."""
+        with open(self.state_path, encoding="utf-8") as f:
+            backends = json.load(f)["state"]["backends"]
+        return next(b.get("words", {}) for b in backends if b["name"] == name)
 
     def wait(self, shown, weights):
         """Until the backends are shown so, and `lb` has these weights."""
@@ -58,8 +65,8 @@ class TestMaglevStatesKept(RestartCase):
         """Killed without warning: drained stays drained, muted stays muted, and both can be taken back"""
         self.process.start()
         self.wait({"a1": "up", "a2": "drain by agent", "a3": "up"}, {A1: 100, A2: 0, A3: 20})
-        self.say("a1", "drain", 4)
-        self.say("a2", "agent mute", 9)
+        self.say("a1", "drain", 4, "drain", True)
+        self.say("a2", "agent mute", 9, "muted", True)
         words = {"a1": "drain", "a2": "up", "a3": "up"}, {A1: 0, A2: 50, A3: 20}
         self.wait(*words)
         self.process.kill()
@@ -67,9 +74,9 @@ class TestMaglevStatesKept(RestartCase):
         self.process.start()
         self.wait(*words)
         self.assertEqual(self.agent.count(), asked, "a muted agent is not asked")
-        self.say("a1", "ready", 5)
+        self.say("a1", "ready", 5, "drain", False)
         self.wait({"a1": "up", "a2": "up", "a3": "up"}, {A1: 100, A2: 50, A3: 20})
-        self.say("a2", "agent unmute", 10)
+        self.say("a2", "agent unmute", 10, "muted", False)
         self.wait({"a1": "up", "a2": "drain by agent", "a3": "up"}, {A1: 100, A2: 0, A3: 20})
 
 

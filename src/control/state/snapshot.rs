@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::health::agent::{AgentWeight, AgentWords};
 use crate::health::{Author, State};
+use crate::probe::text::printable_within;
 
 /// What the file says it is.
 const FORMAT: &str = "maglev-state";
@@ -16,6 +17,8 @@ const VERSION: u32 = 1;
 pub const HISTORY_MAX: usize = 10;
 /// No file is read or written beyond this, in bytes.
 pub const SIZE_MAX: usize = 64 << 20;
+/// Bytes of what is said of a damaged file.
+const WRONG_MAX: usize = 300;
 
 /// All that is kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -231,7 +234,7 @@ impl Snapshot {
     /// What the types alone do not rule out.
     fn check(&self) -> Result<(), Bad> {
         for b in &self.backends {
-            let wrong = match b.state {
+            let why = match b.state {
                 State::Removed => Some("is saved as removed"),
                 State::Drain => Some("is saved as drained, which is a word and no state of its checks"),
                 State::Unknown
@@ -241,19 +244,24 @@ impl Snapshot {
                 | State::Disabled
                 | State::Stopping => b.words.wrong(b.state),
             };
-            if let Some(wrong) = wrong {
-                return Err(Bad::Damaged(format!("backend {:?} {wrong}", b.name)));
+            if let Some(why) = why {
+                return Err(wrong(&format!("backend {:?} {why}", b.name)));
             }
         }
         if let Some(w) = self.weights.iter().find(|w| w.weight > 100 || w.configured > 100) {
-            return Err(Bad::Damaged(format!("a weight of {:?} is above 100", w.backend)));
+            return Err(wrong(&format!("a weight of {:?} is above 100", w.backend)));
         }
         Ok(())
     }
 }
 
 fn damaged(e: serde_json::Error) -> Bad {
-    Bad::Damaged(e.to_string())
+    wrong(&e.to_string())
+}
+
+/// For one line of the log: the file's own words may be in it, and it may be anybody's.
+fn wrong(what: &str) -> Bad {
+    Bad::Damaged(printable_within(what.as_bytes(), WRONG_MAX))
 }
 
 #[cfg(test)]

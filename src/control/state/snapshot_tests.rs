@@ -90,6 +90,28 @@ fn what_cannot_have_been_written_is_bad() {
 }
 
 #[test]
+fn what_is_wrong_is_said_in_one_short_line() {
+    let hostile = format!("\u{1b}[2J\n\u{202e}{}", "x".repeat(100_000));
+    let whole = String::from_utf8(sample().encode().unwrap()).unwrap();
+    let json = serde_json::to_string(&hostile).unwrap();
+    let other_word = whole.replacen("\"state\":\"down\"", &format!("\"state\":{json}"), 1);
+    assert_ne!(other_word, whole);
+    let mut removed = sample();
+    Arc::make_mut(&mut removed.backends[0]).state = State::Removed;
+    Arc::make_mut(&mut removed.backends[0]).name.clone_from(&hostile);
+    let mut heavy = sample();
+    heavy.weights[0].weight = 101;
+    heavy.weights[0].backend = hostile;
+    let files = [other_word.into_bytes(), removed.encode().unwrap(), heavy.encode().unwrap()];
+    for file in files {
+        let Err(bad) = Snapshot::decode(&file) else { panic!("believed") };
+        let text = bad.to_string();
+        assert!(text.starts_with("damaged: ") && text.len() < 400, "{} bytes", text.len());
+        assert!(text.bytes().all(|b| (0x20..0x7f).contains(&b)), "{text:?}");
+    }
+}
+
+#[test]
 fn its_size_is_bounded() {
     let whole = sample().encode().unwrap();
     assert_eq!(sample().encode_within(whole.len() - 1), Err(Bad::Long));
