@@ -94,7 +94,7 @@ threads: ## what runs on threads of its own under ThreadSanitizer; installs rust
 	@rustup component add --toolchain nightly rust-src 2>/dev/null || rustup toolchain install nightly --profile minimal -c rust-src
 	@target=$$(rustc -vV | sed -n 's/^host: //p'); \
 	export CARGO_TARGET_DIR=target/tsan RUSTFLAGS=-Zsanitizer=thread CC=gcc "CFLAGS_$${target//-/_}=-fsanitize=thread"; set -x; \
-	$(CARGO) +nightly test --locked -Zbuild-std --target "$$target" --test probe_engine --test engine_prober && \
+	$(CARGO) +nightly test --locked -Zbuild-std --target "$$target" --test probe_engine --test probe_standing --test engine_prober && \
 	$(CARGO) +nightly test --locked -Zbuild-std --target "$$target" --lib -- probe:: control::loader control::engine
 
 clean: ## everything that was built
