@@ -44,6 +44,12 @@ fn server() -> (u16, Arc<AtomicBool>, Arc<AtomicUsize>) {
     (port, well, asked)
 }
 
+fn until_asked(asked: &AtomicUsize, times: usize) {
+    while asked.load(Ordering::SeqCst) < times {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
 /// An http check with an interval of so many milliseconds, without jitter.
 fn every(port: u16, ms: u64) -> Arc<Healthcheck> {
     let yaml = format!(
@@ -91,9 +97,7 @@ fn whatever_is_no_pass_is_told_at_once_with_the_passes_before_it_and_ends_the_jo
     let (rig, woken) = rig();
     let (port, well, asked) = server();
     rig.0.send(standing(7, &every(port, 20)));
-    while asked.load(Ordering::SeqCst) < 10 {
-        std::thread::sleep(Duration::from_millis(1));
-    }
+    until_asked(&asked, 10);
     well.store(false, Ordering::SeqCst);
     let mut reports = Vec::new();
     let mut at = Time::ZERO;
@@ -118,9 +122,7 @@ fn who_is_cancelled_between_two_probes_is_probed_no_more() {
     let (rig, woken) = rig();
     let (port, _, asked) = server();
     rig.0.send(standing(7, &every(port, 20)));
-    while asked.load(Ordering::SeqCst) < 5 {
-        std::thread::sleep(Duration::from_millis(1));
-    }
+    until_asked(&asked, 5);
     rig.0.send(Order::Cancel(ProbeId(7)));
     // Two beats: the order was taken, and what was under way is done.
     let mut beats = 0;
