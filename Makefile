@@ -39,11 +39,11 @@ plugin: ## build/maglev_plugin.so, for the installed VPP
 	@install -m 644 "$(TARGET_DIR)/release/maglev.api.json" $(API_JSON)
 	@echo "$(PLUGIN) is for VPP $$(eval "$$(vpp-plugin/find-vpp)"; echo "$$VPP_VERSION")"
 
-bench: ## against HAProxy and a bare loop in C: docs/benchmarks.md, 20 minutes; QUICK=1: three, build/benches/benchmarks.md
+bench: ## against HAProxy and a bare loop in C: docs/benchmarks.md, 25 minutes; QUICK=1: three, build/benches/benchmarks.md; AGAIN=cpu: that part anew
 	@vpp-plugin/need build
 	$(CARGO) build --release --locked --bin maglev
 	@if vpp-plugin/find-vpp >/dev/null; then $(MAKE) --no-print-directory plugin; else echo "no VPP found: its parts are left out"; fi
-	python3 benches/bench.py $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY))
+	python3 benches/bench.py $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY)) $(if $(AGAIN),--again $(AGAIN))
 
 install-plugin: plugin ## into VPP's folders of plugins and of API files, below DESTDIR
 	@eval "$$(vpp-plugin/find-vpp)"; set -x; \

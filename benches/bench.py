@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """maglev side by side with what people use now; `make bench` runs all of it.
 
-    benches/bench.py [--quick] [--only cpu,main,workers,reaction,calls,growth] [--from build/benches/results.json]
+    benches/bench.py [--quick] [--only cpu,main,workers,reaction,calls,growth] [--again cpu,…] [--from build/benches/results.json]
 
 cpu       CPU of a probe: maglev, HAProxy, a bare loop in C
 main      what the plugin takes of VPP's main thread
@@ -11,7 +11,7 @@ calls     lb's calls from within VPP, against the API socket
 growth    10 … 20,000 backends: memory, start-up, sync, reload, show
 
 The page is docs/benchmarks.md with plots in docs/benchmarks/; of a quick or partial run build/benches/benchmarks.md. What was measured is
-kept in build/benches/results.json; --from writes the page anew from it. Parts without their peer are skipped, and the page says so.
+kept in build/benches/results.json; --from writes the page anew from it, --again measures some parts of it anew, and the page says which. Parts without their peer are skipped, and the page says so.
 Needs root (a network namespace of its own), Python 3, cc, `ip` and `unshare`; `cargo build --release` and `make plugin` come first.
 """
 
@@ -29,9 +29,10 @@ def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--only", default=",".join(report.ORDER))
+    parser.add_argument("--again")
     parser.add_argument("--from", dest="source")
     options = parser.parse_args()
-    options.only = options.only.split(",")
+    options.only = (options.again or options.only).split(",")
     unknown = [o for o in options.only if o not in report.ORDER]
     if unknown:
         parser.error("no such part: %s" % ", ".join(unknown))
@@ -65,6 +66,11 @@ def measure(options):
 def main():
     options = arguments()
     whole = set(options.only) == set(report.ORDER)
+    measured = os.path.join(common.BUILD, "results.json")
+    before = None
+    if options.again:
+        with open(measured, encoding="utf-8") as f:
+            before = json.load(f)
     if options.source:
         with open(options.source, encoding="utf-8") as f:
             kept = json.load(f)
@@ -76,12 +82,21 @@ def main():
         began = time.monotonic()
         results = measure(options)
         kept = {"results": results, "took": time.monotonic() - began, "quick": options.quick, "whole": whole}
-        with open(os.path.join(common.BUILD, "results.json"), "w", encoding="utf-8") as f:
+        if before:
+            again = sorted(set(before.get("again", []) + options.only), key=report.ORDER.index)
+            kept = {
+                "results": {**before["results"], **results},
+                "took": before["took"] + kept["took"],
+                "quick": before["quick"] or options.quick,
+                "whole": before["whole"],
+                "again": again,
+            }
+        with open(measured, "w", encoding="utf-8") as f:
             json.dump(kept, f, indent=1)
     publish = kept["whole"] and not kept["quick"]
     folder = os.path.join(common.TOP, "docs") if publish else common.BUILD
     page = os.path.join(folder, "benchmarks.md")
-    missed = report.write(kept["results"], kept["took"], kept["quick"], page, os.path.join(folder, "benchmarks"))
+    missed = report.write(kept, page, os.path.join(folder, "benchmarks"))
     print("%s: %d s" % (os.path.relpath(page), kept["took"]))
     for line in missed:
         print("over its target: " + line)

@@ -263,7 +263,8 @@ class Vpp(Maglev):
             self.pid = self.vpp.proc.pid
             for thread, name in tasks(self.pid):
                 if name.startswith("vpp_wk"):
-                    os.sched_setscheduler(thread, os.SCHED_RR, os.sched_param(1))
+                    # Not by real-time priority: of a thread that never sleeps the kernel then takes a twentieth.
+                    os.setpriority(os.PRIO_PROCESS, thread, -20)
         except Exception:
             self.vpp.remove()
             raise

@@ -254,8 +254,9 @@ def growth(page, r):
 SECTIONS = {"cpu": cpu, "main": main, "workers": workers, "reaction": reaction, "calls": calls, "growth": growth}
 
 
-def write(results, took, quick, path, plots):
-    """Writes the page."""
+def write(kept, path, plots):
+    """Writes the page from what a run has left in results.json."""
+    results, took = kept["results"], kept["took"]
     page = Page(plots)
     for name in ORDER:
         result = results.get(name)
@@ -269,12 +270,14 @@ def write(results, took, quick, path, plots):
             page.add("Not measured: %s." % why, "")
     load = "%.1f, %.1f, %.1f" % os.getloadavg()
     head = ["# Benchmarks", ""]
-    if quick:
+    if kept["quick"]:
         head += ["**A quick run, for development: too short to be quoted.**", ""]
     head += [
         "Made by `make bench` (benches/) on %s in %d s; load at the end %s. Peers run side by side in one run on one machine; what counts is "
         "the ratio." % (time.strftime("%Y-%m-%d", time.gmtime()), took, load), "",
     ]
+    if kept.get("again"):
+        head += ["Measured once more after the rest, in a run of their own: %s." % ", ".join(kept["again"]), ""]
     head += ["* " + line for line in machine()] + [""]
     if page.missed:
         head += ["Over its target in this run:", ""] + ["* " + m for m in page.missed] + [""]

@@ -6,13 +6,14 @@
 //! A standing job is probed again and again as long as it passes, without its owner: healthy backends, which are nearly all of
 //! them nearly always, cost the owner's thread no turn of its own.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
+use rustc_hash::FxHashMap;
 use rustix::buffer::spare_capacity;
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, EventData, EventFlags};
@@ -102,7 +103,8 @@ pub(super) struct Engine {
     resting: Resting,
     /// Jobs in `queue` that are not cancelled.
     waiting: usize,
-    places: HashMap<ProbeId, Place>,
+    /// Looked at several times in each probe; nobody outside chooses the numbers, so that a quick hash will do.
+    places: FxHashMap<ProbeId, Place>,
     timers: Timers,
     next_beat: Time,
     namespace: Namespace,
@@ -155,7 +157,7 @@ impl Engine {
             queue: VecDeque::new(),
             resting: Resting::new(seed),
             waiting: 0,
-            places: HashMap::new(),
+            places: FxHashMap::default(),
             timers: Timers::default(),
             next_beat: Time::ZERO,
             namespace: Namespace::new(),
