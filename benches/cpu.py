@@ -84,7 +84,7 @@ def plugin(kind, backends, rounds, seconds):
 
 def run(quick):
     backends = addresses(BACKENDS)
-    rounds, seconds = (1, 2.0) if quick else (9, 4.0)
+    rounds, seconds = (1, 2.0) if quick else (7, 4.0)
     contestants, skipped = ["maglev", "haproxy", "floor"], []
     results = {}
     with Server():

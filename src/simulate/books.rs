@@ -377,7 +377,22 @@ impl Books {
             | Op::DelServer { .. }
             | Op::FlushVip { .. } => None,
         };
+        let may_have: Vec<IpAddr> = op
+            .vip()
+            .and_then(|vip| self.vips.get(&vip))
+            .map(|v| v.servers.iter().filter(|(_, s)| s.flows != Flows::Clean).map(|(a, _)| *a).collect())
+            .unwrap_or_default();
         self.done(op);
+        if let Some(here) = op.vip().and_then(|vip| self.vips.get_mut(&vip)) {
+            // That somebody else has flushed it nobody can know; a flush more costs a call.
+            for address in may_have {
+                let server =
+                    here.servers.entry(address).or_insert(Server { weight: None, flows: Flows::Unsure });
+                if server.flows == Flows::Clean {
+                    server.flows = Flows::Unsure;
+                }
+            }
+        }
         if let Op::AddServer { vip, address, .. } | Op::SetWeight { vip, address, .. } = op
             && let Some(server) = self.vips.get_mut(vip).and_then(|v| v.servers.get_mut(address))
             && before != Some(Flows::Dirty)
