@@ -9,7 +9,8 @@ use super::schedule::Slot;
 use super::view::AgentCountsView;
 use crate::health;
 use crate::health::agent::Reply;
-use crate::probe::{Code, Job, Order, ProbeId, Report, STALL, Task};
+use crate::probe::pace::put_off;
+use crate::probe::{Code, Job, Order, ProbeId, Report, Task};
 use crate::time::{Now, Time};
 
 /// Our side of one backend's agent.
@@ -46,9 +47,7 @@ impl Controller {
         if side.flight.is_some() {
             return;
         }
-        if now.mono.since(due) > STALL && !side.put_off {
-            side.put_off = true;
-            let at = now.mono + config.interval.mul_f64(self.rng.f64());
+        if let Some(at) = put_off(now.mono, due, &mut side.put_off, config.interval, &mut self.rng) {
             self.agents.set(slot, at);
             return;
         }
@@ -132,8 +131,7 @@ impl Controller {
         self.silences.clear(slot);
         let Some(side) = self.backends.get_mut(slot).and_then(|b| b.agent.as_mut()) else { return };
         if let Some(flight) = side.flight.take() {
-            self.flying -= 1;
-            self.order(Order::Cancel(flight.id));
+            self.cancel(flight);
         }
     }
 

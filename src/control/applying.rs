@@ -9,6 +9,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use super::controller::Controller;
+use super::cursor::after;
 use super::event::{Event, LogLevel};
 use super::frontends::Frontends;
 use super::hands::Why;
@@ -110,12 +111,6 @@ impl From<Config> for Retired {
 /// Its checks run from the start.
 fn probed(b: &Backend) -> bool {
     b.enabled && b.healthcheck.is_some()
-}
-
-/// The first whose name comes behind that one.
-fn after<'a, T>(all: &'a BTreeMap<Name, T>, last: Option<&Name>) -> Option<(&'a Name, &'a T)> {
-    let from = last.map_or(Bound::Unbounded, Bound::Excluded);
-    all.range::<Name, _>((from, Bound::Unbounded)).next()
 }
 
 fn next_removed(all: &BTreeSet<(IpAddr, Slot)>, last: Option<(IpAddr, Slot)>) -> Option<(IpAddr, Slot)> {

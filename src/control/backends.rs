@@ -2,11 +2,11 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::agents::AgentSide;
+use super::cursor::after;
 use super::meters::Meters;
 use super::operator::Ticket;
 use super::schedule::Slot;
@@ -257,8 +257,7 @@ impl Backends {
 
     /// The configured one whose name is the first behind that one; none: the first of all.
     pub fn named_after(&self, last: Option<&Name>) -> Option<(Name, Slot)> {
-        let from = last.map_or(Bound::Unbounded, Bound::Excluded);
-        self.by_name.range::<Name, _>((from, Bound::Unbounded)).next().map(|(n, s)| (n.clone(), *s))
+        after(&self.by_name, last).map(|(n, s)| (n.clone(), *s))
     }
 
     /// No slot is as high as this.

@@ -4,6 +4,7 @@ pub mod agents;
 pub mod applying;
 pub mod backends;
 pub mod controller;
+mod cursor;
 pub mod engine;
 pub mod event;
 mod explain;

@@ -1,9 +1,8 @@
 //! The names of the rows in the stats segment. They are made in pieces: after a reload there may be tens of thousands, and
 //! VPP's main thread waits for each.
 
-use std::ops::Bound;
-
 use super::controller::Controller;
+use super::cursor::after;
 use super::schedule::Slot;
 use super::stats::Picture;
 use crate::Name;
@@ -72,8 +71,7 @@ impl Controller {
             left -= 1;
         }
         while left > 0 {
-            let from = n.last.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
-            let Some((name, f)) = self.frontends.range::<Name, _>((from, Bound::Unbounded)).next() else {
+            let Some((name, f)) = after(&self.frontends, n.last.as_ref()) else {
                 for (names, rows) in [
                     (&mut backends.names, n.backends),
                     (&mut frontends.names, n.frontends),

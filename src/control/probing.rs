@@ -12,8 +12,8 @@ use super::schedule::Slot;
 use super::view::ProbeView;
 use crate::config::Healthcheck;
 use crate::health;
-use crate::probe::pace::jittered;
-use crate::probe::{Code, Job, Order, Outcome, ProbeId, Report, STALL, Task, Verdict};
+use crate::probe::pace::{jittered, put_off};
+use crate::probe::{Code, Job, Order, Outcome, ProbeId, Report, Task, Verdict};
 use crate::time::{Now, Time};
 
 /// No beat of the prober for so long, while a probe is due: stalled.
@@ -33,11 +33,8 @@ impl Controller {
         if !b.health.checked() || b.in_flight.is_some() {
             return;
         }
-        if now.mono.since(due) > STALL && !b.put_off {
-            // All are overdue at once: without this they would start as one burst.
-            b.put_off = true;
+        if let Some(at) = put_off(now.mono, due, &mut b.put_off, check.fast_interval, &mut self.rng) {
             self.stats.main_stalls += 1;
-            let at = now.mono + check.fast_interval.mul_f64(self.rng.f64());
             self.schedule.set(slot, at);
             return;
         }
@@ -92,9 +89,14 @@ impl Controller {
         self.give_up(now, slot, "the backend was taken out of probing or its healthcheck edited");
         let Some(b) = self.backends.get_mut(slot) else { return };
         if let Some(flight) = b.in_flight.take() {
-            self.flying -= 1;
-            self.order(Order::Cancel(flight.id));
+            self.cancel(flight);
         }
+    }
+
+    /// The prober is to forget a job.
+    pub(super) fn cancel(&mut self, flight: Flight) {
+        self.flying -= 1;
+        self.order(Order::Cancel(flight.id));
     }
 
     /// The prober does not go on by itself; where it has a probe under way, nothing will be heard of that.
@@ -102,8 +104,7 @@ impl Controller {
     pub(super) fn recall(&mut self, slot: Slot) -> Option<Time> {
         let b = self.backends.get_mut(slot)?;
         let flight = b.in_flight.take_if(|f| f.standing.is_some())?;
-        self.flying -= 1;
-        self.order(Order::Cancel(flight.id));
+        self.cancel(flight);
         flight.standing
     }
 

@@ -1,10 +1,10 @@
 //! What is published to VPP's stats segment: a picture of all numbers, as tables of rows and metrics.
 
 use std::ffi::CStr;
-use std::ops::Bound;
 
 use super::backends::Entry as Backend;
 use super::controller::Controller;
+use super::cursor::after;
 use super::latency::Summary;
 use super::naming::Naming;
 use super::show::micros;
@@ -205,8 +205,7 @@ impl Controller {
             backends.push(self.backends.get(*slot).map(backend).unwrap_or_default());
         }
         while left > 0 {
-            let from = painting.frontend.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
-            let Some((name, f)) = self.frontends.range::<Name, _>((from, Bound::Unbounded)).next() else {
+            let Some((name, f)) = after(&self.frontends, painting.frontend.as_ref()) else {
                 painting.begun = false;
                 return true;
             };

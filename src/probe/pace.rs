@@ -31,6 +31,24 @@ pub fn jittered(started: Time, interval: Duration, percent: f64, rng: &mut fastr
     }
 }
 
+/// A probe that is more overdue than this waited for a thread that stood still, and others with it.
+const STALL: Duration = Duration::from_secs(1);
+
+/// Such probes are not all to start in one moment: each is put off once, and they are spread over a time. When, for one that is.
+pub fn put_off(
+    now: Time,
+    due: Time,
+    already: &mut bool,
+    spread: Duration,
+    rng: &mut fastrand::Rng,
+) -> Option<Time> {
+    if *already || now.since(due) <= STALL {
+        return None;
+    }
+    *already = true;
+    Some(now + spread.mul_f64(rng.f64()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,9 +1,10 @@
 //! Standing jobs between two probes of theirs.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use super::pace::jittered;
-use super::types::{Job, ProbeId, STALL, Task};
+use super::pace::{jittered, put_off};
+use super::types::{Job, ProbeId, Task};
 use crate::config::Healthcheck;
 use crate::time::Time;
 
@@ -34,8 +35,8 @@ impl Resting {
         Some(self.put(Wanted { job, put_off: false }))
     }
 
-    /// Takes out a job whose moment has come. What is overdue by more than [`STALL`] is put off once, and all such are spread
-    /// over their fast interval: without this they would start as one burst.
+    /// Takes out a job whose moment has come. What is overdue since a stall is put off once, over its fast
+    /// interval.
     pub(super) fn pop_due(&mut self, now: Time) -> Option<Due> {
         let mut first = self.moments.first_entry().filter(|e| *e.key() <= now)?;
         let wanted = first.get_mut().pop();
@@ -43,15 +44,15 @@ impl Resting {
             first.remove();
         }
         let mut wanted = wanted?;
-        match standing(&wanted.job) {
-            Some(check) if now.since(wanted.job.due) > STALL && !wanted.put_off => {
-                wanted.job.due = now + check.fast_interval.mul_f64(self.rng.f64());
-                wanted.put_off = true;
-                let id = wanted.job.id;
-                Some(Due::Later(id, self.put(wanted)))
+        let Wanted { job, put_off: already } = &mut wanted;
+        let spread = standing(job).map_or(Duration::ZERO, |check| check.fast_interval);
+        Some(match put_off(now, job.due, already, spread, &mut self.rng) {
+            Some(at) => {
+                job.due = at;
+                Due::Later(job.id, self.put(wanted))
             }
-            Some(_) | None => Some(Due::Now(wanted)),
-        }
+            None => Due::Now(wanted),
+        })
     }
 
     /// The earliest moment.

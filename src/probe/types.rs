@@ -204,13 +204,9 @@ pub struct Report {
     pub reply: Option<Box<Reply>>,
     /// The job goes on: another result will come.
     pub goes_on: bool,
-    /// It was put off once after a stall: it was more than [`STALL`] overdue by then.
+    /// It was put off once after a stall: see [`super::pace::put_off`].
     pub put_off: bool,
 }
-
-/// A probe that is this much overdue waited for a thread that stood still, and others with it: they are not all to start
-/// in one moment.
-pub const STALL: Duration = Duration::from_secs(1);
 
 /// A code and a few words, at most 120 bytes of printable ASCII whatever the peer sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
