@@ -74,9 +74,11 @@ sanitize: ## the tests in VPP, with the plugin under AddressSanitizer; K="-k nam
 	@vpp-plugin/need build
 	@tests/vpp/sanitize $(K)
 
-valgrind: ## VPP, with the plugin, under valgrind's memcheck; K="-k name" for other tests than the default
-	@vpp-plugin/need build plugin vpp-tests
-	@$(MAKE) --no-print-directory plugin
+valgrind: ## the simulator (STEPS of SEED), and VPP with the plugin, under valgrind's memcheck; K="-k name" for other tests in VPP
+	@vpp-plugin/need build valgrind
+	$(CARGO) build --locked --bin maglev
+	valgrind --error-exitcode=1 --track-origins=yes --leak-check=full --errors-for-leak-kinds=definite \
+	  "$(TARGET_DIR)/debug/maglev" simulate --seed $(or $(SEED),1) --steps $(or $(STEPS),5000)
 	@tests/vpp/valgrind $(K)
 
 models: ## every order of steps in which threads wake each other, with loom
