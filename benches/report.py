@@ -74,7 +74,7 @@ def cpu(page, r):
         "%d backends, each probed once a second, all answered by one server process beside the checker. User and system time of the "
         "checking process, %d s windows taken in turn, in µs a probe: median (least–most). `maglev` is `maglev run`, control plane "
         "included. `plugin` is the prober's thread in VPP alone. `floor` is a loop in C with the system calls and the pacing of maglev's "
-        "prober, and nothing else (benches/floor.c)." % (r["backends"], r["seconds"]), "",
+        "prober (one socket for each backend, dissolved after a probe and connected again), and nothing else (benches/floor.c)." % (r["backends"], r["seconds"]), "",
     )
     kinds = list(r["us"])
     names = [n for n in ("maglev", "plugin", "haproxy", "floor") if any(n in by for by in r["us"].values())]

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use maglev::clock;
 use maglev::config::{CheckKind, Healthcheck};
-use maglev::probe::ProberOptions;
+use maglev::probe::{Job, Order, ProbeId, ProberOptions, Task};
 use probe_support::*;
 
 fn icmp(timeout_ms: u64) -> Arc<Healthcheck> {
@@ -56,15 +56,32 @@ impl Netns {
     }
 
     fn sysctl(&self, path: &str, value: &str) {
-        let (name, path, value) = (self.0.clone(), path.to_string(), value.to_string());
+        let (path, value) = (path.to_string(), value.to_string());
+        self.within(move || std::fs::write(format!("/proc/sys/net/{path}"), value)).unwrap();
+    }
+
+    /// A port of 127.0.0.1 in it on which connections are made until the queue is full; nobody takes them.
+    fn listen(&self, backlog: i32) -> (socket2::Socket, u16) {
+        self.within(move || {
+            let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+            socket.bind(&std::net::SocketAddr::new(V4, 0).into()).unwrap();
+            socket.listen(backlog).unwrap();
+            let port = socket.local_addr().unwrap().as_socket().unwrap().port();
+            (socket, port)
+        })
+    }
+
+    /// Does it in the namespace.
+    fn within<T: Send + 'static>(&self, what: impl FnOnce() -> T + Send + 'static) -> T {
+        let name = self.0.clone();
         // A thread of its own: entering a namespace moves the thread for good.
-        let written = std::thread::spawn(move || {
+        let done = std::thread::spawn(move || {
             let file = std::fs::File::open(format!("/run/netns/{name}")).unwrap();
             let net = rustix::thread::LinkNameSpaceType::Network;
             rustix::thread::move_into_link_name_space(std::os::fd::AsFd::as_fd(&file), Some(net)).unwrap();
-            std::fs::write(format!("/proc/sys/net/{path}"), value)
+            what()
         });
-        written.join().unwrap().unwrap();
+        done.join().unwrap()
     }
 }
 
@@ -299,4 +316,28 @@ fn many_dead_neighbours_do_not_clog_the_shared_socket() {
             assert_eq!(o, "L4TOUT no echo reply in time");
         }
     }
+}
+
+#[test]
+fn a_kept_socket_does_not_go_along_into_another_namespace() {
+    let (Some(here), Some(there)) = (Netns::new(), Netns::new()) else { return };
+    let rig = Rig::new();
+    rig.configure(Some(&here.0), 16);
+    // A listener that takes no turn: the kernel's queue is enough.
+    let (_listener, port) = here.listen(64);
+    let every = Healthcheck {
+        interval: Duration::from_millis(40),
+        jitter_percent: 0.0,
+        ..(*tcp(port, 5000)).clone()
+    };
+    let job = Job::once(ProbeId(1), V4, Task::Check(Arc::new(every)), clock::mono());
+    rig.0.send(Order::Probe(Job { standing: true, ..job }));
+    for _ in 0..3 {
+        let report = rig.report();
+        assert!(report.goes_on, "{report:?}");
+    }
+    rig.configure(Some(&there.0), 16);
+    // One may have been under way.
+    let last = (0..50).map(|_| rig.report()).find(|r| !r.goes_on).expect("it is still in the old one");
+    assert_eq!(said(&last.outcome), "L4CON connection refused");
 }

@@ -70,7 +70,7 @@ pub(super) fn start(main: MainThread, state: &mut State, from: Start) -> bool {
 fn engine(main: MainThread, from: Start) -> Result<Engine, String> {
     // SAFETY: C made the eventfd just before, and has not closed it.
     unsafe { threads::set_wake_fd(from.wake_fd) }.map_err(|e| format!("wake-up descriptor: {e}"))?;
-    if let (Some(limit), _) = threads::raise_file_limit() {
+    if let Some(limit) = crate::probe::raise_file_limit() {
         log::line(main, LogLevel::Debug, &format!("limit of open files: {limit}"));
     }
     let lb = VppLb::open(main);

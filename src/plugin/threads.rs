@@ -8,7 +8,6 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 use once_cell::sync::OnceCell;
-use rustix::process::{Resource, getrlimit, setrlimit};
 use rustix::thread::{CpuSet, sched_setaffinity};
 
 /// Left open: what a fault of the thread itself raises.
@@ -118,15 +117,4 @@ fn ordinary_scheduling() {
     let param = libc::sched_param { sched_priority: 0 };
     // SAFETY: 0 is this thread; the parameter lives here. Giving up priority is never refused.
     unsafe { libc::sched_setscheduler(0, libc::SCHED_OTHER, &param) };
-}
-
-/// Raises the soft limit of open files to the hard one; both afterwards, for the log.
-pub(super) fn raise_file_limit() -> (Option<u64>, Option<u64>) {
-    let mut limit = getrlimit(Resource::Nofile);
-    if limit.current != limit.maximum {
-        limit.current = limit.maximum;
-        let _ = setrlimit(Resource::Nofile, limit);
-        limit = getrlimit(Resource::Nofile);
-    }
-    (limit.current, limit.maximum)
 }

@@ -11,8 +11,8 @@
 //! * `tls`: what lies between the two where a check uses TLS (pure)
 //! * `datagram`: the probes over UDP; [`dns`]: what a `dns` check asks and is told (pure)
 //! * [`icmp`]: echo packets (pure), and the sockets they travel on
-//! * `netns`: the network namespace of the thread
-//! * [`pace`]: from one start to the next; `resting`: jobs that go on by themselves
+//! * `netns`: the network namespace of the thread; `room`: how many descriptors it may use
+//! * `jobs`: what waits, what is under way, what rests until its next probe; [`pace`]: from one start to the next
 //! * [`text`]: words for errors, and what peers send made fit to print
 
 pub mod agent;
@@ -24,10 +24,11 @@ mod entropy;
 pub mod expect;
 pub mod http;
 pub mod icmp;
+mod jobs;
 mod netns;
 pub mod pace;
 pub mod prober;
-mod resting;
+mod room;
 mod stream;
 pub mod text;
 mod timers;
@@ -38,4 +39,5 @@ pub mod types;
 use std::sync::atomic;
 
 pub use prober::{Abandoned, Prober, ProberOptions};
+pub use room::raise_file_limit;
 pub use types::*;

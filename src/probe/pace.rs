@@ -15,8 +15,8 @@ const GRID_MAX: u64 = 1 << 22;
 pub fn jittered(started: Time, interval: Duration, percent: f64, rng: &mut fastrand::Rng) -> Time {
     let spread = interval.mul_f64((percent / 100.0).clamp(0.0, 0.5));
     let earliest = started + interval.saturating_sub(spread);
-    let reach = spread.mul_f64(2.0);
-    let (at, latest) = (earliest + reach.mul_f64(rng.f64()), earliest + reach);
+    let latest = earliest + spread + spread;
+    let at = Time(rng.u64(earliest.0..=latest.0));
     let fine_enough = u64::try_from(spread.as_nanos() / 8).unwrap_or(u64::MAX).min(GRID_MAX);
     let Some(bits) = fine_enough.checked_ilog2() else { return at };
     let grid = 1u64 << bits;

@@ -196,7 +196,7 @@ pub struct Report {
     pub due: Time,
     /// The prober's own stamp of the start: before the socket was made.
     pub started: Time,
-    /// The prober's own stamp of the end.
+    /// The prober's own stamp of the end: when it learned what decided it.
     pub finished: Time,
     /// The result; of an agent's query `L7OK` when there was a line.
     pub outcome: Outcome,

@@ -16,6 +16,9 @@ from maglev_case import WEB, wait_until
 from vpp_process import die_with_parent
 
 THREAD = "maglev-probe"
+# As many calls of connect() that fail take all kept sockets from their backends: one call for a kept socket, one for the new
+# one that is made then, one for each of the next probes, which come sooner.
+FRESH = 24
 
 
 @unittest.skipUnless(shutil.which("strace"), "no `strace` found (Debian, Ubuntu: apt-get install strace)")
@@ -30,11 +33,15 @@ class TestMaglevFaultsMemory(FaultsCase):
                     return tid
         self.fail("VPP has no thread %s" % THREAD)
 
-    def refuse(self, calls, error):
-        """From now on each of these system calls of the prober's thread, and of no other, fails so; how to end that."""
+    def refuse(self, calls, error, connects):
+        """From now on each of these system calls of the prober's thread, and of no other, fails so, and the first so many
+        calls of connect(); how to end that."""
         tid = self.prober()
+        what = ["-e", "inject=%s:error=%s" % (calls, error)]
+        if connects:
+            what += ["-e", "inject=connect:error=%s:when=1..%d" % (error, connects)]
         tracer = subprocess.Popen(
-            ["strace", "-qq", "-o", "/dev/null", "-p", tid, "-e", "inject=%s:error=%s" % (calls, error)],
+            ["strace", "-qq", "-o", "/dev/null", "-p", tid, *what],
             preexec_fn=die_with_parent,
         )
 
@@ -53,12 +60,15 @@ class TestMaglevFaultsMemory(FaultsCase):
         wait_until(traced, "strace does not trace the prober")
         return end
 
-    def out_of(self, calls, error, names, words):
+    def out_of(self, calls, error, names, words, connects=0):
         """While those calls fail, these backends have faults in these words, the others pass, and nobody's state or
         weight changes; all pass again afterwards."""
+        # At full health: sockets are kept.
+        passes = {n: b["passes"] for n, b in self.views().items()}
+        wait_until(lambda: all(b["passes"] > passes[n] + 5 for n, b in self.views().items()), "no probe passes")
         before, descriptors, transitions = self.views(), self.descriptors(), self.transitions()
         others = set(KINDS) - set(names)
-        end = self.refuse(calls, error)
+        end = self.refuse(calls, error, connects)
 
         def seen():
             now = self.views()
@@ -86,11 +96,19 @@ class TestMaglevFaultsMemory(FaultsCase):
 
     def test_no_memory_for_sockets(self):
         """socket() is refused: SOCKERR for all but ICMP, whose socket is there"""
-        self.out_of("socket", "ENOMEM", set(KINDS) - {"icmp"}, "socket: out of memory")
+        self.out_of("socket", "ENOMEM", set(KINDS) - {"icmp"}, "socket: out of memory", FRESH)
 
     def test_no_buffers_for_sockets(self):
         """The same, as some protocols say it"""
-        self.out_of("socket", "ENOBUFS", set(KINDS) - {"icmp"}, "socket: no buffer space")
+        self.out_of("socket", "ENOBUFS", set(KINDS) - {"icmp"}, "socket: no buffer space", FRESH)
+
+    def test_no_descriptors_for_sockets(self):
+        """The same, for another reason"""
+        self.out_of("socket", "EMFILE", set(KINDS) - {"icmp"}, "socket: too many open files", FRESH)
+
+    def test_no_memory_for_new_sockets(self):
+        """socket() is refused: who is at full health has one already, but for what goes over UDP"""
+        self.out_of("socket", "ENOMEM", {"dns"}, "socket: out of memory")
 
     def test_no_memory_to_connect(self):
         """connect() is refused: no port table, no route can be made"""
@@ -98,7 +116,7 @@ class TestMaglevFaultsMemory(FaultsCase):
 
     def test_no_memory_to_watch_sockets(self):
         """epoll_ctl() is refused for sockets that were made and connected"""
-        self.out_of("epoll_ctl", "ENOMEM", set(KINDS) - {"icmp"}, "epoll: out of memory")
+        self.out_of("epoll_ctl", "ENOMEM", set(KINDS) - {"icmp"}, "epoll: out of memory", FRESH)
 
     def test_no_memory_for_what_is_sent(self):
         """What would be sent is refused, on sockets that are there too"""

@@ -82,6 +82,8 @@ impl Host {
                 lb_messages: Vec::new(),
             },
         };
+        // As the plugin does: a probe is a descriptor, and so is a healthy backend between two of them.
+        maglev::probe::raise_file_limit();
         let engine = Engine::start(options, Box::new(lb.clone()))?;
         Ok(Host { engine, lb, wake })
     }

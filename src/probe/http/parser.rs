@@ -4,6 +4,7 @@
 //! one body at their limits.
 
 use std::borrow::Cow;
+use std::mem::MaybeUninit;
 
 use super::chunked::{Decoder, Fed};
 use crate::config::HttpCheck;
@@ -142,9 +143,10 @@ impl Reader {
 
     /// A whole head: the outcome where it is certain, none after an interim response, else how the body ends.
     fn judge_head(&mut self, check: &HttpCheck, head: &[u8]) -> Result<Option<Framing>, Outcome> {
-        let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
-        let mut response = httparse::Response::new(&mut headers);
-        match response.parse(head) {
+        let mut headers = [const { MaybeUninit::uninit() }; HEADERS_MAX];
+        let mut response = httparse::Response::new(&mut []);
+        let config = httparse::ParserConfig::default();
+        match config.parse_response_with_uninit_headers(&mut response, head, &mut headers) {
             Ok(httparse::Status::Complete(_)) => {}
             Err(httparse::Error::TooManyHeaders) => return Err(fixed(Code::L7Rsp, "too many headers")),
             Ok(httparse::Status::Partial) | Err(_) => return Err(fixed(Code::L7Rsp, "malformed response")),
