@@ -75,8 +75,9 @@ class TestMaglevShowConfig(MaglevTestCase):
         wanted = {"web": {A1: 100, A2: 0}, "six": {self.network["six"].address: 3}}
         self.wait_weights(WEB, wanted["web"])
         self.wait_weights(V6, wanted["six"])
-        # The standby's state shows in no weight, and it may still be coming up.
-        self.wait_state("a2", "up")
+        # It shows in no weight of a standby, nor of who is alone and down, by panic: they may still be coming up.
+        for name in ("a1", "a2", "six"):
+            self.wait_state(name, "up")
         printed = self.do("maglev show config")
         # Every default is filled in.
         for word in ("sync-interval", "startup-max-delay", "jitter", "src-ip-sticky", "new-flow-table-length", "enabled"):
