@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use maglev::clock;
 use maglev::config::{CheckKind, Healthcheck, TcpCheck};
-use maglev::probe::{Code, Job, Order, ProbeId, Report, Task};
+use maglev::probe::{Code, Order, ProbeId, Report};
 use probe_support::*;
 use tls_support::{Authority, http_server, https};
 
@@ -68,8 +68,7 @@ fn kept(want: usize) -> Option<u64> {
 /// A standing job, every 60 ms.
 fn order(rig: &Rig, to: IpAddr, mut check: Healthcheck) {
     (check.interval, check.jitter_percent) = (Duration::from_millis(60), 0.0);
-    let job = Job::once(JOB, to, Task::Check(Arc::new(check)), clock::mono());
-    rig.0.send(Order::Probe(Job { standing: true, ..job }));
+    rig.0.send(standing(JOB, to, &Arc::new(check)));
 }
 
 /// The first report that is no pass.

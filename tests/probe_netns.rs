@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use maglev::clock;
 use maglev::config::{CheckKind, Healthcheck};
-use maglev::probe::{Job, Order, ProbeId, ProberOptions, Task};
+use maglev::probe::{ProbeId, ProberOptions};
 use probe_support::*;
 
 fn icmp(timeout_ms: u64) -> Arc<Healthcheck> {
@@ -330,8 +330,7 @@ fn a_kept_socket_does_not_go_along_into_another_namespace() {
         jitter_percent: 0.0,
         ..(*tcp(port, 5000)).clone()
     };
-    let job = Job::once(ProbeId(1), V4, Task::Check(Arc::new(every)), clock::mono());
-    rig.0.send(Order::Probe(Job { standing: true, ..job }));
+    rig.0.send(standing(ProbeId(1), V4, &Arc::new(every)));
     for _ in 0..3 {
         let report = rig.report();
         assert!(report.goes_on, "{report:?}");

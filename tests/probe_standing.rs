@@ -26,11 +26,6 @@ fn rig() -> (Rig, Receiver<Time>) {
     (Rig::with(ProberOptions { wake: Some(Arc::new(wake)), ..Default::default() }), woken)
 }
 
-fn standing(id: u64, check: &Arc<Healthcheck>) -> Order {
-    let job = Job::once(ProbeId(id), V4, Task::Check(check.clone()), clock::mono());
-    Order::Probe(Job { standing: true, ..job })
-}
-
 /// A server that answers 200 while it is well, else 500; and how often it was asked.
 fn server() -> (u16, Arc<AtomicBool>, Arc<AtomicUsize>) {
     let (well, asked) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicUsize::new(0)));
@@ -75,7 +70,7 @@ fn woken_with(rig: &Rig, woken: &Receiver<Time>) -> (Time, Vec<Report>, bool) {
 fn while_it_passes_the_prober_goes_on_and_tells_with_the_beat() {
     let (rig, woken) = rig();
     let (port, _, asked) = server();
-    rig.0.send(standing(7, &every(port, 20)));
+    rig.0.send(standing(ProbeId(7), V4, &every(port, 20)));
     let mut reports = Vec::new();
     while reports.len() < 100 {
         let (_, some, beaten) = woken_with(&rig, &woken);
@@ -96,7 +91,7 @@ fn while_it_passes_the_prober_goes_on_and_tells_with_the_beat() {
 fn whatever_is_no_pass_is_told_at_once_with_the_passes_before_it_and_ends_the_job() {
     let (rig, woken) = rig();
     let (port, well, asked) = server();
-    rig.0.send(standing(7, &every(port, 20)));
+    rig.0.send(standing(ProbeId(7), V4, &every(port, 20)));
     until_asked(&asked, 10);
     well.store(false, Ordering::SeqCst);
     let mut reports = Vec::new();
@@ -113,7 +108,7 @@ fn whatever_is_no_pass_is_told_at_once_with_the_passes_before_it_and_ends_the_jo
     // It is over: nothing more until the owner says so.
     while !woken_with(&rig, &woken).2 {}
     assert_eq!(asked.load(Ordering::SeqCst), reports.len());
-    rig.0.send(standing(7, &every(port, 20)));
+    rig.0.send(standing(ProbeId(7), V4, &every(port, 20)));
     assert!(!rig.report().goes_on);
 }
 
@@ -121,7 +116,7 @@ fn whatever_is_no_pass_is_told_at_once_with_the_passes_before_it_and_ends_the_jo
 fn who_is_cancelled_between_two_probes_is_probed_no_more() {
     let (rig, woken) = rig();
     let (port, _, asked) = server();
-    rig.0.send(standing(7, &every(port, 20)));
+    rig.0.send(standing(ProbeId(7), V4, &every(port, 20)));
     until_asked(&asked, 5);
     rig.0.send(Order::Cancel(ProbeId(7)));
     // Two beats: the order was taken, and what was under way is done.
@@ -133,7 +128,7 @@ fn who_is_cancelled_between_two_probes_is_probed_no_more() {
     while !woken_with(&rig, &woken).2 {}
     assert_eq!(asked.load(Ordering::SeqCst), after);
     // Its number is free again.
-    rig.0.send(standing(7, &every(port, 20)));
+    rig.0.send(standing(ProbeId(7), V4, &every(port, 20)));
     assert!(rig.report().goes_on);
 }
 
@@ -143,7 +138,7 @@ fn many_passes_are_not_left_for_the_beat() {
     let (port, ..) = server();
     // Ten jobs every 10 ms: a thousand a second.
     for id in 0..10 {
-        rig.0.send(standing(id, &every(port, 10)));
+        rig.0.send(standing(ProbeId(id), V4, &every(port, 10)));
     }
     let (mut wakes, mut most, mut passes) = (0, 0, 0);
     while passes < 3000 {
@@ -192,7 +187,7 @@ fn where_nobody_takes_what_is_told_it_does_not_pile_up() {
     let (port, _, asked) = server();
     let check = every(port, 10);
     for id in 0..10 {
-        rig.0.send(standing(id, &check));
+        rig.0.send(standing(ProbeId(id), V4, &check));
     }
     // A thousand a second: all is quiet after half of one, but for the probes that were under way.
     let waiting = || rig.0.receiver().len();

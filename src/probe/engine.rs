@@ -42,7 +42,7 @@ const STARTS_A_STAMP: usize = 8;
 /// Events handled in one turn after which its stamp is too old to tell what is due.
 const EVENTS_A_STAMP: usize = 16;
 
-/// Orders taken in one turn, likewise.
+/// Orders taken in one turn, so that many of them do not keep answers waiting either.
 const ORDERS_A_TURN: usize = 4096;
 
 /// Results that may wait to be taken before beats are left out and standing jobs are not probed: nobody is listening.

@@ -154,7 +154,7 @@ impl Jobs {
 
     /// Ends a job.
     pub(super) fn end(&mut self, key: Key) {
-        if self.at(key).is_some() {
+        if self.seen(key).is_some() {
             self.vacate(key.place());
         }
     }
@@ -188,14 +188,14 @@ impl Jobs {
 
     /// The probe of a job is under way in that slot.
     pub(super) fn flies(&mut self, key: Key, slot: u32) {
-        if let Some(place) = self.at(key) {
+        if let Some(place) = place_of(&mut self.places, key) {
             place.state = State::Flying(slot);
         }
     }
 
     /// Where the probe of a job is, if it is under way.
     pub(super) fn slot(&self, key: Key) -> Option<u32> {
-        let place = self.places.get(key.place() as usize).filter(|p| p.generation == key.generation())?;
+        let place = self.seen(key)?;
         match place.state {
             State::Flying(slot) => Some(slot),
             State::Free { .. } | State::Waiting | State::Starting | State::Resting => None,
@@ -204,7 +204,7 @@ impl Jobs {
 
     /// The job, and whether it was put off once after a stall.
     pub(super) fn get(&self, key: Key) -> Option<(&Job, bool)> {
-        let place = self.places.get(key.place() as usize).filter(|p| p.generation == key.generation())?;
+        let place = self.seen(key)?;
         Some((place.job.as_ref()?, place.put_off))
     }
 
@@ -217,7 +217,7 @@ impl Jobs {
         finished: Time,
         kept: Option<Kept>,
     ) -> Option<Time> {
-        let place = self.places.get_mut(key.place() as usize).filter(|p| p.generation == key.generation())?;
+        let place = place_of(&mut self.places, key)?;
         let job = place.job.as_mut()?;
         let check = standing(job)?;
         let at = jittered(started, check.interval, check.jitter_percent, &mut self.rng).max(finished);
@@ -257,8 +257,8 @@ impl Jobs {
         }
     }
 
-    fn at(&mut self, key: Key) -> Option<&mut Place> {
-        self.places.get_mut(key.place() as usize).filter(|p| p.generation == key.generation())
+    fn seen(&self, key: Key) -> Option<&Place> {
+        self.places.get(key.place() as usize).filter(|p| p.generation == key.generation())
     }
 
     fn enqueue(&mut self, number: u32) {
@@ -341,6 +341,10 @@ impl Jobs {
             }
         }
     }
+}
+
+fn place_of(places: &mut [Place], key: Key) -> Option<&mut Place> {
+    places.get_mut(key.place() as usize).filter(|p| p.generation == key.generation())
 }
 
 /// The healthcheck by which a job goes on, if it is one that does.

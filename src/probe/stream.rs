@@ -83,23 +83,16 @@ impl Stream {
             Some(kept) => (Some(kept.fd), kept.request.into_vec()),
             None => (None, Vec::new()),
         };
-        let (talk, send) = match &check.kind {
-            CheckKind::Tcp(t) if t.expect.is_some() => (Talk::Expect(Expect::default()), &*t.send),
-            CheckKind::Tcp(t) if !t.send.is_empty() => (Talk::Send, &*t.send),
-            CheckKind::Tcp(_) => (Talk::Connect, &[][..]),
-            CheckKind::Http(_) => (Talk::Http(Box::default()), &[][..]),
+        let talk = match &check.kind {
+            CheckKind::Tcp(t) if t.expect.is_some() => Talk::Expect(Expect::default()),
+            CheckKind::Tcp(t) if !t.send.is_empty() => Talk::Send,
+            CheckKind::Tcp(_) => Talk::Connect,
+            CheckKind::Http(_) => Talk::Http(Box::default()),
             CheckKind::Icmp | CheckKind::Udp(_) | CheckKind::Dns(_) => {
                 return Err(our_fault("tcp", Errno::PROTOTYPE));
             }
         };
-        let request = match &check.kind {
-            _ if !request.is_empty() => request,
-            CheckKind::Http(h) => http::request::build(h, address, check.port).map_err(|e| Outcome {
-                code: Code::SockErr,
-                detail: printable(e.to_string().as_bytes()).into(),
-            })?,
-            CheckKind::Tcp(_) | CheckKind::Icmp | CheckKind::Udp(_) | CheckKind::Dns(_) => send.to_vec(),
-        };
+        let request = if request.is_empty() { what_is_sent(check, address)? } else { request };
         let (tls, request) = match wants_tls(&check.kind) {
             None => (None, request),
             Some(tls) => (Some(Box::new(Session::new(tls, address, request)?)), Vec::new()),
@@ -388,6 +381,16 @@ impl Stream {
                 fixed(Code::L7Rsp, "closed by the peer")
             }
         }
+    }
+}
+
+/// The bytes of a check's request, in the clear; empty where it has none.
+fn what_is_sent(check: &Healthcheck, address: IpAddr) -> Result<Vec<u8>, Outcome> {
+    match &check.kind {
+        CheckKind::Tcp(t) => Ok(t.send.clone()),
+        CheckKind::Http(h) => http::request::build(h, address, check.port)
+            .map_err(|e| Outcome { code: Code::SockErr, detail: printable(e.to_string().as_bytes()).into() }),
+        CheckKind::Icmp | CheckKind::Udp(_) | CheckKind::Dns(_) => Ok(Vec::new()),
     }
 }
 

@@ -181,6 +181,12 @@ pub fn pattern(s: &str) -> Pattern {
     Pattern { source: s.into(), regex: regex::bytes::Regex::new(s).unwrap() }
 }
 
+/// The order for a standing job.
+pub fn standing(id: ProbeId, to: IpAddr, check: &Arc<Healthcheck>) -> Order {
+    let job = Job::once(id, to, Task::Check(check.clone()), clock::mono());
+    Order::Probe(Job { standing: true, ..job })
+}
+
 /// A peer on `address` that does `serve` with each connection, on a thread each. Its port.
 pub fn serve(address: IpAddr, serve: impl Fn(TcpStream) + Send + Sync + 'static) -> u16 {
     let listener = TcpListener::bind(SocketAddr::new(address, 0)).unwrap();

@@ -72,6 +72,14 @@ class FaultsCase(MaglevTestCase):
         """{backend: how many results were our own fault}"""
         return {n: b["sockerrs"] for n, b in self.views().items()}
 
+    def all_pass(self, more=1):
+        """Until each backend has had so many passes from now on; from six on all are at full health, and keep their sockets."""
+        before = self.views()
+        wait_until(
+            lambda: all(b["passes"] >= before[n]["passes"] + more for n, b in self.views().items()),
+            lambda: "no probe passes: %s" % self.vapi.cli("maglev show backends"),
+        )
+
     def agree(self):
         """Whether states follow from counters, and lb's weights from states; at one moment of a system that moves."""
         before = self.views()

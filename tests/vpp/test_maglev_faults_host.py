@@ -75,8 +75,7 @@ class TestMaglevFaultsHost(FaultsCase):
     def test_no_descriptors(self):
         """No descriptor is left for probes, files and connections: SOCKERR, errors that say so, nobody is down"""
         # At full health those over TCP have a socket already.
-        passes = {n: b["passes"] for n, b in self.views().items()}
-        wait_until(lambda: all(b["passes"] > passes[n] + 5 for n, b in self.views().items()), "no probe passes")
+        self.all_pass(6)
         before = self.descriptors()
         limit = resource.prlimit(self.vpp.pid, resource.RLIMIT_NOFILE)
         free = lambda: resource.prlimit(self.vpp.pid, resource.RLIMIT_NOFILE, limit)
@@ -105,8 +104,7 @@ class TestMaglevFaultsHost(FaultsCase):
         self.assertNotIn("panic", self.vapi.cli("show logging"))
         free()
         self.do("maglev config check")
-        passes = {n: b["passes"] for n, b in self.views().items()}
-        wait_until(lambda: all(b["passes"] > passes[n] for n, b in self.views().items()), "no probe passes again")
+        self.all_pass()
         self.assertNotIn("not saved", self.do("maglev set backend icmp disable"))
         self.do("maglev set backend icmp enable")
         self.healed(before)
@@ -171,8 +169,7 @@ class TestMaglevFaultsHost(FaultsCase):
         self.assertEqual(self.backend("dns")["last_code"], "SOCKERR")
         self.network.end(holder)
         subprocess.run(widen, check=True)
-        passes = {n: b["passes"] for n, b in self.views().items()}
-        wait_until(lambda: all(b["passes"] > passes[n] for n, b in self.views().items()), "no probe passes again")
+        self.all_pass()
         self.healed(before)
 
     def ballast(self):

@@ -64,8 +64,7 @@ class TestMaglevFaultsMemory(FaultsCase):
         """While those calls fail, these backends have faults in these words, the others pass, and nobody's state or
         weight changes; all pass again afterwards."""
         # At full health: sockets are kept.
-        passes = {n: b["passes"] for n, b in self.views().items()}
-        wait_until(lambda: all(b["passes"] > passes[n] + 5 for n, b in self.views().items()), "no probe passes")
+        self.all_pass(6)
         before, descriptors, transitions = self.views(), self.descriptors(), self.transitions()
         others = set(KINDS) - set(names)
         end = self.refuse(calls, error, connects)
@@ -86,8 +85,7 @@ class TestMaglevFaultsMemory(FaultsCase):
                 self.assertEqual(view["sockerrs"], before[name]["sockerrs"], view)
         self.assertEqual(self.lb_weights(*WEB), WANTED)
         end()
-        passes = {n: b["passes"] for n, b in self.views().items()}
-        wait_until(lambda: all(b["passes"] > passes[n] + 2 for n, b in self.views().items()), "no probe passes again")
+        self.all_pass(3)
         self.assertEqual(self.transitions(), transitions)
         self.healed(descriptors)
 
