@@ -5,6 +5,7 @@ use super::lab_agents::Voice;
 use crate::control::BackendVerb;
 use crate::control::latency::Summary;
 use crate::control::stats::{LbCalls, Picture, TABLES};
+use crate::control::stats_plan::name_bytes;
 use crate::control::view::AgentCountsView;
 
 fn value(p: &Picture, table: usize, row: &str, metric: &str) -> u64 {
@@ -34,6 +35,11 @@ fn a_picture_has_every_number_in_its_place() {
         assert!(rows.values.iter().all(|v| v.len() == rows.names.len()));
     }
     assert_eq!(p.tables[0].names, ["a", "b", "c"]);
+    let demand = p.demand();
+    for ((rows, bytes), table) in demand.rows.iter().zip(demand.names).zip(&p.tables) {
+        assert_eq!(*rows, table.names.len() as u64);
+        assert_eq!(bytes, table.names.iter().map(|n| name_bytes(n.len())).sum::<u64>());
+    }
     assert_eq!(p.tables[2].names, ["web/first/a", "web/first/b", "web/second/c"]);
     assert_eq!((value(&p, 0, "a", "state"), value(&p, 0, "b", "state")), (1, 4));
     assert_eq!((value(&p, 0, "a", "counter"), value(&p, 0, "a", "latency-us")), (4, 1000));
@@ -198,13 +204,14 @@ fn a_picture_painted_over_is_as_a_new_one_and_keeps_its_names() {
 }
 
 #[test]
-fn what_is_behind_the_last_row_becomes_0() {
+fn numbers_are_read_from_a_row_on_and_there_are_none_behind_the_last() {
     let lab = Lab::new(BASIC);
     let p = picture(&lab, LbCalls::default());
-    let mut out = [7u64; 5];
-    p.rows(1).unwrap().fill(2, &mut out);
-    assert_eq!(out, [3, 0, 0, 0, 0]);
-    p.rows(1).unwrap().fill(99, &mut out);
-    assert_eq!(out, [0; 5]);
+    assert_eq!(p.rows(1).unwrap().numbers(2, 0), [3]);
+    let weights = p.rows(2).unwrap().numbers(0, 0);
+    assert_eq!((weights.len(), p.rows(2).unwrap().numbers(0, 1)), (3, &weights[1..]));
+    for (metric, first) in [(99, 0), (2, 1), (2, 2), (2, u32::MAX), (u32::MAX, u32::MAX)] {
+        assert!(p.rows(1).unwrap().numbers(metric, first).is_empty(), "{metric} {first}");
+    }
     assert!(p.rows(9).is_none() && p.rows(0).unwrap().name(99).is_none());
 }
