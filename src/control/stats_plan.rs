@@ -119,8 +119,7 @@ pub fn plan(room: Room, demand: &Demand) -> Plan {
         .into_iter()
         .find(|(_, (bytes, _))| bytes.saturating_add(OVERHEAD) <= free)
         .unwrap_or((Extent::Nothing, (0, Default::default())));
-    let shortage =
-        (extent != Extent::All).then(|| Shortage { needed: all, free, size: size_for(room, all) });
+    let shortage = (extent != Extent::All).then(|| Shortage { needed: all, free, size: size_for(room, all) });
     Plan { extent, bytes, reserve, places, shortage }
 }
 
@@ -155,9 +154,7 @@ impl fmt::Display for Extent {
         f.write_str(match self {
             Extent::All => "everything is published",
             Extent::NoMembers => "members are not published",
-            Extent::Essentials => {
-                "members are not published, and of backends only state, pass and fail are"
-            }
+            Extent::Essentials => "members are not published, and of backends only state, pass and fail are",
             Extent::NoBackends => "members and backends are not published",
             Extent::EngineAlone => "only the engine's metrics are published",
             Extent::Nothing => "nothing is published",
@@ -211,9 +208,8 @@ fn lay_out(extent: Extent, demand: &Demand) -> (u64, [Place; TABLES.len()]) {
 fn size_for(room: Room, all: u64) -> u64 {
     const LARGEST: u64 = 1 << 40;
     let used = room.size.saturating_sub(room.largest);
-    let fits = |size: u64| {
-        used.saturating_add(reserve(size, room.directory)).saturating_add(all + OVERHEAD) <= size
-    };
+    let fits =
+        |size: u64| used.saturating_add(reserve(size, room.directory)).saturating_add(all + OVERHEAD) <= size;
     let mut size = room.size.saturating_add(1).clamp(1 << 20, LARGEST).next_power_of_two();
     while size < LARGEST && !fits(size) {
         size *= 2;

@@ -1,5 +1,7 @@
 use crate::control::stats::TABLES;
-use crate::control::stats_plan::{ALIGN, Demand, Extent, MAX_METRICS, Plan, Room, VECTOR_HEADER, name_bytes, plan, reserve};
+use crate::control::stats_plan::{
+    ALIGN, Demand, Extent, MAX_METRICS, Plan, Room, VECTOR_HEADER, name_bytes, plan, reserve,
+};
 
 const MIB: u64 = 1 << 20;
 
@@ -35,7 +37,7 @@ fn what_does_not_fit_is_left_out_members_first() {
         (64, 20_000, 2_000, 200_000, 60, All, None),
         (4, 20_000, 1, 100, 8, Essentials, Some(8)),
         (4, 20_000, 1_000, 20_000, 60, NoBackends, Some(16)),
-        (4, 20_000, 20_000, 20_000, 60, EngineAlone, Some(16)),
+        (4, 20_000, 20_000, 20_000, 60, NoBackends, Some(16)),
         (2, 20_000, 20_000, 20_000, 60, EngineAlone, Some(16)),
     ];
     for (size, backends, frontends, members, name, extent, would_do) in table {
