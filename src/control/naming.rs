@@ -10,6 +10,8 @@ use crate::Name;
 
 /// So many are made in one turn, or as many as one frontend has backends.
 const NAMES: usize = 1_000;
+/// Names that are freed in one turn.
+const DROPS: usize = 4 * NAMES;
 
 /// The name of the engine's row.
 const ENGINE: &str = "engine";
@@ -92,13 +94,20 @@ impl Controller {
         }
         while left > 0 {
             let Some((name, f)) = after(&self.frontends, n.last.as_ref()) else {
+                let mut drops = DROPS;
                 for (names, rows) in [
                     (&mut backends.names, n.backends),
                     (&mut frontends.names, n.frontends),
                     (&mut members.names, n.members),
                 ] {
-                    n.changed |= names.len() > rows;
-                    names.truncate(rows);
+                    let surplus = names.len().saturating_sub(rows);
+                    let some = surplus.min(drops);
+                    drops -= some;
+                    n.changed |= surplus > 0;
+                    names.truncate(names.len() - some);
+                    if surplus > some {
+                        return false;
+                    }
                 }
                 n.changed |= place(&mut engine.names, &mut 0, ENGINE);
                 let [.., bytes] = &mut n.bytes;

@@ -81,7 +81,10 @@ impl Rows {
         self.values.resize_with(table.metrics.len(), Vec::new);
         for metric in &mut self.values {
             metric.clear();
-            metric.reserve(self.names.len());
+            // To grow it would copy what is not needed any more.
+            if metric.capacity() < self.names.len() {
+                *metric = Vec::with_capacity(self.names.len());
+            }
         }
     }
 

@@ -185,6 +185,22 @@ fn many_numbers_are_painted_in_pieces_also_when_a_reload_comes_in_between() {
 }
 
 #[test]
+fn names_that_are_gone_are_dropped_in_pieces() {
+    let mut lab = Lab::new(&so_many("a", 4500));
+    let mut p = picture(&lab, LbCalls::default());
+    lab.load(BASIC);
+    let (mut turns, mut before) = (1, 13_501);
+    while !lab.c.repaint(&mut p, LbCalls::default()) {
+        turns += 1;
+        let now = p.tables.iter().map(|t| t.names.len()).sum::<usize>();
+        assert!(before - now <= 4000, "{before} {now}");
+        before = now;
+    }
+    assert_eq!((turns, p.generation), (4, 2));
+    assert_eq!(p.tables, picture(&lab, LbCalls::default()).tables);
+}
+
+#[test]
 fn a_picture_painted_over_is_as_a_new_one_and_keeps_its_names() {
     let mut lab = Lab::new(BASIC);
     let mut p = picture(&lab, LbCalls::default());
