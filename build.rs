@@ -17,7 +17,7 @@ mod vpp {
     use std::path::{Path, PathBuf};
     use std::process::{Command, Stdio};
 
-    const SOURCES: [&str; 10] = [
+    const SOURCES: [&str; 11] = [
         "csrc/api.c",
         "csrc/cli.c",
         "csrc/config.c",
@@ -26,6 +26,7 @@ mod vpp {
         "csrc/lb.c",
         "csrc/log.c",
         "csrc/process.c",
+        "csrc/signals.c",
         "csrc/stats.c",
         "csrc/stays.c",
     ];

@@ -104,15 +104,17 @@ maglev_process (vlib_main_t *vm, vlib_node_runtime_t *rt, vlib_frame_t *f)
 
   mm->process_node_index = rt->node_index;
 
+  maglev_shim_signals_hold ();
   if ((error = maglev_wake_init (mm)))
     {
       vlib_log_err (mm->log_class, "not started: %U", format_clib_error, error);
       clib_error_free (error);
-      return 0;
     }
-  if (maglev_start (mm))
+  else
+    mm->is_running = maglev_start (mm) == 0;
+  maglev_shim_signals_release ();
+  if (!mm->is_running)
     return 0;
-  mm->is_running = 1;
 
   while (1)
     {
@@ -120,10 +122,12 @@ maglev_process (vlib_main_t *vm, vlib_node_runtime_t *rt, vlib_frame_t *f)
       began = vlib_time_now (vm);
       turn.next = -1;
       turn.busy = 0;
+      maglev_shim_signals_hold ();
       maglev_rs_turn (&turn);
       maglev_api_send_events ();
       if (maglev_stats_update (vm))
 	turn.busy = 1;
+      maglev_shim_signals_release ();
       maglev_stay_end (MAGLEV_STAY_TURN, stay);
 
       if (turn.busy)

@@ -89,6 +89,11 @@ void maglev_rs_turn (maglev_turn_t *turn);
 /* At VPP's exit; harmless when never started. Joins all threads. */
 void maglev_rs_stop (void);
 
+/* Between the two no signal that VPP handles is delivered to the main thread: VPP's handlers log, allocate and exit, and would
+   wait forever for a lock that the interrupted code holds. They nest; never suspend in between. */
+void maglev_shim_signals_hold (void);
+void maglev_shim_signals_release (void);
+
 /* One line into VPP's log, class `maglev`. */
 void maglev_shim_log (maglev_log_level_t level, const char *text, uint64_t length);
 
@@ -452,7 +457,10 @@ int32_t maglev_rs_api_next_event (maglev_api_event_t *out);
 /* ---- the stats segment ---- */
 
 #define MAGLEV_STATS_N_TABLES 4
-#define MAGLEV_STATS_NAME_SIZE 256
+#define MAGLEV_STATS_MAX_METRICS 16
+/* Bytes before the elements of one of VPP's vectors; vectors begin at a multiple of the second. */
+#define MAGLEV_STATS_VECTOR_HEADER 8
+#define MAGLEV_STATS_VECTOR_ALIGN 64
 
 /* The name of a table, and of one of its metrics: 1 there is such, 0 no more. The strings live as long as the process. */
 int32_t maglev_rs_stats_metric (uint32_t table, uint32_t metric, const char **table_name, const char **metric_name);
@@ -464,12 +472,44 @@ typedef struct
   uint32_t n_rows[MAGLEV_STATS_N_TABLES];
 } maglev_stats_t;
 
-/* Takes a picture, from which the two below read: 1 taken, 0 there is nothing to be seen, 2 not yet: to be called again in the
+/* The segment, in bytes: `statseg { size … }`, the largest piece that is free, and VPP's directory of entries. */
+typedef struct
+{
+  uint64_t size;
+  uint64_t largest;
+  uint64_t directory;
+} maglev_stats_room_t;
+
+/* Offsets in the block: of the vector of names, of the names themselves (each behind a vector's header, with a NUL, rounded up
+   to 8 bytes) and their end, and of each metric's vector. 0: not published. */
+typedef struct
+{
+  uint64_t names_at;
+  uint64_t strings_at;
+  uint64_t strings_end;
+  uint64_t metrics_at[MAGLEV_STATS_MAX_METRICS];
+} maglev_stats_place_t;
+
+typedef struct
+{
+  /* The size of the block that holds everything; 0: nothing is published. */
+  uint64_t bytes;
+  /* So much must be free in one piece once the block is allocated. */
+  uint64_t reserve;
+  /* Not 0: something is left out. */
+  uint8_t is_short;
+  maglev_stats_place_t places[MAGLEV_STATS_N_TABLES];
+} maglev_stats_plan_t;
+
+/* Takes a picture, from which the three below read: 1 taken, 0 there is nothing to be seen, 2 not yet: to be called again in the
    next turn. */
 int32_t maglev_rs_stats_take (maglev_stats_t *out);
+/* Plans what of the picture is published. 1: planned; a shortage is told as a problem. 0: there is nothing to be seen, or not
+   everything fits and `beside` is not 0: the caller gives up the block that is published, measures and asks again. */
+int32_t maglev_rs_stats_plan (const maglev_stats_room_t *room, uint8_t beside, maglev_stats_plan_t *out);
 /* The name of a row, at most `size` bytes and no zero behind them; answers its length. */
 uint32_t maglev_rs_stats_name (uint32_t table, uint32_t row, uint8_t *out, uint32_t size);
-/* One metric of all rows into `n` numbers; what is behind the last row becomes 0. */
-void maglev_rs_stats_fill (uint32_t table, uint32_t metric, uint64_t *out, uint32_t n);
+/* `n` numbers of one metric, from the row `first` on; 0 behind the last row. */
+void maglev_rs_stats_fill (uint32_t table, uint32_t metric, uint32_t first, uint64_t *out, uint32_t n);
 
 #endif /* included_maglev_shim_h */

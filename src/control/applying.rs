@@ -22,6 +22,9 @@ use crate::health::{self, Author, State};
 use crate::lb::VipKey;
 use crate::time::{Now, Time};
 
+/// Warnings of one file that become events and lines of the log; a file may cause 10,000.
+const WARNINGS_TOLD: usize = 20;
+
 /// How far it has come, in the order of these. Each stage is begun when the one before it is done, and none begins with a list
 /// of all there is: to make one of tens of thousands takes milliseconds.
 #[derive(Debug)]
@@ -363,8 +366,12 @@ impl Controller {
         a.summary.frontends.removed = a.old_by_vip.keys().filter(|vip| gone(vip)).count();
         self.config_status.loaded_ms = Some(a.now.wall_ms);
         self.config_status.errors.clear();
-        for w in &a.warnings {
+        for w in a.warnings.iter().take(WARNINGS_TOLD) {
             self.engine_event(LogLevel::Warning, format!("config {w}"));
+        }
+        if let Some(more @ 1..) = a.warnings.len().checked_sub(WARNINGS_TOLD) {
+            let text = format!("config has {more} more warnings: `maglev config check` lists all");
+            self.engine_event(LogLevel::Warning, text);
         }
         self.config_status.warnings = std::mem::take(&mut a.warnings);
         self.configure_prober();

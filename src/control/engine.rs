@@ -208,6 +208,12 @@ impl Engine {
         self.controller.repaint(picture, calls)
     }
 
+    /// Opens, updates or ends the problem `stats-segment`.
+    pub fn stats_problem(&mut self, text: Option<String>) {
+        self.controller.problem(clock::now(), "stats-segment", text);
+        self.flush_out();
+    }
+
     /// The controller, to look at.
     pub fn controller(&self) -> &Controller {
         &self.controller

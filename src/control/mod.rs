@@ -30,6 +30,7 @@ pub mod schedule;
 pub mod show;
 pub mod state;
 pub mod stats;
+pub mod stats_plan;
 pub mod verbs;
 pub mod view;
 pub mod watch;

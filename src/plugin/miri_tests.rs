@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
 use std::ffi::{CStr, CString, c_char};
+use std::mem::MaybeUninit;
 use std::ptr;
 use std::sync::Mutex;
 
@@ -14,8 +15,8 @@ use super::shim::{
     self, maglev_address_t, maglev_api_answer_t, maglev_api_backend_t, maglev_api_event_t,
     maglev_api_frontend_t, maglev_api_healthcheck_t, maglev_api_member_t, maglev_api_status_t,
     maglev_as_record_t, maglev_lb_settings_t, maglev_log_level_t, maglev_name_t, maglev_reply_kind_t as kind,
-    maglev_reply_t, maglev_start_t, maglev_stats_t, maglev_text_t, maglev_turn_t, maglev_vip_args_t,
-    maglev_vip_record_t, maglev_vip_t,
+    maglev_reply_t, maglev_start_t, maglev_stats_plan_t, maglev_stats_room_t, maglev_stats_t, maglev_text_t,
+    maglev_turn_t, maglev_vip_args_t, maglev_vip_record_t, maglev_vip_t,
 };
 use super::{MainThread, exports, guard, log, panics, reply, start, text};
 use crate::api::retval;
@@ -73,6 +74,10 @@ extern "C" fn maglev_shim_log(level: maglev_log_level_t::Type, from: *const c_ch
     let line = unsafe { text::from_parts(from, length) };
     C.lock().unwrap().said.push(format!("log {level} {line}"));
 }
+#[unsafe(no_mangle)]
+extern "C" fn maglev_shim_signals_hold() {}
+#[unsafe(no_mangle)]
+extern "C" fn maglev_shim_signals_release() {}
 #[unsafe(no_mangle)]
 extern "C" fn maglev_shim_lb_open() -> i32 {
     0
@@ -486,15 +491,25 @@ fn the_stats_segment_before_the_start() {
     // SAFETY, of each: null or room for what is said.
     unsafe {
         assert_eq!(stats::maglev_rs_stats_metric(0, 0, ptr::null_mut(), ptr::null_mut()), 0);
-        assert_eq!(stats::maglev_rs_stats_take(&mut maglev_stats_t::default()), 0);
+        // C initialises nothing that it gives to be filled.
+        let mut taken = MaybeUninit::<maglev_stats_t>::uninit();
+        assert_eq!(stats::maglev_rs_stats_take(taken.as_mut_ptr()), 0);
+        assert_eq!(taken.assume_init().n_rows, [0; 4]);
+        let room = maglev_stats_room_t { size: 1 << 25, largest: 1 << 24, directory: 0 };
+        let mut plan = MaybeUninit::<maglev_stats_plan_t>::uninit();
+        for beside in [0, 1] {
+            assert_eq!(stats::maglev_rs_stats_plan(&room, beside, plan.as_mut_ptr()), 0);
+            assert_eq!(stats::maglev_rs_stats_plan(ptr::null(), beside, plan.as_mut_ptr()), 0);
+            assert_eq!(stats::maglev_rs_stats_plan(&room, beside, ptr::null_mut()), 0);
+        }
         assert_eq!(stats::maglev_rs_stats_take(ptr::null_mut()), 0);
-        let mut room = [7u8; 4];
-        assert_eq!(stats::maglev_rs_stats_name(9, u32::MAX, room.as_mut_ptr(), 4), 0);
+        let mut room = [const { MaybeUninit::<u8>::uninit() }; 4];
+        assert_eq!(stats::maglev_rs_stats_name(9, u32::MAX, room.as_mut_ptr().cast(), 4), 0);
         assert_eq!(stats::maglev_rs_stats_name(0, 0, ptr::null_mut(), 4), 0);
-        assert_eq!(room, [7; 4]);
-        let mut numbers = [7u64; 3];
-        stats::maglev_rs_stats_fill(u32::MAX, 0, numbers.as_mut_ptr(), 3);
-        stats::maglev_rs_stats_fill(0, 0, ptr::null_mut(), 3);
+        let mut numbers = [const { MaybeUninit::<u64>::uninit() }; 3];
+        stats::maglev_rs_stats_fill(u32::MAX, 0, 9, numbers.as_mut_ptr().cast(), 3);
+        assert_eq!(numbers.map(|n| n.assume_init()), [0; 3]);
+        stats::maglev_rs_stats_fill(0, 0, 0, ptr::null_mut(), 3);
     }
 }
 

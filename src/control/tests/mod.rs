@@ -25,6 +25,7 @@ mod slow_start;
 mod standing;
 mod state;
 mod stats;
+mod stats_plan;
 mod stopping;
 mod tracks;
 mod verbs;
