@@ -94,6 +94,7 @@ fn engine(main: MainThread, from: Start) -> Result<Engine, String> {
         wake: Arc::new(threads::wake),
         log: Box::new(move |at, text| log::line(main, at, text)),
         version,
+        heap: super::heap::view,
     };
     // A thread runs with its maker's signals until its own first line.
     let blocked = SignalsBlocked::now();
