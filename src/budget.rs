@@ -71,6 +71,11 @@ impl Budget {
         self.refused.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Gives back what [`Reservation::leak`] has left behind.
+    pub fn release(&self, bytes: usize) {
+        self.give_back(bytes);
+    }
+
     /// For `show status`.
     pub fn view(&self) -> BudgetView {
         BudgetView {
@@ -123,6 +128,12 @@ impl Reservation {
         }
         self.bytes = bytes;
         true
+    }
+
+    /// Leaves the bytes reserved: where what they are for goes to C. [`Budget::release`] gives them back.
+    pub fn leak(mut self) -> usize {
+        // Nothing is left for the drop to give back.
+        std::mem::take(&mut self.bytes)
     }
 
     /// How many they are.
@@ -248,6 +259,15 @@ mod tests {
         assert_eq!((r.bytes(), b.used()), (100, 100));
         assert!(r.resize(1));
         assert_eq!(b.used(), 1);
+    }
+
+    #[test]
+    fn what_is_leaked_stays_reserved_until_it_is_released() {
+        let b = Budget::new("b", 100);
+        let bytes = b.reserve(70).unwrap().leak();
+        assert_eq!((bytes, b.used()), (70, 70));
+        b.release(bytes);
+        assert_eq!(b.used(), 0);
     }
 
     #[test]

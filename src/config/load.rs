@@ -8,6 +8,9 @@ use super::yaml::{self, Body, MAX_INPUT};
 use super::{Config, LbConfig, backend, cross, frontend, global_keys, healthcheck};
 use crate::budget::Budgets;
 
+/// Transitions that the histories of all backends together may come to have.
+const MAX_TRANSITIONS: usize = 2_000_000;
+
 /// A valid configuration.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Parsed {
@@ -155,6 +158,15 @@ fn document(ctx: &mut Context, node: &yaml::Node) -> Option<Config> {
     let checks = healthcheck::healthchecks(ctx, &section);
     let section = ctx.submap(&map, "backends").unwrap_or(none);
     let backends = backend::backends(ctx, &section, &checks);
+    let transitions = healthchecker.transition_history.saturating_mul(backends.len());
+    if transitions > MAX_TRANSITIONS {
+        let pos = map.entries.iter().find(|e| &*e.key == "healthchecker").map_or(map.pos, |e| e.pos);
+        let (each, all) = (healthchecker.transition_history, backends.len());
+        ctx.error(
+            pos,
+            format!("`transition-history`: {each} for each of {all} backends is more than {MAX_TRANSITIONS} in all"),
+        );
+    }
     let section = ctx.submap(&map, "frontends").unwrap_or(none);
     let frontends = frontend::frontends(ctx, &section);
     let frontends = cross::check(ctx, &lb, &backends, &frontends);

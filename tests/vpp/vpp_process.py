@@ -127,6 +127,7 @@ class VppProcess:
         environ=None,
         poll_sleep_usec=100,
         rundir=None,
+        heap="512m",
     ):
         self.install = find_vpp()
         if self.install is None:
@@ -137,6 +138,7 @@ class VppProcess:
         self.stanzas = list(stanzas)
         self.environ = dict(environ or {})
         self.poll_sleep_usec = poll_sleep_usec
+        self.heap = heap
         self.proc = None
         # The end that it came to was ours to give.
         self.ended_by_us = False
@@ -182,7 +184,7 @@ class VppProcess:
             "api-segment { prefix %s %s }" % (os.path.basename(self.rundir), "baseva 300000000000" if wrapper() else ""),
             "socksvr { socket-name %s }" % self.api_sock,
             "statseg { socket-name %s size 32m }" % self.path("stats.sock"),
-            "memory { main-heap-size 512m }",
+            "memory { main-heap-size %s }" % self.heap,
             # A sanitizer's shadow lies where VPP would put it by itself.
             "physmem { max-size 64m %s }" % ("base-addr 0x200000000000" if wrapper() else ""),
             "buffers { buffers-per-numa 8192 page-size 4k }",
