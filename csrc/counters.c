@@ -18,10 +18,19 @@ typedef struct
   char text[];
 } maglev_lb_text_t;
 
+/* While it is made. */
+typedef struct
+{
+  maglev_lb_text_t *text;
+  /* A part of it is missing: there was no memory for it. */
+  int has_failed;
+} maglev_lb_text_maker_t;
+
 static void
 maglev_lb_text_add (uword arg, u8 *buffer, uword buffer_bytes)
 {
-  maglev_lb_text_t **out = uword_to_pointer (arg, maglev_lb_text_t **), *t = *out;
+  maglev_lb_text_maker_t *maker = uword_to_pointer (arg, maglev_lb_text_maker_t *);
+  maglev_lb_text_t *t = maker->text;
   u64 wanted, length = t ? t->length : 0;
 
   wanted = sizeof (*t) + length + buffer_bytes;
@@ -31,10 +40,12 @@ maglev_lb_text_add (uword arg, u8 *buffer, uword buffer_bytes)
       void *p = t ? mremap (t, t->mapped, mapped, MREMAP_MAYMOVE) :
 		    mmap (0, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-      /* A text that lacks something is found to be none. */
       if (p == MAP_FAILED)
-	return;
-      *out = t = p;
+	{
+	  maker->has_failed = 1;
+	  return;
+	}
+      maker->text = t = p;
       t->mapped = mapped;
     }
   clib_memcpy (t->text + length, buffer, buffer_bytes);
@@ -46,7 +57,7 @@ maglev_shim_lb_vips_text (char **text, uint64_t *length)
 {
   vlib_main_t *vm = vlib_get_main ();
   unformat_input_t input;
-  maglev_lb_text_t *out = 0;
+  maglev_lb_text_maker_t maker = {};
   u64 began;
   int rv;
 
@@ -57,14 +68,16 @@ maglev_shim_lb_vips_text (char **text, uint64_t *length)
     return MAGLEV_LB_UNAVAILABLE;
   unformat_init_string (&input, "show lb vips verbose", sizeof ("show lb vips verbose") - 1);
   began = clib_cpu_time_now ();
-  rv = vlib_cli_input (vm, &input, maglev_lb_text_add, pointer_to_uword (&out));
+  rv = vlib_cli_input (vm, &input, maglev_lb_text_add, pointer_to_uword (&maker));
   maglev_stays_main.in_lb += clib_cpu_time_now () - began;
   unformat_free (&input);
-  if (out)
+  if (maker.text)
     {
-      *text = out->text;
-      *length = out->length;
+      *text = maker.text->text;
+      *length = maker.text->length;
     }
+  if (maker.has_failed)
+    return MAGLEV_LB_NO_REPLY;
   return rv ? MAGLEV_LB_BAD_REPLY : MAGLEV_LB_OK;
 }
 
