@@ -15,6 +15,8 @@ pub struct StatusView {
     pub state: String,
     /// Why idle or frozen.
     pub reason: Option<String>,
+    /// What an operator has to do something about, ordered by kind.
+    pub problems: Vec<ProblemView>,
     pub uptime_ms: u64,
     pub config_path: String,
     pub config_loaded_ms: Option<u64>,
@@ -47,6 +49,14 @@ pub struct HeapView {
     pub used: usize,
     /// The most that it ever had.
     pub most: usize,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Default)]
+pub struct ProblemView {
+    /// One word, such as `stats-segment`.
+    pub kind: String,
+    pub since_ms: u64,
+    pub text: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Default)]
@@ -409,6 +419,11 @@ pub enum EventFields {
         begins: bool,
         up: usize,
         of: usize,
+    },
+    Problem {
+        problem: String,
+        begins: bool,
+        detail: String,
     },
     Operator {
         command: String,
