@@ -45,6 +45,7 @@ fn start(path: &std::path::Path) -> Engine {
         wake: Arc::new(|| {}),
         log: Box::new(|_, _| {}),
         version: VersionView::default(),
+        heap: || None,
     };
     Engine::start(options, Box::new(Embedded::new())).unwrap()
 }

@@ -5,8 +5,9 @@ use std::net::IpAddr;
 
 use crate::control::view::{
     AgentCountsView, BackendView, ConfigView, CountersView, EventsView, FlowView, FrontendView, HandView,
-    HealthcheckView, LbServerView, LbStatusView, LbView, LbVipView, MemberView, MembershipView, PoolView,
-    ProbeView, ProberView, StateFileView, StatusView, SyncView, TiesView, TransitionView, VersionView,
+    HealthcheckView, HeapView, LbServerView, LbStatusView, LbView, LbVipView, MemberView, MembershipView,
+    MemoryView, PoolView, ProbeView, ProberView, StateFileView, StatusView, SyncView, TiesView,
+    TransitionView, VersionView,
 };
 use crate::control::{BackendVerb, Done, Finished, NameKind, Operator, Ticket, VerbError};
 use crate::lb::Protocol;
@@ -233,6 +234,10 @@ impl Fake {
             agents: AgentCountsView { queries: 61, replies: 58, failures: 2 },
             backends: vec![("up".into(), 3), ("disabled".into(), 1)],
             frontends: vec![("up".into(), 2)],
+            memory: MemoryView {
+                heap: Some(HeapView { used: 35 << 20, most: 64 << 20 }),
+                budgets: crate::budget::Budgets::default().views(),
+            },
             state_file: StateFileView {
                 path: Some("/var/lib/vpp/maglev-state.json".into()),
                 saved_ms: Some(NOW - 60_000),

@@ -19,12 +19,14 @@ mod healthcheck;
 mod issue;
 mod load;
 mod params;
+mod pattern;
 mod tls;
 mod yaml;
 
 pub use emit::{text_or_hex, to_yaml};
 pub use issue::{Errors, Issue, Pos};
-pub use load::{LoadError, Parsed, load, parse};
+pub use load::{LoadError, Parsed, load, load_within, parse, parse_within};
 pub use model::*;
+pub use pattern::{Pattern, PatternError};
 pub use tls::{MAX_CA_FILE, Tls, Trust, TrustFrom, server_name};
 pub use yaml::{MAX_DEPTH, MAX_INPUT, MAX_NODES, MAX_TEXT};

@@ -20,10 +20,11 @@ use super::show::millis;
 use super::state::{Found, Saving};
 use super::stats::{LbCalls, Picture};
 use super::view::{
-    BackendView, CountersView, EventsView, FlowView, FrontendView, HealthcheckView, LbCallsView, LbView,
-    StatusView, VersionView,
+    BackendView, CountersView, EventsView, FlowView, FrontendView, HealthcheckView, HeapView, LbCallsView,
+    LbView, MemoryView, StatusView, VersionView,
 };
 use super::watch::Watched;
+use crate::budget::Budgets;
 use crate::clock;
 use crate::lb::traffic::{ServerTraffic, VipTraffic};
 use crate::lb::{LbError, LoadBalancer};
@@ -58,6 +59,8 @@ pub struct EngineOptions {
     pub log: Log,
     /// For `show version`.
     pub version: VersionView,
+    /// How much memory the heap has that is ours alone; none: there is none, or it tells nothing.
+    pub heap: fn() -> Option<HeapView>,
 }
 
 /// What a turn left.
@@ -88,6 +91,7 @@ pub struct Engine {
     calls: Histogram,
     journal: Journal,
     watched: Watched,
+    pub(super) budgets: Budgets,
 }
 
 impl Engine {
@@ -97,8 +101,9 @@ impl Engine {
     /// The system has no thread or descriptor to give.
     pub fn start(options: EngineOptions, lb: Box<dyn LoadBalancer>) -> io::Result<Engine> {
         let now = clock::now();
-        let loader = Loader::spawn(options.thread_init.clone(), options.wake.clone())?;
-        let prober = Some(spawn_prober(&options)?);
+        let budgets = Budgets::default();
+        let loader = Loader::spawn(options.thread_init.clone(), options.wake.clone(), budgets.clone())?;
+        let prober = Some(spawn_prober(&options, &budgets)?);
         let mut controller = Controller::new(now, now.wall_ms ^ now.mono.0);
         // The loader answers in this order: the first configuration finds what is remembered.
         if let Some(path) = &options.state_path {
@@ -119,8 +124,9 @@ impl Engine {
             state_problem: None,
             started: now.mono,
             calls: Histogram::default(),
-            journal: Journal::default(),
-            watched: Watched::default(),
+            journal: Journal::within(budgets.events.clone()),
+            watched: Watched::within(budgets.queue.clone()),
+            budgets,
         };
         if let Some(why) = engine.lb.unavailable() {
             engine.controller.without_lb();
@@ -214,6 +220,11 @@ impl Engine {
         self.flush_out();
     }
 
+    /// What memory may be taken for what, and is.
+    pub fn budgets(&self) -> &Budgets {
+        &self.budgets
+    }
+
     /// The controller, to look at.
     pub fn controller(&self) -> &Controller {
         &self.controller
@@ -275,12 +286,13 @@ impl Engine {
     }
 }
 
-pub(super) fn spawn_prober(options: &EngineOptions) -> io::Result<Prober> {
+pub(super) fn spawn_prober(options: &EngineOptions, budgets: &Budgets) -> io::Result<Prober> {
     let init = options.thread_init.clone();
     Prober::spawn(ProberOptions {
         cpus: options.probe_cpus.clone(),
         thread_init: init.map(|init| Box::new(move || init()) as Box<dyn FnOnce() + Send>),
         wake: Some(options.wake.clone()),
+        bodies: Some(budgets.bodies.clone()),
         ..ProberOptions::default()
     })
 }
@@ -316,6 +328,7 @@ impl Operator for Engine {
         s.lb.call_max_us = self.calls.longest_us();
         s.lb.call_mean_us = self.calls.mean_us();
         s.lb.call_total_us = self.calls.total_us();
+        s.memory = MemoryView { heap: (self.options.heap)(), budgets: self.budgets.views() };
         s.prober.running = self.prober.as_ref().is_some_and(Prober::alive);
         s
     }

@@ -11,7 +11,12 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 use super::applying::Retired;
 use super::operator::Ticket;
 use super::state::{Found, Snapshot, Store};
+use crate::budget::Budgets;
 use crate::config::{Config, Issue, LoadError};
+
+/// What one file's errors or warnings may take together as they are shown: they are kept for `show status`, and until who
+/// asked takes them.
+const REPORT_MAX: usize = 256 << 10;
 
 /// What is to be done with a file once it is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,11 +76,11 @@ pub struct Loader {
 pub type Hook = Arc<dyn Fn() + Send + Sync>;
 
 impl Loader {
-    /// Starts the thread. `init` runs first in it, `wake` after each file.
+    /// Starts the thread. `init` runs first in it, `wake` after each file; what it makes is taken from `budgets`.
     ///
     /// # Errors
     /// The system has no thread to give.
-    pub fn spawn(init: Option<Hook>, wake: Hook) -> io::Result<Loader> {
+    pub fn spawn(init: Option<Hook>, wake: Hook, budgets: Budgets) -> io::Result<Loader> {
         let (requests, inbox) = unbounded::<Request>();
         let (outbox, results) = unbounded();
         let thread = std::thread::Builder::new().name("maglev-loader".into()).spawn(move || {
@@ -84,7 +89,7 @@ impl Loader {
             }
             let mut store = None;
             for request in inbox {
-                let Some(reply) = carry_out(request, &mut store) else { continue };
+                let Some(reply) = carry_out(request, &mut store, &budgets) else { continue };
                 if outbox.send(reply).is_err() {
                     break;
                 }
@@ -139,11 +144,11 @@ impl Loader {
     }
 }
 
-fn carry_out(request: Request, store: &mut Option<Store>) -> Option<Reply> {
+fn carry_out(request: Request, store: &mut Option<Store>, budgets: &Budgets) -> Option<Reply> {
     Some(match request {
         Request::Load { path, purpose } => {
             // A parser that panics must not leave whoever asked without an answer.
-            let read = std::panic::AssertUnwindSafe(|| read(&path));
+            let read = std::panic::AssertUnwindSafe(|| read(&path, budgets));
             let result = std::panic::catch_unwind(read)
                 .unwrap_or_else(|_| Err(vec![format!("{}: the parser failed (a bug)", path.display())]));
             Reply::Loaded(Loaded { path, purpose, result })
@@ -151,6 +156,7 @@ fn carry_out(request: Request, store: &mut Option<Store>) -> Option<Reply> {
         Request::Restore(path) => Reply::Restored(store.insert(Store::new(path)).read()),
         Request::Save(generation, snapshot) => {
             let written = store.as_mut().map_or(Ok(()), |s| s.write(&snapshot));
+            budgets.state.set(store.as_ref().map_or(0, Store::size));
             Reply::Saved(generation, written)
         }
         Request::Free(retired) => {
@@ -160,11 +166,46 @@ fn carry_out(request: Request, store: &mut Option<Store>) -> Option<Reply> {
     })
 }
 
-fn read(path: &std::path::Path) -> Result<(Config, Vec<String>), Vec<String>> {
-    let line = |i: &Issue| format!("{}:{i}", path.display());
-    match crate::config::load(path) {
-        Ok(parsed) => Ok((parsed.config, parsed.warnings.iter().map(line).collect())),
+fn read(path: &std::path::Path, budgets: &Budgets) -> Result<(Config, Vec<String>), Vec<String>> {
+    match crate::config::load_within(path, budgets) {
+        Ok(parsed) => Ok((parsed.config, lines(path, &parsed.warnings))),
         Err(e @ LoadError::Unreadable { .. }) => Err(vec![e.to_string()]),
-        Err(LoadError::Bad(errors)) => Err(errors.list.iter().map(line).collect()),
+        Err(LoadError::Bad(errors)) => Err(lines(path, &errors.list)),
+    }
+}
+
+/// One line each, with the path before it; where they are too long together the last one says how many are left out.
+fn lines(path: &std::path::Path, issues: &[Issue]) -> Vec<String> {
+    let path = path.display().to_string();
+    let mut out: Vec<String> = Vec::new();
+    let mut bytes = 0_usize;
+    for (i, issue) in issues.iter().enumerate() {
+        let line = format!("{path}:{issue}");
+        bytes = bytes.saturating_add(line.len());
+        if bytes > REPORT_MAX && i > 0 {
+            out.push(format!("{path}: and {} more", issues.len() - i));
+            break;
+        }
+        out.push(line);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Pos;
+
+    #[test]
+    fn a_report_has_a_limit_and_says_what_it_leaves_out() {
+        let path = PathBuf::from(format!("/{}", "d".repeat(4000)));
+        let issues: Vec<Issue> = (1..=1000).map(|line| Issue::new(Pos { line, column: 1 }, "bad")).collect();
+        let all = lines(&path, &issues);
+        assert!(all.iter().map(String::len).sum::<usize>() < REPORT_MAX + 5000);
+        let left = 1000 - (all.len() - 1);
+        assert!(left > 0);
+        assert_eq!(all.last().unwrap(), &format!("{}: and {left} more", path.display()));
+        assert_eq!(lines(&path, &issues[..3]).len(), 3);
+        assert_eq!(lines(std::path::Path::new("f"), &issues).len(), 1000);
     }
 }

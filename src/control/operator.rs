@@ -118,6 +118,20 @@ pub enum Finished {
     Config(ConfigView),
 }
 
+impl Finished {
+    /// Bytes that it takes, about.
+    pub fn bytes(&self) -> usize {
+        let lines =
+            |all: &[String]| all.iter().map(|s| s.len().saturating_add(size_of::<String>())).sum::<usize>();
+        let of_its_own = match self {
+            Finished::Probe(_) => 0,
+            Finished::Sync(v) => lines(&v.failures),
+            Finished::Config(v) => lines(&v.errors).saturating_add(lines(&v.warnings)),
+        };
+        of_its_own.saturating_add(512)
+    }
+}
+
 /// The control plane, as commands see it. All on one thread; nothing here blocks.
 pub trait Operator {
     /// A large configuration is applied little by little; until that is done nothing else may be asked or done, so that all is

@@ -6,6 +6,7 @@
 
 use serde::Serialize;
 
+use crate::budget::BudgetView;
 use crate::lb::Protocol;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Default)]
@@ -30,6 +31,24 @@ pub struct StatusView {
     /// Frontends by state.
     pub frontends: Vec<(String, usize)>,
     pub state_file: StateFileView,
+    pub memory: MemoryView,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Default)]
+pub struct MemoryView {
+    /// None: there is no heap of the plugin's own.
+    pub heap: Option<HeapView>,
+    /// What of it others can make large.
+    pub budgets: Vec<BudgetView>,
+}
+
+/// Bytes that the plugin's own heap has from the system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct HeapView {
+    /// Now.
+    pub used: usize,
+    /// The most that it ever had.
+    pub most: usize,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Default)]

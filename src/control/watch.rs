@@ -1,8 +1,10 @@
 //! What is kept of events for subscribers, until they are told.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use super::event::Event;
+use crate::budget::{Budget, Budgets};
 
 /// More than so many wait for nobody: the oldest goes, and its number is missing.
 const MOST: usize = 4096;
@@ -19,19 +21,35 @@ pub struct Noted {
 }
 
 /// Events on their way to subscribers. Keeps nothing while there are none.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Watched {
     on: bool,
     number: u64,
     queue: VecDeque<Noted>,
+    /// Bytes of them, and how many they may be.
+    bytes: usize,
+    budget: Arc<Budget>,
+}
+
+impl Default for Watched {
+    fn default() -> Self {
+        Watched::within(Budgets::default().queue)
+    }
 }
 
 impl Watched {
+    /// For nobody yet; what waits takes no more than that budget.
+    pub fn within(budget: Arc<Budget>) -> Watched {
+        Watched { on: false, number: 0, queue: VecDeque::new(), bytes: 0, budget }
+    }
+
     /// Whether there is anyone to be told.
     pub fn set(&mut self, on: bool) {
         self.on = on;
         if !on {
             self.queue.clear();
+            self.bytes = 0;
+            self.budget.set(0);
         }
     }
 
@@ -46,16 +64,25 @@ impl Watched {
         if !self.on {
             return;
         }
-        if self.queue.len() >= MOST {
-            self.queue.pop_front();
+        let bytes = event.bytes();
+        while self.queue.len() >= MOST || self.bytes.saturating_add(bytes) > self.budget.limit() {
+            self.budget.count_refusal();
+            if self.pop().is_none() {
+                break;
+            }
         }
         let number = self.number();
+        self.bytes = self.bytes.saturating_add(bytes);
+        self.budget.set(self.bytes);
         self.queue.push_back(Noted { number, at_ms, event: event.clone() });
     }
 
     /// The next one to be told.
     pub fn pop(&mut self) -> Option<Noted> {
-        self.queue.pop_front()
+        let first = self.queue.pop_front()?;
+        self.bytes = self.bytes.saturating_sub(first.event.bytes());
+        self.budget.set(self.bytes);
+        Some(first)
     }
 }
 
@@ -78,6 +105,24 @@ mod tests {
         w.push(3, &said("c"));
         w.set(false);
         assert_eq!(w.pop(), None, "who comes later is not told what was before");
+    }
+
+    #[test]
+    fn what_waits_has_a_limit_in_bytes_too() {
+        let budget = Budget::new("queue", 100_000);
+        let mut w = Watched::within(budget.clone());
+        w.set(true);
+        for _ in 0..30 {
+            w.push(0, &said(&"x".repeat(9_000)));
+            assert!(budget.used() <= 100_000);
+        }
+        let numbers: Vec<u64> = std::iter::from_fn(|| w.pop()).map(|n| n.number).collect();
+        assert_eq!(numbers.last(), Some(&30));
+        assert!((8..=11).contains(&numbers.len()), "{numbers:?}");
+        assert_eq!((budget.used(), budget.view().refused), (0, 30 - numbers.len() as u64));
+        // One alone may be longer than all: it is told all the same.
+        w.push(0, &said(&"x".repeat(200_000)));
+        assert_eq!(w.pop().map(|n| n.number), Some(31));
     }
 
     #[test]

@@ -108,7 +108,7 @@ pub unsafe extern "C" fn maglev_rs_cli(
         |main, state| {
             // SAFETY: so many bytes, as the caller promises.
             let line = unsafe { text::from_parts(line, length) };
-            commands::execute(main, state, &line, may_wait != 0)
+            commands::execute(main, state, &line, may_wait != 0).for_reader(may_wait != 0)
         },
         Told::error,
     );
@@ -121,7 +121,7 @@ pub unsafe extern "C" fn maglev_rs_cli(
 // SAFETY: the name is ours by its prefix.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn maglev_rs_cli_poll(ticket: u64, reply: *mut maglev_reply_t) {
-    let told = guard::run(|_, state| commands::poll(state, ticket), Told::error);
+    let told = guard::run(|_, state| commands::poll(state, ticket).for_reader(true), Told::error);
     // SAFETY: null or a reply, as the caller promises.
     unsafe { give(told, reply) }
 }

@@ -11,6 +11,7 @@ mod api_exports;
 mod commands;
 mod exports;
 mod guard;
+mod heap;
 mod log;
 // Miri alone does without VPP's symbols.
 #[cfg(all(test, miri))]

@@ -81,6 +81,7 @@ impl Host {
                 running_in: None,
                 lb_messages: Vec::new(),
             },
+            heap: || None,
         };
         // As the plugin does: a probe is a descriptor, and so is a healthy backend between two of them.
         maglev::probe::raise_file_limit();

@@ -3,7 +3,8 @@
 use super::super::layout::{field, wrap};
 use super::super::when;
 use super::{agents, list, or_dash};
-use crate::control::view::{LbStatusView, ProberView, StateFileView, StatusView, VersionView};
+use crate::budget::size;
+use crate::control::view::{LbStatusView, MemoryView, ProberView, StateFileView, StatusView, VersionView};
 
 /// What needs an operator's hand comes first.
 pub(in super::super) fn status(v: &StatusView, now: u64) -> String {
@@ -45,7 +46,25 @@ pub(in super::super) fn status(v: &StatusView, now: u64) -> String {
     if let Some(text) = agents(&v.agents) {
         field(o, "agents", text);
     }
+    memory(o, &v.memory);
     out
+}
+
+fn memory(o: &mut String, m: &MemoryView) {
+    if let Some(h) = &m.heap {
+        field(o, "heap", format!("own, {} mapped, at most {}", size(h.used), size(h.most)));
+    }
+    let parts: Vec<String> = m
+        .budgets
+        .iter()
+        .map(|b| {
+            let refused = if b.refused == 0 { String::new() } else { format!(" ({} refused)", b.refused) };
+            format!("{} {} of {}{refused}", b.name, size(b.used), size(b.limit))
+        })
+        .collect();
+    if !parts.is_empty() {
+        field(o, "memory", list(&parts));
+    }
 }
 
 fn state_file(o: &mut String, s: &StateFileView, now: u64) {

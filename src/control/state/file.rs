@@ -29,12 +29,14 @@ pub struct Store {
     path: PathBuf,
     /// What is there was not read, and is to be set aside before it may be replaced.
     unread: bool,
+    /// Bytes of the text that was last to be written.
+    size: usize,
 }
 
 impl Store {
     /// Touches nothing yet.
     pub fn new(path: PathBuf) -> Store {
-        Store { path, unread: false }
+        Store { path, unread: false, size: 0 }
     }
 
     /// Reads the file. One that cannot be believed or read is renamed to `<name>.bad`, in place of an older one.
@@ -62,6 +64,7 @@ impl Store {
     /// Why not, in words; then the file is what it was.
     pub fn write(&mut self, snapshot: &Snapshot) -> Result<(), String> {
         let bytes = snapshot.encode().map_err(|bad| self.at(&self.path, &bad.to_string()))?;
+        self.size = bytes.len();
         let (folder, name) = self.open_folder(true)?.ok_or_else(|| self.no_folder())?;
         match statat(&folder, &name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(s) => regular(FileType::from_raw_mode(s.st_mode)).map_err(|why| self.at(&self.path, why))?,
@@ -86,6 +89,11 @@ impl Store {
             Ok(()) | Err(Errno::INVAL) => Ok(()),
             Err(e) => Err(self.at(&self.path, &words(e))),
         }
+    }
+
+    /// Bytes of the text that was last to be written.
+    pub fn size(&self) -> usize {
+        self.size
     }
 
     fn write_new(&self, folder: &OwnedFd, new: &OsStr, bytes: &[u8]) -> Result<(), String> {
