@@ -87,6 +87,8 @@ struct Job {
     again: bool,
     /// An answer told that the list of VIPs is out of date.
     stale: bool,
+    /// Whether a VIP was made or deleted is not known: an answer was lost.
+    unsure: bool,
     /// To be logged with the first step.
     notes: Vec<String>,
     writes: u64,
@@ -124,6 +126,11 @@ pub struct Programmer {
     routine_at: Time,
     job: Option<Job>,
     retries: BTreeMap<IpAddr, Retry>,
+    /// Addresses with a VIP of which it is not known whether it was made or deleted: none is planned for before the VIPs are
+    /// listed again.
+    unsure: BTreeSet<IpAddr>,
+    /// Those of them that wait for it.
+    held: BTreeSet<IpAddr>,
     settings_retry: Option<Retry>,
     errors: BTreeMap<VipKey, String>,
     /// What a plan had to say the first time, though there may be nothing to write.
@@ -175,6 +182,7 @@ impl Programmer {
         if let Some(job) = self.job.take() {
             self.urgent.push(job.address);
         }
+        // The list comes first.
         self.full = Full::Idle;
         self.sync_all();
     }
@@ -225,8 +233,10 @@ impl Programmer {
     /// Whether no urgent work is left; retries of what has failed do not count, nor does what waits for a list of
     /// the VIPs that `lb` does not give.
     pub fn settled(&self) -> bool {
-        (!self.listed && self.unlisted)
-            || (self.urgent.is_empty() && self.job.as_ref().is_none_or(|j| j.routine && !j.again))
+        self.unlisted && (!self.listed || !self.held.is_empty())
+            || (self.urgent.is_empty()
+                && self.held.is_empty()
+                && self.job.as_ref().is_none_or(|j| j.routine && !j.again))
     }
 
     /// When there is something to ask next.

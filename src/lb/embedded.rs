@@ -1,8 +1,8 @@
 //! An `lb` in memory: what VPP's `lb` plugin answers to each call, the new-flow tables it builds, and where it would
 //! send a packet. It forwards nothing. The standalone tool runs on it, and so do the tests, which can make it fail.
 //!
-//! It follows VPP's `lb.c` and `api.c` to their quirks, with two exceptions, where VPP would die: a table length or a
-//! bucket count of 0 is refused here, and so is a table longer than 65,536.
+//! It follows VPP's `lb.c` and `api.c` to their quirks, but where VPP would die: a table length or a bucket count of 0, and
+//! NAT for all ports, are refused here and counted ([`Embedded::deadly_calls`]); a table longer than 65,536 is refused, too.
 
 mod pool;
 mod state;
@@ -122,6 +122,11 @@ impl Embedded {
     /// Times that VPP would have aborted: a deleted NAT server was collected whose key was not in the SNAT map any more.
     pub fn snat_aborts(&self) -> u64 {
         self.state.snat_aborts()
+    }
+
+    /// Calls that end VPP at once: a table length or a bucket count of 0, NAT for all ports. They are refused here.
+    pub fn deadly_calls(&self) -> u64 {
+        self.state.deadly_calls()
     }
 
     /// Does `op` as somebody else would: it is not logged and no fault that was asked for strikes it.

@@ -489,5 +489,11 @@ fn books_equal_after_the_same_calls() {
     }
 }
 
+#[path = "chain_tests.rs"]
+mod chain;
+#[path = "disk_tests.rs"]
+mod disk;
+#[path = "nat_tests.rs"]
+mod nat;
 #[path = "probes_tests.rs"]
 mod probes;

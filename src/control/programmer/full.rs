@@ -120,6 +120,8 @@ impl Programmer {
         self.ledger.foreign_nat(foreign);
         self.listed = true;
         self.unlisted = false;
+        self.unsure.clear();
+        std::mem::take(&mut self.held).into_iter().for_each(|address| self.urgent.push(address));
         self.syncs += 1;
         self.last_sync_ms = Some(now.wall_ms);
         let ours = self.ledger.all_ours().map(|k| k.address);

@@ -32,13 +32,20 @@ impl Programmer {
             self.causes.retried(address);
             self.urgent.push(address);
         }
-        let (address, routine) = match self.urgent.pop() {
-            Some(a) => {
-                self.routine.remove(&a);
-                (a, false)
+        let (address, routine) = loop {
+            let (address, routine) = match self.urgent.pop() {
+                Some(a) => {
+                    self.routine.remove(&a);
+                    (a, false)
+                }
+                None if self.routine_at <= now => (self.routine.pop()?, true),
+                None => return None,
+            };
+            if !self.unsure.contains(&address) {
+                break (address, routine);
             }
-            None if self.routine_at <= now => (self.routine.pop()?, true),
-            None => return None,
+            self.held.insert(address);
+            self.full_due = self.full_due.min(now);
         };
         self.causes.begun(&address, routine);
         self.job = Some(Job {
@@ -51,6 +58,7 @@ impl Programmer {
             blind: false,
             again: false,
             stale: false,
+            unsure: false,
             notes: Vec::new(),
             writes: 0,
             failures: Vec::new(),
@@ -84,6 +92,10 @@ impl Programmer {
 
     pub(super) fn job_request(&mut self, intent: &Intentions<'_>) -> Option<LbRequest> {
         let job = self.job.as_ref()?;
+        if job.again && job.unsure {
+            // Not on what was listed before.
+            return None;
+        }
         if job.again {
             let dump = self.to_dump(job.address, intent);
             let job = self.job.as_mut()?;
@@ -205,6 +217,8 @@ impl Programmer {
                     self.failures += 1;
                     let text = format!("{op} failed: {e}");
                     // Somebody else may have been at lb: the list of VIPs could be out of date.
+                    let vip = matches!(op, Op::AddVip { .. } | Op::DelVip { .. });
+                    job.unsure |= vip && matches!(e, LbError::NoAnswer(_));
                     job.stale |=
                         matches!(e, LbError::NoSuchEntry | LbError::ValueExist | LbError::NoAnswer(_));
                     job.failures.push((op.vip(), text.clone()));
@@ -216,6 +230,12 @@ impl Programmer {
 
     pub(super) fn end_job(&mut self, now: Time) {
         let Some(job) = self.job.take() else { return };
+        if job.unsure {
+            self.unsure.insert(job.address);
+        }
+        if job.again {
+            self.urgent.push(job.address);
+        }
         let here = VipKey { address: job.address, service: None };
         let stale: Vec<VipKey> =
             self.errors.range(here..).map(|(k, _)| *k).take_while(|k| k.address == job.address).collect();

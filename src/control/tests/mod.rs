@@ -21,6 +21,7 @@ mod review;
 mod schedule;
 mod silent;
 mod simulated;
+mod slow_disk;
 mod slow_start;
 mod standing;
 mod state;

@@ -332,7 +332,7 @@ fn a_verb_answers_that_it_is_not_saved_and_the_log_says_so_once() {
     let mut lab = settled(BASIC);
     let good = lab.file.clone();
     lab.take_log("");
-    lab.disk = Some("/x: no space left on device".into());
+    lab.disk.error = Some("/x: no space left on device".into());
     let now = lab.wall();
     lab.c.set_backend(now, "a", BackendVerb::Disable).unwrap();
     let saving = lab.c.saving(now).unwrap();
@@ -346,7 +346,7 @@ fn a_verb_answers_that_it_is_not_saved_and_the_log_says_so_once() {
     let view = lab.c.status(lab.wall()).state_file;
     assert_eq!(view.error.as_deref(), Some("/x: no space left on device"));
     assert_eq!(lab.file, good);
-    lab.disk = None;
+    lab.disk.error = None;
     lab.run(33_000);
     assert_eq!(lab.take_log("state-file"), ["engine state-file saved again"]);
     assert_eq!(Snapshot::decode(lab.file.as_ref().unwrap()).unwrap(), lab.c.snapshot());

@@ -151,6 +151,7 @@ pub(super) struct State {
     snat: BTreeSet<(u128, u16)>,
     snat_clashes: u64,
     snat_aborts: u64,
+    deadly_calls: u64,
 }
 
 impl Default for State {
@@ -177,6 +178,7 @@ impl Default for State {
             snat: BTreeSet::new(),
             snat_clashes: 0,
             snat_aborts: 0,
+            deadly_calls: 0,
         }
     }
 }
@@ -214,6 +216,9 @@ impl State {
         if s.flow_timeout == u32::MAX {
             s.flow_timeout = self.settings.flow_timeout;
         }
+        if s.sticky_buckets_per_core == 0 {
+            self.deadly_calls += 1;
+        }
         if !s.sticky_buckets_per_core.is_power_of_two() {
             return Err(LbError::InvalidMemorySize);
         }
@@ -236,7 +241,12 @@ impl State {
         }
         if kind.target_port().is_some() && id.port == 0 {
             // VPP would die of the first packet.
+            self.deadly_calls += 1;
             return Err(LbError::InvalidArgument);
+        }
+        if length == 0 {
+            self.deadly_calls += 1;
+            return Err(LbError::InvalidMemorySize);
         }
         let mut others = self.live().map(|(_, v)| v).filter(|v| v.id.same_prefix(id)).peekable();
         if others.peek().is_some_and(|v| v.id.port == 0 || id.port == 0) {
@@ -513,6 +523,10 @@ impl State {
 
     pub(super) fn snat_clashes(&self) -> u64 {
         self.snat_clashes
+    }
+
+    pub(super) fn deadly_calls(&self) -> u64 {
+        self.deadly_calls
     }
 
     pub(super) fn snat_aborts(&self) -> u64 {
