@@ -17,11 +17,13 @@ mod vpp {
     use std::path::{Path, PathBuf};
     use std::process::{Command, Stdio};
 
-    const SOURCES: [&str; 10] = [
+    const SOURCES: [&str; 12] = [
         "csrc/api.c",
         "csrc/cli.c",
         "csrc/config.c",
         "csrc/counters.c",
+        "csrc/fib.c",
+        "csrc/heap.c",
         "csrc/init.c",
         "csrc/lb.c",
         "csrc/log.c",

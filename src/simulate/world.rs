@@ -274,12 +274,7 @@ impl World {
     pub fn ask(&mut self) -> bool {
         let now = self.wall();
         let Some(request) = self.c.next_lb(now) else { return false };
-        let answer = match &request {
-            LbRequest::Settings => LbAnswer::Settings(self.lb.settings()),
-            LbRequest::Vips => LbAnswer::Vips(self.lb.vips()),
-            LbRequest::Servers(vip) => LbAnswer::Servers(self.lb.servers(vip)),
-            LbRequest::Apply(ops) => LbAnswer::Apply(self.lb.apply(ops)),
-        };
+        let answer = request.ask(&mut self.lb);
         self.note(Happening::Asked(request, answer.clone()));
         self.c.lb_answer(now, answer);
         true
