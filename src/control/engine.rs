@@ -71,7 +71,7 @@ pub struct Turn {
 /// The control plane, running.
 pub struct Engine {
     pub(super) controller: Controller,
-    lb: Box<dyn LoadBalancer>,
+    pub(super) lb: Box<dyn LoadBalancer>,
     pub(super) prober: Option<Prober>,
     pub(super) replacement: Replacement,
     pub(super) loader: Loader,

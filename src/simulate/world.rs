@@ -13,7 +13,6 @@ use crate::control::programmer::{LbAnswer, LbRequest};
 use crate::control::reload::Summary;
 use crate::control::state::Snapshot;
 use crate::health::agent::parse;
-use crate::lb::LoadBalancer;
 use crate::lb::embedded::Embedded;
 use crate::probe::pace::jittered;
 use crate::probe::{Code, Job, Order, Outcome, ProbeId, Report, Task, Told, Verdict};

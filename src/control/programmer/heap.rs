@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::Programmer;
-use crate::control::intent::{Intent, Intentions};
-use crate::config::Config;
+use crate::config::{Config, Frontend};
+use crate::control::intent::Intentions;
 use crate::lb::memory::{self, Need};
 use crate::lb::reconcile::{Note, Plan};
 use crate::lb::{Heap, VipKey};
@@ -99,7 +99,7 @@ impl Programmer {
     }
 
     /// Whether a VIP of ours is there, made as it is configured.
-    fn is_made(&self, vip: &VipKey, f: &crate::config::Frontend) -> bool {
+    fn is_made(&self, vip: &VipKey, f: &Frontend) -> bool {
         let same = (f.table_length, f.src_ip_sticky);
         self.shape(vip) == Some(same) && self.vips.get(vip).is_some_and(|actual| actual.encap == Some(f.encap))
     }
