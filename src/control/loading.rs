@@ -96,7 +96,11 @@ impl Engine {
             return Ok(());
         }
         let Some(heap) = self.lb.heap() else { return Ok(()) };
-        let need = self.controller.programmer.need(config, self.controller.config().map(Arc::as_ref), self.lb.threads());
+        let need = self.controller.programmer.need(
+            config,
+            self.controller.config().map(Arc::as_ref),
+            self.lb.threads(),
+        );
         need.fits(&heap)
     }
 

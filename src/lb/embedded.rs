@@ -289,11 +289,7 @@ impl LoadBalancer for Embedded {
     fn heap(&mut self) -> Option<Heap> {
         let heap = self.heap?;
         let taken = self.state.tables();
-        Some(Heap {
-            free: heap.free.saturating_sub(taken),
-            top: heap.top.saturating_sub(taken),
-            ..heap
-        })
+        Some(Heap { free: heap.free.saturating_sub(taken), top: heap.top.saturating_sub(taken), ..heap })
     }
 
     fn apply(&mut self, ops: &[Op]) -> Vec<Result<(), LbError>> {

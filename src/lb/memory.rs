@@ -182,7 +182,12 @@ mod tests {
                     give it more with `memory { main-heap-size }`";
         assert_eq!(said, want);
         need.add_flows(1 << 20, 1);
-        assert!(need.fits(&heap(1024, 200, 200)).unwrap_err().contains("table) and the flow tables take 191 MiB"));
-        assert_eq!((size(0), size(1), size(4_160), size(MIB)), ("0 KiB".into(), "1 KiB".into(), "5 KiB".into(), "1 MiB".into()));
+        assert!(
+            need.fits(&heap(1024, 200, 200)).unwrap_err().contains("table) and the flow tables take 191 MiB")
+        );
+        assert_eq!(
+            (size(0), size(1), size(4_160), size(MIB)),
+            ("0 KiB".into(), "1 KiB".into(), "5 KiB".into(), "1 MiB".into())
+        );
     }
 }

@@ -7,9 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::memory;
 use super::traffic::{self, VipTraffic};
-use super::types::{
-    AsRecord, Encap, Heap, LbError, LoadBalancer, Op, Reach, Settings, VipKey, VipRecord,
-};
+use super::types::{AsRecord, Encap, Heap, LbError, LoadBalancer, Op, Reach, Settings, VipKey, VipRecord};
 use super::wire::{self, RawAsRecord, RawEncap, RawVip, RawVipRecord};
 use crate::plugin::MainThread;
 use crate::plugin::shim::{

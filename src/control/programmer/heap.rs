@@ -73,7 +73,9 @@ impl Memory {
         self.refused.retain(|vip| vip.address != address);
         let refused = plan.notes.iter().filter_map(|note| match note {
             Note::NoRoom { vip, .. } => Some(*vip),
-            Note::Recreate { .. } | Note::InSteps { .. } | Note::Foreign { .. } | Note::Refused { .. } => None,
+            Note::Recreate { .. } | Note::InSteps { .. } | Note::Foreign { .. } | Note::Refused { .. } => {
+                None
+            }
         });
         self.refused.extend(refused);
     }
@@ -101,14 +103,16 @@ impl Programmer {
     /// Whether a VIP of ours is there, made as it is configured.
     fn is_made(&self, vip: &VipKey, f: &Frontend) -> bool {
         let same = (f.table_length, f.src_ip_sticky);
-        self.shape(vip) == Some(same) && self.vips.get(vip).is_some_and(|actual| actual.encap == Some(f.encap))
+        self.shape(vip) == Some(same)
+            && self.vips.get(vip).is_some_and(|actual| actual.encap == Some(f.encap))
     }
 
     /// What `config` takes of `lb`'s memory that is not there yet, with `running` before it.
     pub fn need(&self, config: &Config, running: Option<&Config>, threads: u32) -> Need {
         let mut need = Need::default();
         for f in config.frontends.values().filter(|f| !self.is_made(&f.vip, f)) {
-            need.add(f.table_length, f.members().count(), self.vips.contains_key(&f.vip));
+            let servers = f.pools.iter().map(|p| p.backends.len()).sum();
+            need.add(f.table_length, servers, self.vips.contains_key(&f.vip));
         }
         let buckets = config.lb.sticky_buckets_per_core;
         if running.is_none_or(|r| r.lb.sticky_buckets_per_core != buckets) {

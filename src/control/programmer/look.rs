@@ -71,7 +71,8 @@ impl Programmer {
 
     fn is_vip(&self, address: IpAddr, intent: &Intentions<'_>) -> bool {
         let first = VipKey { address, service: None };
-        intent.vips_at(address).next().is_some() || self.vips.from(&first).next().is_some_and(|k| k.address == address)
+        intent.vips_at(address).next().is_some()
+            || self.vips.from(&first).next().is_some_and(|k| k.address == address)
     }
 
     /// Servers that packets go another way to than was known.

@@ -16,7 +16,9 @@ pub(super) fn make_room(members: &[Member<'_>], admitted: &mut [Admitted<'_>], l
         let Some(wanted) = a.wanted.as_deref() else { continue };
         // Whose kind is not known is left alone anyway.
         let there = m.actual.filter(|_| ledger.ours(&m.vip) || m.adopt);
-        if m.actual.is_some_and(|actual| there.is_none() || differs(&m.vip, wanted, actual, ledger).is_empty()) {
+        if m.actual
+            .is_some_and(|actual| there.is_none() || differs(&m.vip, wanted, actual, ledger).is_empty())
+        {
             continue;
         }
         let takes = memory::vip(wanted.table_length, wanted.servers.len());
