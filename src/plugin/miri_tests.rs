@@ -184,6 +184,30 @@ extern "C" fn maglev_shim_lb_next_as(out: *mut maglev_as_record_t) -> i32 {
     next(|c| &mut c.servers, out)
 }
 #[unsafe(no_mangle)]
+extern "C" fn maglev_shim_heap(out: *mut shim::maglev_heap_t) {
+    // SAFETY: the caller's own, as the contract says.
+    unsafe { out.write(shim::maglev_heap_t { size: 1 << 30, free: 1 << 29, top: 1 << 29 }) };
+}
+#[unsafe(no_mangle)]
+extern "C" fn maglev_shim_heap_has(bytes: u64) -> u8 {
+    u8::from(bytes < 1 << 29)
+}
+#[unsafe(no_mangle)]
+extern "C" fn maglev_shim_reach(of: *const maglev_address_t) -> u32 {
+    // SAFETY: the caller's own, as the contract says.
+    match unsafe { of.read() }.bytes {
+        [127, ..] => shim::maglev_reach_t::MAGLEV_REACH_LOCAL,
+        _ => shim::maglev_reach_t::MAGLEV_REACH_AWAY,
+    }
+}
+#[unsafe(no_mangle)]
+extern "C" fn maglev_shim_lb_vip_index(v: *const maglev_vip_t, index: *mut u32) -> u8 {
+    let port = of(v).port;
+    // SAFETY: the caller's own, as the contract says.
+    unsafe { index.write(port.into()) };
+    u8::from(port != 0)
+}
+#[unsafe(no_mangle)]
 extern "C" fn maglev_shim_lb_vips_text(out: *mut *mut c_char, length: *mut u64) -> u32 {
     let words = b"no vips at all \xff".to_vec().into_boxed_slice();
     // SAFETY: the caller's own, as the contract says.
