@@ -331,11 +331,14 @@ maglev_stats_plan (maglev_stats_main_t *sm)
   return 1;
 }
 
-/* VPP uses the segment, too: what it has taken from the reserve or given back may ask for another plan. */
+/* VPP uses the segment, too: what it has taken from the reserve or given back may ask for another plan. Its directory takes half as
+   much again as it has now when it grows. */
 static void
 maglev_stats_watch (maglev_stats_main_t *sm, f64 now)
 {
-  if (sm->block && !maglev_stats_has_room (sm->plan.reserve / 2))
+  u64 directory = vec_mem_size (vlib_stats_get_segment ()->directory_vector);
+
+  if (sm->block && !maglev_stats_has_room (clib_max (sm->plan.reserve / 2, directory + 3 * directory / 4)))
     sm->is_due = 1;
   if (!sm->plan.is_short || now < sm->last_growth + MAGLEV_STATS_GROWTH_PERIOD)
     return;
