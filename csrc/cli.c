@@ -2,11 +2,13 @@
 
 /* The commands: VPP finds them, Rust runs them, this file waits and prints. */
 
+#define _GNU_SOURCE /* dladdr, memrchr */
 #include <dlfcn.h>
 #include <poll.h>
 #include <stdio.h>
-#include <vlib/file.h>
+#include <string.h>
 #include <vlibmemory/api.h>
+#include <vlib/file.h>
 #include "maglev.h"
 
 /* An answer that takes time is asked for in steps that grow from the first to the last, in seconds. */

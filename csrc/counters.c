@@ -5,6 +5,7 @@
  * flows of a server are in no message at all: both are in the text of its own command alone.
  */
 
+#define _GNU_SOURCE /* mremap */
 #include <sys/mman.h>
 #include "maglev.h"
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use regex_automata::meta::{BuildError, Cache, Config, Regex};
 use regex_automata::util::syntax;
-use regex_automata::{Input, meta};
+use regex_automata::Input;
 use regex_syntax::hir::{Hir, HirKind};
 
 use crate::budget::{Budget, Budgets, EXPRESSIONS_OF_ONE, Reservation, size};
@@ -164,7 +164,7 @@ impl Patterns {
             .utf8_empty(false);
         let made = Regex::builder().configure(limits).syntax(syntax).build(expression);
         let regex = made.map_err(|e| words(&e))?;
-        let bytes = memory(&regex).saturating_add(source.len()).saturating_add(OVERHEAD);
+        let bytes = regex.memory_usage().saturating_add(source.len()).saturating_add(OVERHEAD);
         self.spent = self.spent.saturating_add(bytes);
         if self.spent > self.most {
             self.expressions.count_refusal();
@@ -175,10 +175,6 @@ impl Patterns {
             Compiled { regex, _size: size, kept: Mutex::new(None), matching: self.matching.clone() };
         Ok(Pattern { source: source.to_owned(), compiled: Arc::new(compiled) })
     }
-}
-
-fn memory(regex: &meta::Regex) -> usize {
-    regex.memory_usage()
 }
 
 fn words(e: &BuildError) -> PatternError {

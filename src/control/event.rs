@@ -133,6 +133,7 @@ impl Event {
         };
         let of_its_own = match self {
             Event::Backend { detail, .. } | Event::ProbeFault { detail, .. } => own(detail),
+            Event::Problem { detail, .. } => detail.capacity(),
             Event::LbSync { text, .. }
             | Event::Agent { text, .. }
             | Event::Operator { text }
