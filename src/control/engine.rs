@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::clients::Clients;
 use super::controller::Controller;
 use super::event::{Event, LogLevel};
 use super::journal::Journal;
@@ -88,6 +89,7 @@ pub struct Engine {
     calls: Histogram,
     journal: Journal,
     watched: Watched,
+    pub(super) clients: Clients,
 }
 
 impl Engine {
@@ -121,6 +123,7 @@ impl Engine {
             calls: Histogram::default(),
             journal: Journal::default(),
             watched: Watched::default(),
+            clients: Clients::default(),
         };
         if let Some(why) = engine.lb.unavailable() {
             engine.controller.without_lb();
@@ -148,6 +151,7 @@ impl Engine {
             }
         }
         self.controller.poll(now);
+        self.watch_api_clients(now);
         self.revive(now);
         self.save();
         self.journal.poll(now.mono, &mut self.options.log);
@@ -264,7 +268,7 @@ impl Engine {
 
     pub(super) fn log(&mut self, event: Event) {
         let now = clock::now();
-        self.watched.push(now.wall_ms, &event);
+        self.watched.push(self.journal.newest() + 1, now.wall_ms, &event);
         self.journal.tell(now, event, &mut self.options.log);
     }
 }
@@ -310,6 +314,7 @@ impl Operator for Engine {
         s.lb.call_max_us = self.calls.longest_us();
         s.lb.call_mean_us = self.calls.mean_us();
         s.lb.call_total_us = self.calls.total_us();
+        s.api = self.clients.view;
         s.prober.running = self.prober.as_ref().is_some_and(Prober::alive);
         s
     }

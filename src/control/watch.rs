@@ -10,7 +10,7 @@ const MOST: usize = 4096;
 /// An event with its number and wall-clock time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Noted {
-    /// One more each time; a gap tells how many were lost.
+    /// That of `show events`: one more each time, so that a gap tells how many were lost.
     pub number: u64,
     /// Milliseconds since the Unix epoch.
     pub at_ms: u64,
@@ -22,7 +22,6 @@ pub struct Noted {
 #[derive(Debug, Default)]
 pub struct Watched {
     on: bool,
-    number: u64,
     queue: VecDeque<Noted>,
 }
 
@@ -35,22 +34,20 @@ impl Watched {
         }
     }
 
-    /// The next number, for something else that is told.
-    pub fn number(&mut self) -> u64 {
-        self.number += 1;
-        self.number
-    }
-
-    /// Something happened at `at_ms`, milliseconds since the Unix epoch.
-    pub fn push(&mut self, at_ms: u64, event: &Event) {
+    /// The event of that number happened at `at_ms`, milliseconds since the Unix epoch.
+    pub fn push(&mut self, number: u64, at_ms: u64, event: &Event) {
         if !self.on {
             return;
         }
         if self.queue.len() >= MOST {
             self.queue.pop_front();
         }
-        let number = self.number();
         self.queue.push_back(Noted { number, at_ms, event: event.clone() });
+    }
+
+    /// Whether there is none to be told.
+    pub fn is_empty(&self) -> bool {
+        self.queue.is_empty()
     }
 
     /// The next one to be told.
@@ -70,12 +67,12 @@ mod tests {
     #[test]
     fn nothing_is_kept_while_nobody_listens() {
         let mut w = Watched::default();
-        w.push(1, &said("a"));
+        w.push(1, 1, &said("a"));
         assert_eq!(w.pop(), None);
         w.set(true);
-        w.push(2, &said("b"));
-        assert_eq!(w.pop(), Some(Noted { number: 1, at_ms: 2, event: said("b") }));
-        w.push(3, &said("c"));
+        w.push(2, 2, &said("b"));
+        assert_eq!(w.pop(), Some(Noted { number: 2, at_ms: 2, event: said("b") }));
+        w.push(3, 3, &said("c"));
         w.set(false);
         assert_eq!(w.pop(), None, "who comes later is not told what was before");
     }
@@ -84,12 +81,11 @@ mod tests {
     fn what_is_lost_leaves_a_gap_in_the_numbers() {
         let mut w = Watched::default();
         w.set(true);
-        for i in 0..MOST + 3 {
-            w.push(0, &said(&i.to_string()));
+        for i in 1..=MOST as u64 + 3 {
+            w.push(i, 0, &said(&i.to_string()));
         }
         let numbers: Vec<u64> = std::iter::from_fn(|| w.pop()).map(|n| n.number).collect();
         assert_eq!(numbers.len(), MOST);
         assert_eq!(numbers.first(), Some(&4));
-        assert_eq!(w.number(), MOST as u64 + 4);
     }
 }

@@ -3,7 +3,7 @@
 use super::super::layout::{field, wrap};
 use super::super::when;
 use super::{agents, list, or_dash};
-use crate::control::view::{LbStatusView, ProberView, StateFileView, StatusView, VersionView};
+use crate::control::view::{ApiClientsView, LbStatusView, ProberView, StateFileView, StatusView, VersionView};
 
 /// What needs an operator's hand comes first.
 pub(in super::super) fn status(v: &StatusView, now: u64) -> String {
@@ -45,7 +45,19 @@ pub(in super::super) fn status(v: &StatusView, now: u64) -> String {
     if let Some(text) = agents(&v.agents) {
         field(o, "agents", text);
     }
+    if let Some(a) = &v.api {
+        field(o, "api", api(a));
+    }
     out
+}
+
+fn api(a: &ApiClientsView) -> String {
+    let ApiClientsView { subscribers, events_lost, replies_dropped, unread_bytes, kept_bytes } = a;
+    format!(
+        "{subscribers} {}, {events_lost} events lost, {replies_dropped} replies dropped, {unread_bytes} bytes unread, \
+         {kept_bytes} kept",
+        if *subscribers == 1 { "subscriber" } else { "subscribers" }
+    )
 }
 
 fn state_file(o: &mut String, s: &StateFileView, now: u64) {
