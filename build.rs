@@ -225,7 +225,9 @@ mod vpp {
                 .allowlist_type("maglev_.*")
                 .allowlist_function("maglev_rs_.*")
                 .allowlist_var("MAGLEV_STATS_.*")
-                .constified_enum_module("maglev_(log_level|reply_kind|encap|api_error|lb_status|stay_kind|rows)_t")
+                .constified_enum_module(
+                    "maglev_(log_level|reply_kind|encap|api_error|lb_status|stay_kind|rows)_t",
+                )
                 .merge_extern_blocks(true)
                 .derive_default(true)
                 .layout_tests(false)

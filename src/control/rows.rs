@@ -185,8 +185,7 @@ impl Controller {
         if cursor != 0 && (cursor >> 32 != u64::from(generation) || cursor == END) {
             return Err(NoRows::Stale);
         }
-        let mut rows =
-            Rows { table, generation, place, only: None, last: None, seat: 0, done: false };
+        let mut rows = Rows { table, generation, place, only: None, last: None, seat: 0, done: false };
         if !only.is_empty() {
             let name = match table {
                 Table::Backends => self.backends.find(only).map(|(_, b)| b.config.name.clone()),

@@ -243,7 +243,9 @@ pub unsafe extern "C" fn maglev_rs_api_clients(clients: *const maglev_api_client
 /// # Safety
 /// `out` is null or points to room for a `T`.
 unsafe fn give<T>(out: *mut T, make: impl FnOnce(&mut State) -> Option<T>) -> i32 {
-    let Some(made) = guard::run(|_, state| make(state), |_| None).filter(|_| !out.is_null()) else { return 0 };
+    let Some(made) = guard::run(|_, state| make(state), |_| None).filter(|_| !out.is_null()) else {
+        return 0;
+    };
     // SAFETY: room for a `T`, as the caller promises; nothing of what was there is read or dropped.
     unsafe { out.write(made) };
     1

@@ -64,10 +64,7 @@ fn reading(state: &mut State) -> Option<(&Engine, &mut Rows)> {
     Some((engine, api.rows.as_mut()?))
 }
 
-fn next<'a, T>(
-    state: &'a mut State,
-    read: impl FnOnce(&'a Controller, &mut Rows) -> Option<T>,
-) -> Option<T> {
+fn next<'a, T>(state: &'a mut State, read: impl FnOnce(&'a Controller, &mut Rows) -> Option<T>) -> Option<T> {
     let (engine, rows) = reading(state)?;
     read(engine.controller(), rows)
 }

@@ -3,7 +3,9 @@
 use super::super::layout::{field, wrap};
 use super::super::when;
 use super::{agents, list, or_dash};
-use crate::control::view::{ApiClientsView, LbStatusView, ProberView, StateFileView, StatusView, VersionView};
+use crate::control::view::{
+    ApiClientsView, LbStatusView, ProberView, StateFileView, StatusView, VersionView,
+};
 
 /// What needs an operator's hand comes first.
 pub(in super::super) fn status(v: &StatusView, now: u64) -> String {
