@@ -67,13 +67,18 @@ pub fn run(mut data: &[u8]) {
             _ => {
                 let (table, bytes) = (number(&mut data), [(); 8].map(|()| number(&mut data)));
                 let name = text(&mut data);
-                list(controller.get_or_insert_with(|| configured(now)), table, &name, u64::from_be_bytes(bytes));
+                list(
+                    controller.get_or_insert_with(|| configured(now)),
+                    table,
+                    &name,
+                    u64::from_be_bytes(bytes),
+                );
             }
         }
     }
 }
 
-const CONFIG: &str = "maglev: {healthchecks: {h: {type: icmp}}, backends: {a: {address: 10.0.0.1, healthcheck: h}, \
+const CONFIG: &str = "maglev: {vpp: {lb: {ipv4-src-address: 192.0.2.9}}, healthchecks: {h: {type: icmp}}, backends: {a: {address: 10.0.0.1, healthcheck: h}, \
                       b: {address: 10.0.0.2}, c: {address: 10.0.0.3, healthcheck: h}}, \
                       frontends: {f: {address: 192.0.2.1, pools: [{name: p, backends: {a: {}, b: {}, c: {}}}]}, \
                       g: {address: 192.0.2.2, pools: [{name: p, backends: {c: {}}}]}}}";

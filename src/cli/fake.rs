@@ -233,6 +233,7 @@ impl Fake {
             agents: AgentCountsView { queries: 61, replies: 58, failures: 2 },
             backends: vec![("up".into(), 3), ("disabled".into(), 1)],
             frontends: vec![("up".into(), 2)],
+            api: None,
             state_file: StateFileView {
                 path: Some("/var/lib/vpp/maglev-state.json".into()),
                 saved_ms: Some(NOW - 60_000),

@@ -14,7 +14,7 @@ const TABLES: [Table; 4] = [Table::Backends, Table::Frontends, Table::Members, T
 /// Backends b1 to bn, each in a frontend of its own and all in `all`; two healthchecks.
 fn config(n: usize) -> String {
     let mut y = String::from(
-        "maglev:\n  healthchecks:\n    ping: {type: icmp, interval: 1s}\n    web: {type: http, port: 80, interval: 1s}\n  backends:\n",
+        "maglev:\n  vpp: {lb: {ipv4-src-address: 192.0.2.250}}\n  healthchecks:\n    ping: {type: icmp, interval: 1s}\n    web: {type: http, port: 80, interval: 1s}\n  backends:\n",
     );
     for i in 1..=n {
         let check = if i % 2 == 0 { "web" } else { "ping" };
