@@ -17,8 +17,10 @@ mod vpp {
     use std::path::{Path, PathBuf};
     use std::process::{Command, Stdio};
 
-    const SOURCES: [&str; 13] = [
+    const SOURCES: [&str; 15] = [
         "csrc/api.c",
+        "csrc/api_events.c",
+        "csrc/api_send.c",
         "csrc/cli.c",
         "csrc/config.c",
         "csrc/counters.c",
@@ -227,7 +229,7 @@ mod vpp {
                 .allowlist_function("maglev_rs_.*")
                 .allowlist_var("MAGLEV_STATS_.*")
                 .constified_enum_module(
-                    "maglev_(log_level|reply_kind|encap|api_error|lb_status|reach|stay_kind)_t",
+                    "maglev_(log_level|reply_kind|encap|api_error|lb_status|reach|stay_kind|rows)_t",
                 )
                 .merge_extern_blocks(true)
                 .derive_default(true)

@@ -240,6 +240,7 @@ impl Fake {
                 heap: Some(HeapView { used: 35 << 20, most: 64 << 20 }),
                 budgets: crate::budget::Budgets::default().views(),
             },
+            api: None,
             state_file: StateFileView {
                 path: Some("/var/lib/vpp/maglev-state.json".into()),
                 saved_ms: Some(NOW - 60_000),

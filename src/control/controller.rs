@@ -110,6 +110,8 @@ pub struct Controller {
     pub(super) first_load: Option<Time>,
     /// Configurations applied so far.
     pub(super) generation: u64,
+    /// How many backends use each healthcheck of the running configuration.
+    pub(super) check_users: BTreeMap<Name, u32>,
     /// While a configuration is applied: whose words have changed, and why. Nobody is judged before all have theirs.
     pub(super) deferred: Option<BTreeMap<Slot, Why>>,
 }
@@ -147,6 +149,7 @@ impl Controller {
             alive_since: now.mono,
             first_load: None,
             generation: 0,
+            check_users: BTreeMap::new(),
             deferred: None,
         }
     }

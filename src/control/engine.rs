@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::clients::Clients;
 use super::controller::Controller;
 use super::event::{Event, LogLevel};
 use super::journal::Journal;
@@ -91,6 +92,7 @@ pub struct Engine {
     journal: Journal,
     watched: Watched,
     pub(super) budgets: Budgets,
+    pub(super) clients: Clients,
 }
 
 impl Engine {
@@ -126,6 +128,7 @@ impl Engine {
             journal: Journal::within(budgets.events.clone()),
             watched: Watched::within(budgets.queue.clone()),
             budgets,
+            clients: Clients::default(),
         };
         if let Some(why) = engine.lb.unavailable() {
             engine.controller.without_lb();
@@ -153,6 +156,7 @@ impl Engine {
             }
         }
         self.controller.poll(now);
+        self.watch_api_clients(now);
         self.revive(now);
         self.save();
         self.journal.poll(now.mono, &mut self.options.log);
@@ -275,7 +279,7 @@ impl Engine {
 
     pub(super) fn log(&mut self, event: Event) {
         let now = clock::now();
-        self.watched.push(now.wall_ms, &event);
+        self.watched.push(self.journal.newest() + 1, now.wall_ms, &event);
         self.journal.tell(now, event, &mut self.options.log);
     }
 }
@@ -323,6 +327,7 @@ impl Operator for Engine {
         s.lb.call_mean_us = self.calls.mean_us();
         s.lb.call_total_us = self.calls.total_us();
         s.memory = MemoryView { heap: (self.options.heap)(), budgets: self.budgets.views() };
+        s.api = self.clients.view;
         s.prober.running = self.prober.as_ref().is_some_and(Prober::alive);
         s
     }

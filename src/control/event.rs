@@ -139,7 +139,6 @@ impl Event {
             | Event::Operator { text }
             | Event::ConfigReload { text, .. }
             | Event::Engine { text, .. } => text.capacity(),
-            Event::Problem { detail, .. } => detail.capacity(),
             Event::Frontend { .. } | Event::Failover { .. } | Event::Panic { .. } => 0,
         };
         size_of::<Event>().saturating_add(of_its_own)

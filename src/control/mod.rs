@@ -3,6 +3,7 @@
 pub mod agents;
 pub mod applying;
 pub mod backends;
+mod clients;
 pub mod controller;
 mod cursor;
 pub mod engine;
@@ -27,6 +28,7 @@ pub mod programmer;
 pub mod queue;
 pub mod reload;
 mod revive;
+pub mod rows;
 pub mod schedule;
 pub mod show;
 pub mod state;

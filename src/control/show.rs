@@ -376,7 +376,7 @@ impl Controller {
     }
 }
 
-fn params(kind: &CheckKind) -> Vec<(String, String)> {
+pub(super) fn params(kind: &CheckKind) -> Vec<(String, String)> {
     let own = |k: &str, v: String| (k.to_owned(), v);
     match kind {
         CheckKind::Icmp => Vec::new(),

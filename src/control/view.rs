@@ -32,6 +32,8 @@ pub struct StatusView {
     pub frontends: Vec<(String, usize)>,
     pub state_file: StateFileView,
     pub memory: MemoryView,
+    /// None: there is no binary API here.
+    pub api: Option<ApiClientsView>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Default)]
@@ -49,6 +51,21 @@ pub struct HeapView {
     pub used: usize,
     /// The most that it ever had.
     pub most: usize,
+}
+
+/// Clients of the binary API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Default)]
+pub struct ApiClientsView {
+    /// Subscribers to events.
+    pub subscribers: u32,
+    /// To subscribers that did not read in time, of all together.
+    pub events_lost: u64,
+    /// Requests not carried out and replies not sent, since a client did not read.
+    pub replies_dropped: u64,
+    /// Sent and not read yet, of all clients, as counted last.
+    pub unread_bytes: u64,
+    /// Events kept for subscribers.
+    pub kept_bytes: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Default)]

@@ -4,7 +4,9 @@ use super::super::layout::{field, wrap};
 use super::super::when;
 use super::{agents, list, or_dash};
 use crate::budget::size;
-use crate::control::view::{LbStatusView, MemoryView, ProberView, StateFileView, StatusView, VersionView};
+use crate::control::view::{
+    ApiClientsView, LbStatusView, MemoryView, ProberView, StateFileView, StatusView, VersionView,
+};
 use crate::lb::memory;
 
 /// What needs an operator's hand comes first.
@@ -47,6 +49,9 @@ pub(in super::super) fn status(v: &StatusView, now: u64) -> String {
     if let Some(text) = agents(&v.agents) {
         field(o, "agents", text);
     }
+    if let Some(a) = &v.api {
+        field(o, "api", api(a));
+    }
     memory(o, &v.memory);
     out
 }
@@ -66,6 +71,15 @@ fn memory(o: &mut String, m: &MemoryView) {
     if !parts.is_empty() {
         field(o, "memory", list(&parts));
     }
+}
+
+fn api(a: &ApiClientsView) -> String {
+    let ApiClientsView { subscribers, events_lost, replies_dropped, unread_bytes, kept_bytes } = a;
+    format!(
+        "{subscribers} {}, {events_lost} events lost, {replies_dropped} replies dropped, {unread_bytes} bytes unread, \
+         {kept_bytes} kept",
+        if *subscribers == 1 { "subscriber" } else { "subscribers" }
+    )
 }
 
 fn state_file(o: &mut String, s: &StateFileView, now: u64) {

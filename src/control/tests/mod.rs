@@ -19,6 +19,7 @@ mod reload;
 mod reload_prop;
 mod reload_words;
 mod review;
+mod rows;
 mod schedule;
 mod silent;
 mod simulated;
