@@ -18,6 +18,7 @@ mod global_keys;
 mod healthcheck;
 mod issue;
 mod load;
+mod loops;
 mod params;
 mod tls;
 mod yaml;
