@@ -20,12 +20,14 @@ mod issue;
 mod load;
 mod loops;
 mod params;
+mod settled;
 mod tls;
 mod yaml;
 
 pub use emit::{text_or_hex, to_yaml};
 pub use issue::{Errors, Issue, Pos};
-pub use load::{LoadError, Parsed, load, parse};
+pub use load::{LoadError, Parsed, load, parse, parse_bytes, read};
 pub use model::*;
+pub use settled::{Patience, Pause};
 pub use tls::{MAX_CA_FILE, Tls, Trust, TrustFrom, server_name};
 pub use yaml::{MAX_DEPTH, MAX_INPUT, MAX_NODES, MAX_TEXT};

@@ -33,7 +33,12 @@ impl Engine {
             return Err(VerbError::Refused("another load is under way; try again".into()));
         }
         self.loading = true;
-        self.loader.request(path, purpose);
+        // Of a file that is only checked nothing is taken out of service, and at the start there is nothing.
+        let running = match purpose {
+            Purpose::Start | Purpose::Check(_) | Purpose::Reload(_, true) => None,
+            Purpose::Reload(_, false) => self.controller.config().cloned(),
+        };
+        self.loader.request(path, purpose, running);
         Ok(())
     }
 
@@ -41,7 +46,7 @@ impl Engine {
         let path = loaded.path.display().to_string();
         let ticket = match loaded.purpose {
             Purpose::Start => None,
-            Purpose::Check(t) | Purpose::Reload(t) => Some(t),
+            Purpose::Check(t) | Purpose::Reload(t, _) => Some(t),
         };
         let apply = !matches!(loaded.purpose, Purpose::Check(_));
         let mut view = ConfigView {
@@ -55,18 +60,28 @@ impl Engine {
         match loaded.result {
             Ok((config, warnings)) => {
                 view.warnings.clone_from(&warnings);
-                if apply {
+                if loaded.loss.is_large() {
+                    let why = format!(
+                        "{path}: it would take {} out of service; if that is meant: `config reload force`",
+                        loaded.loss
+                    );
+                    view.ok = false;
+                    view.errors = vec![why.clone()];
+                    self.controller.config_failed(&path, vec![why]);
+                    self.loader.free(config.into());
+                } else if apply {
                     let applying = self.controller.begin_apply(now, config, &path, warnings);
                     self.applying = Some(Underway { applying, view, ticket });
                     return;
+                } else {
+                    view.summary = format!(
+                        "{} healthchecks, {} backends, {} frontends",
+                        config.healthchecks.len(),
+                        config.backends.len(),
+                        config.frontends.len()
+                    );
+                    self.loader.free(config.into());
                 }
-                view.summary = format!(
-                    "{} healthchecks, {} backends, {} frontends",
-                    config.healthchecks.len(),
-                    config.backends.len(),
-                    config.frontends.len()
-                );
-                self.loader.free(config.into());
             }
             Err(errors) => {
                 view.errors.clone_from(&errors);

@@ -220,7 +220,7 @@ pub trait Operator {
     ///
     /// # Errors
     /// Another check or reload is under way.
-    fn config_reload(&mut self) -> Result<Ticket, VerbError>;
+    fn config_reload(&mut self, force: bool) -> Result<Ticket, VerbError>;
     /// The answer behind a ticket, once; none while it is not there. An answer that nobody takes is dropped after
     /// a minute.
     fn take(&mut self, ticket: Ticket) -> Option<Finished>;

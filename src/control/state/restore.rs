@@ -60,6 +60,26 @@ impl Controller {
         }
     }
 
+    /// As [`Controller::state_saved`], with what must be told of a file that was written.
+    pub fn state_written(&mut self, now: Now, generation: u64, result: Result<Written, String>) {
+        let (result, notes) = match result {
+            Ok(written) => (Ok(()), written.notes),
+            Err(why) => (Err(why), Vec::new()),
+        };
+        self.state_saved(now, generation, result);
+        let problem = match self.keeper.error() {
+            Some(why) => Some(format!("not saved: {why}")),
+            None if notes.is_empty() => None,
+            None => Some(format!("saved {}", notes.join("; "))),
+        };
+        self.problem(now, STATE_FILE, problem);
+    }
+
+    /// The file was not read at the start, and will not be written until that is mended.
+    pub fn state_blocked(&mut self, now: Now, why: &str) {
+        self.problem(now, STATE_FILE, Some(format!("not read, not saved: {why}")));
+    }
+
     /// What an operator's verb has to wait for before its word is on the disk, if for anything.
     pub fn saving(&mut self, now: Now) -> Option<Saving> {
         self.config.as_ref()?;
