@@ -27,6 +27,7 @@ pub enum Kind {
     ConfigResult = 10,
     Agent = 11,
     Panic = 12,
+    Problem = 13,
 }
 
 /// One event, as subscribers are told it; what a kind does not have is empty or 0.
@@ -93,6 +94,11 @@ impl Record {
                 r.kind = Kind::Panic;
                 r.name = frontend.to_string();
                 r.after = if *on { "begins" } else { "ends" }.to_owned();
+            }
+            Event::Problem { kind, begins, .. } => {
+                r.kind = Kind::Problem;
+                r.name = (*kind).to_owned();
+                r.after = if *begins { "begins" } else { "ends" }.to_owned();
             }
             Event::LbSync { .. } => r.kind = Kind::LbSync,
             Event::Operator { .. } => r.kind = Kind::Operator,

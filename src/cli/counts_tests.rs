@@ -1,5 +1,6 @@
-use super::fake::Fake;
+use super::fake::{Fake, NOW};
 use super::tests::{bad, good, reply};
+use crate::control::view::ProblemView;
 
 #[test]
 fn show_events_numbers_its_lines_and_says_what_was_dropped() {
@@ -86,4 +87,21 @@ fn a_frontend_in_panic_says_so_behind_the_columns_that_scripts_read() {
     assert_eq!(rows[2], "web        192.0.2.10        tcp    443   up     primary  3/4 [panic]");
     let json: serde_json::Value = serde_json::from_str(&reply("show frontends json", &mut op).text).unwrap();
     assert_eq!((&json[0]["in_panic"], &json[1]["in_panic"]), (&false.into(), &true.into()));
+}
+
+#[test]
+fn show_status_begins_with_the_problems() {
+    let mut op = Fake::new();
+    op.status.problems = vec![ProblemView {
+        kind: "stats-segment".into(),
+        since_ms: NOW - 90_000,
+        text: "members are not published".into(),
+    }];
+    let text = reply("show status", &mut op).text;
+    assert!(
+        text.starts_with("problem           stats-segment: members are not published (for 1m30s)\nstate "),
+        "{text}"
+    );
+    let json: serde_json::Value = serde_json::from_str(&reply("show status json", &mut op).text).unwrap();
+    assert_eq!(json["problems"][0]["kind"], "stats-segment");
 }

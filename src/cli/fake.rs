@@ -199,6 +199,7 @@ impl Fake {
         let status = StatusView {
             state: "running".into(),
             reason: None,
+            problems: vec![],
             uptime_ms: 3_600_000,
             config_path: "/etc/vpp/maglev.yaml".into(),
             config_loaded_ms: Some(NOW - 3_600_000),

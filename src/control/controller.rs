@@ -13,6 +13,7 @@ use super::hands::Why;
 use super::intent::Intentions;
 use super::operator::{Finished, Ticket};
 use super::probing::STALLED;
+use super::problems::Problems;
 use super::programmer::{LbAnswer, LbRequest, Programmer};
 use super::schedule::{Schedule, Slot};
 use super::state::{Gathering, Keeper, Snapshot};
@@ -74,6 +75,7 @@ pub struct Controller {
     pub(super) programmer: Programmer,
     pub(super) stats: ProbeStats,
     pub(super) frozen: Option<String>,
+    pub(super) problems: Problems,
     pub(super) schedule: Schedule,
     /// When each agent is asked next.
     pub(super) agents: Schedule,
@@ -120,6 +122,7 @@ impl Controller {
             programmer: Programmer::default(),
             stats: ProbeStats::default(),
             frozen: None,
+            problems: Problems::default(),
             schedule: Schedule::default(),
             agents: Schedule::default(),
             silences: Schedule::default(),
@@ -369,6 +372,7 @@ impl Controller {
             | Event::Frontend { .. }
             | Event::Failover { .. }
             | Event::Panic { .. }
+            | Event::Problem { .. }
             | Event::LbSync { .. }
             | Event::ProbeFault { .. }
             | Event::Engine { .. } => {}

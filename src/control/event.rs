@@ -93,6 +93,13 @@ pub enum Event {
         detail: Cow<'static, str>,
         count: u64,
     },
+    /// A lasting problem begins or ends ([`super::Controller::problem`]).
+    Problem {
+        /// One word that scripts match.
+        kind: &'static str,
+        detail: String,
+        begins: bool,
+    },
     /// Frozen or thawed, stalled, idle.
     Engine {
         text: String,
@@ -113,6 +120,7 @@ impl Event {
             Event::Operator { .. } => "operator",
             Event::ConfigReload { .. } => "config-reload",
             Event::ProbeFault { .. } => "probe-fault",
+            Event::Problem { .. } => "problem",
             Event::Engine { .. } => "engine",
         }
     }
@@ -141,6 +149,8 @@ impl Event {
                 }
             }
             Event::ProbeFault { .. } => LogLevel::Warning,
+            Event::Problem { begins: true, .. } => LogLevel::Warning,
+            Event::Problem { begins: false, .. } => LogLevel::Notice,
             Event::Panic { on: true, .. } => LogLevel::Error,
             Event::Panic { on: false, .. } => LogLevel::Notice,
             Event::Engine { level, .. } | Event::Agent { level, .. } => *level,
@@ -176,6 +186,10 @@ impl fmt::Display for Event {
             Event::Panic { frontend, mode, on, up, of } => {
                 let word = if *on { "begins" } else { "ends" };
                 write!(f, "frontend={frontend} {word} mode={mode} up={up}/{of}")
+            }
+            Event::Problem { kind, detail, begins } => {
+                let word = if *begins { "begins" } else { "ends" };
+                write!(f, "{word} kind={kind} detail={}", Quoted(detail))
             }
             Event::LbSync { text, .. } => write!(f, "{text}"),
             Event::Operator { text } => write!(f, "{text}"),

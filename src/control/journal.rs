@@ -99,6 +99,7 @@ impl Journal {
             | Event::ProbeFault { .. }
             | Event::Agent { .. }
             | Event::Panic { .. }
+            | Event::Problem { .. }
             | Event::Operator { .. }
             | Event::ConfigReload { .. }
             | Event::Engine { .. } => {}
@@ -170,7 +171,10 @@ fn comes_in_crowds(event: &Event) -> bool {
         | Event::ProbeFault { .. }
         | Event::Agent { .. }
         | Event::Panic { .. } => true,
-        Event::Operator { .. } | Event::ConfigReload { .. } | Event::Engine { .. } => false,
+        Event::Operator { .. }
+        | Event::ConfigReload { .. }
+        | Event::Problem { .. }
+        | Event::Engine { .. } => false,
     }
 }
 
@@ -205,6 +209,9 @@ impl EventFields {
                 up: *up,
                 of: *of,
             },
+            Event::Problem { kind, detail, begins } => {
+                EventFields::Problem { problem: (*kind).to_owned(), begins: *begins, detail: detail.clone() }
+            }
             Event::LbSync { failed, .. } => EventFields::LbSync { failed: *failed },
             Event::Operator { text } => EventFields::Operator { command: text.clone() },
             Event::ConfigReload { ok, .. } => EventFields::ConfigReload { ok: *ok },

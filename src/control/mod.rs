@@ -21,6 +21,7 @@ pub mod meters;
 mod naming;
 pub mod operator;
 mod probing;
+mod problems;
 pub mod programmer;
 pub mod queue;
 pub mod reload;

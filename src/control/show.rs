@@ -53,6 +53,7 @@ impl Controller {
         StatusView {
             state: state.to_owned(),
             reason,
+            problems: self.problems.views(),
             config_loaded_ms: self.config_status.loaded_ms,
             config_errors: self.config_status.errors.clone(),
             config_warnings: self.config_status.warnings.clone(),

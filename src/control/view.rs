@@ -14,6 +14,8 @@ pub struct StatusView {
     pub state: String,
     /// Why idle or frozen.
     pub reason: Option<String>,
+    /// What an operator has to do something about, ordered by kind.
+    pub problems: Vec<ProblemView>,
     pub uptime_ms: u64,
     pub config_path: String,
     pub config_loaded_ms: Option<u64>,
@@ -28,6 +30,14 @@ pub struct StatusView {
     /// Frontends by state.
     pub frontends: Vec<(String, usize)>,
     pub state_file: StateFileView,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Default)]
+pub struct ProblemView {
+    /// One word, such as `stats-segment`.
+    pub kind: String,
+    pub since_ms: u64,
+    pub text: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Default)]
@@ -390,6 +400,11 @@ pub enum EventFields {
         begins: bool,
         up: usize,
         of: usize,
+    },
+    Problem {
+        problem: String,
+        begins: bool,
+        detail: String,
     },
     Operator {
         command: String,

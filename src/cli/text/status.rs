@@ -9,6 +9,9 @@ use crate::control::view::{LbStatusView, ProberView, StateFileView, StatusView, 
 pub(in super::super) fn status(v: &StatusView, now: u64) -> String {
     let mut out = String::new();
     let o = &mut out;
+    for p in &v.problems {
+        field(o, "problem", format!("{}: {} (for {})", p.kind, p.text, when::age(p.since_ms, now)));
+    }
     field(o, "state", &v.state);
     if let Some(r) = &v.reason {
         field(o, "reason", r);

@@ -10,6 +10,7 @@ mod explain;
 mod forced;
 mod nat;
 mod panics;
+mod problems;
 mod programming;
 mod random;
 mod random_words;
