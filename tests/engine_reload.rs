@@ -89,7 +89,7 @@ fn a_large_reload_is_made_in_slices_and_seen_whole() {
     // On a busy machine the first load may not be at its end yet, though its backends are there.
     let mut asked = None;
     turns(&mut engine, |e| {
-        asked = e.config_reload().ok();
+        asked = e.config_reload(false).ok();
         asked.is_some()
     });
     let ticket = asked.unwrap();
@@ -112,7 +112,7 @@ fn a_large_reload_is_made_in_slices_and_seen_whole() {
 
     // Whoever asks in the middle of it waits, and sees the new one, and all of it.
     std::fs::write(&path, yaml(10)).unwrap();
-    let ticket = engine.config_reload().unwrap();
+    let ticket = engine.config_reload(true).unwrap();
     turns(&mut engine, |e| frontends(e) != MANY / 10);
     assert!(engine.config_check(None).is_err(), "a second load while one is under way");
     let answered = maglev::cli::execute("show frontends json", &mut engine);
@@ -131,14 +131,14 @@ fn a_large_reload_is_made_in_slices_and_seen_whole() {
 
     // For who cannot wait it is brought to its end.
     std::fs::write(&path, yaml(MANY)).unwrap();
-    engine.config_reload().unwrap();
+    engine.config_reload(true).unwrap();
     turns(&mut engine, |e| e.applying() && frontends(e) != 1);
     engine.finish_reload();
     assert_eq!((engine.applying(), frontends(&engine), backends(&engine)), (false, MANY / 10, MANY));
 
     // One in the middle of which VPP ends loses nothing and does no harm.
     std::fs::write(&path, yaml(10)).unwrap();
-    engine.config_reload().unwrap();
+    engine.config_reload(true).unwrap();
     turns(&mut engine, |e| e.applying() && frontends(e) != MANY / 10);
     assert!(engine.stop());
 }

@@ -84,7 +84,7 @@ impl Desk {
 
     /// `maglev_config_reload`
     pub fn reload(&mut self, op: &mut dyn Operator, now: Now) -> Answer {
-        self.start(now, Started::Reload, || op.config_reload())
+        self.start(now, Started::Reload, || op.config_reload(false))
     }
 
     /// Something that was started and has ended, or will be waited for no longer.

@@ -233,9 +233,9 @@ pub(super) static TABLE: &[Row] = &[
     },
     Row {
         path: &["config", "reload"],
-        rest: &[],
+        rest: &[Opt(&[Key("force")])],
         json: false,
-        help: "load the file anew; a bad one changes nothing",
+        help: "load the file anew; a bad one changes nothing, nor does one that removes most of what there is, unless forced",
         run: run::config_reload,
     },
     Row {

@@ -427,7 +427,10 @@ fn answers_that_take_a_while() {
         "valid: /etc/vpp/maglev.yaml\n2 backends added, 1 removed, 0 changed\n\
          warning: /etc/vpp/maglev.yaml:9:1: key `metrics` has no meaning here\n"
     );
-    assert!(reply("config reload", &mut op).text.starts_with("reloaded: /etc/vpp/maglev.yaml\n"));
+    for (line, forced) in [("config reload", false), ("config reload force", true), ("conf rel f", true)] {
+        assert!(reply(line, &mut op).text.starts_with("reloaded: /etc/vpp/maglev.yaml\n"));
+        assert_eq!(op.forced, forced, "{line}");
+    }
 }
 
 #[test]

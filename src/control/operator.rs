@@ -216,7 +216,8 @@ pub trait Operator {
     /// # Errors
     /// Another check or reload is under way.
     fn config_check(&mut self, path: Option<&str>) -> Result<Ticket, VerbError>;
-    /// `config reload`
+    /// `config reload [force]`: without `force` a file that would take most of what there is out of service changes
+    /// nothing.
     ///
     /// # Errors
     /// Another check or reload is under way.

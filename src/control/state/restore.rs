@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::file::Written;
 use super::keeper::Saving;
 use super::snapshot::{
     HISTORY_MAX, SavedAgent, SavedBackend, SavedDisabled, SavedTransition, SavedWeight, SavedWords, Snapshot,
@@ -38,6 +39,8 @@ const WORDS: [&str; 16] = [
     "config",
     "inherited",
 ];
+/// The problem's kind: the state file is not read, not saved, or not all of it is.
+const STATE_FILE: &str = "state-file";
 /// First probes of restored backends are spread over so much for each of them, a fast interval at most; first queries of
 /// their agents too, an interval at most.
 const SPREAD: Duration = Duration::from_millis(1);
