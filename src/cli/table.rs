@@ -235,7 +235,7 @@ pub(super) static TABLE: &[Row] = &[
         path: &["config", "reload"],
         rest: &[Opt(&[Key("force")])],
         json: false,
-        help: "load the file anew; a bad one changes nothing, nor does one that removes most of what there is, unless forced",
+        help: "load the file anew; a bad one changes nothing",
         run: run::config_reload,
     },
     Row {

@@ -344,7 +344,7 @@ fn errors_say_what_was_meant() {
             "show",
             "error: incomplete command `show` (one of: status, version, config, frontends, backends, healthchecks, events, counters, lb, flow)",
         ),
-        ("config re x", "error: too many words, from `x` on; usage: config reload"),
+        ("config re x", "error: expected `force`, not `x`; usage: config reload [force]"),
         ("show backend nginx9", "error: unknown backend `nginx9` (nearest: nginx0, nginx1, weight)"),
         ("show status jason", "error: too many words, from `jason` on; usage: show status [json]"),
         ("show status json json", "error: too many words, from `json` on; usage: show status [json]"),

@@ -10,8 +10,8 @@ const LIMIT: usize = 1 << 20;
 const LONG: Patience = Patience { quiet: Duration::from_millis(1), most: Duration::from_secs(600) };
 
 fn age(file: &File, seconds: u64) {
-    let then = SystemTime::UNIX_EPOCH + Duration::from_millis(clock::now().wall_ms)
-        - Duration::from_secs(seconds);
+    let then =
+        SystemTime::UNIX_EPOCH + Duration::from_millis(clock::now().wall_ms) - Duration::from_secs(seconds);
     file.set_times(FileTimes::new().set_modified(then)).unwrap();
 }
 
@@ -40,8 +40,9 @@ fn a_new_file_is_believed_once_it_is_quiet() {
         std::fs::write(&path, "a").unwrap();
         if ahead {
             // The clock was set back since it was written.
-            let later =
-                SystemTime::UNIX_EPOCH + Duration::from_millis(clock::now().wall_ms) + Duration::from_secs(9999);
+            let later = SystemTime::UNIX_EPOCH
+                + Duration::from_millis(clock::now().wall_ms)
+                + Duration::from_secs(9999);
             File::open(&path).unwrap().set_times(FileTimes::new().set_modified(later)).unwrap();
         }
         let mut pauses = 0;

@@ -177,7 +177,8 @@ impl Work {
                 self.reply(Reply::Restored(found))
             }
             Request::Save(generation, snapshot) => {
-                let written = self.store.as_mut().map_or_else(|| Ok(Written::default()), |s| s.write(&snapshot));
+                let written =
+                    self.store.as_mut().map_or_else(|| Ok(Written::default()), |s| s.write(&snapshot));
                 self.reply(Reply::Saved(generation, written))
             }
             Request::Free(retired) => {
@@ -217,7 +218,8 @@ impl Work {
             Purpose::Start => Patience::AT_START,
             Purpose::Check(_) | Purpose::Reload(..) => Patience::USUAL,
         };
-        let bytes = crate::config::read(path, patience, &mut |time| self.pause(time)).map_err(|e| vec![e.to_string()])?;
+        let bytes = crate::config::read(path, patience, &mut |time| self.pause(time))
+            .map_err(|e| vec![e.to_string()])?;
         // A parser that panics must not leave whoever asked without an answer.
         std::panic::catch_unwind(|| parse(path, &bytes))
             .unwrap_or_else(|_| Err(vec![format!("{}: the parser failed (a bug)", path.display())]))

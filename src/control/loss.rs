@@ -49,7 +49,8 @@ impl Loss {
             !there.has(b)
         };
         let vips: HashSet<VipKey> = new.frontends.values().map(|f| f.vip).collect();
-        let stays = |f: &crate::config::Frontend| new.frontends.contains_key(&f.name) || vips.contains(&f.vip);
+        let stays =
+            |f: &crate::config::Frontend| new.frontends.contains_key(&f.name) || vips.contains(&f.vip);
         Loss {
             backends: Part {
                 gone: running.backends.values().filter(|b| lost(b)).count(),
@@ -106,23 +107,23 @@ mod tests {
 
     /// Backends by name and address, of which the first `served` are in frontends of two.
     fn config(backends: &[(String, u16)], served: usize) -> Config {
-        let mut text = String::from("maglev:\n  vpp: {lb: {ipv4-src-address: 192.0.2.254}}\n  backends:\n");
+        let mut text = String::from("maglev:\n  vpp: {lb: {ipv4-src-address: 192.0.2.254}}\n");
+        text += if backends.is_empty() { "  backends: {}\n" } else { "  backends:\n" };
         for (name, n) in backends {
             writeln!(text, "    {name}: {{address: 10.0.{}.{}}}", n / 250, n % 250 + 1).unwrap();
         }
-        text += "  frontends: {\n";
+        text += if served == 0 { "  frontends: {}\n" } else { "  frontends:\n" };
         for (i, pair) in backends[..served].chunks(2).enumerate() {
             let pool: Vec<String> = pair.iter().map(|(name, _)| format!("{name}: {{}}")).collect();
             writeln!(
                 text,
-                "    f{i}: {{address: 192.0.{}.{}, pools: [{{name: p, backends: {{{}}}}}]}},",
+                "    f{i}: {{address: 192.0.{}.{}, pools: [{{name: p, backends: {{{}}}}}]}}",
                 3 + i / 250,
                 i % 250 + 1,
                 pool.join(", ")
             )
             .unwrap();
         }
-        text += "  }\n";
         crate::config::parse(&text).unwrap_or_else(|e| panic!("{e:?}\n{text}")).config
     }
 
@@ -146,7 +147,10 @@ mod tests {
         // Half is not more than half.
         assert_eq!(loss(&all, &config(&numbered(0..50, "b"), 50)), (50, 25, false));
         assert_eq!(loss(&all, &config(&[], 0)), (100, 50, true));
-        assert_eq!(Loss::between(&all, &config(&[], 0)).to_string(), "100 of 100 backends and 50 of 50 frontends");
+        assert_eq!(
+            Loss::between(&all, &config(&[], 0)).to_string(),
+            "100 of 100 backends and 50 of 50 frontends"
+        );
     }
 
     #[test]

@@ -128,11 +128,13 @@ impl Store {
         let fit = Fit::new(snapshot).map_err(|bad| self.at(&self.path, &bad.to_string()))?;
         let (folder, name) = self.open_folder(true)?.ok_or_else(|| self.no_folder())?;
         self.own(&folder, &name)?;
-        self.locked(&folder, &name).map_err(|refused| self.refused(refused))?;
+        if let Err(refused) = self.locked(&folder, &name) {
+            return Err(self.refused(refused));
+        }
         match statat(&folder, &name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(s) => {
                 regular(FileType::from_raw_mode(s.st_mode)).map_err(|why| self.at(&self.path, why))?;
-                if self.known != Some(stamp(&s)) && place(&folder, &name) == Place::Foreign {
+                if self.known != Some(stamp(&s)) && self.place(&folder, &name, "")? == Place::Foreign {
                     return Err(self.at(&self.path, FOREIGN));
                 }
             }
@@ -142,10 +144,7 @@ impl Store {
         if self.unread {
             self.set_aside()?;
         }
-        let end = *NEW
-            .iter()
-            .find(|end| place(&folder, &with(&name, end)) != Place::Foreign)
-            .ok_or_else(|| self.at(&beside(&self.path, ".new"), FOREIGN))?;
+        let end = self.free_end(&folder, &name)?;
         let (new, new_path) = (with(&name, end), beside(&self.path, end));
         let written =
             self.write_new(&folder, &new, &fit).map_err(|e| self.at(&new_path, &e)).and_then(|stamp| {
@@ -166,12 +165,29 @@ impl Store {
         }
     }
 
+    /// What follows the file's name while it is written: a name that is free, or that of one of ours.
+    fn free_end(&self, folder: &OwnedFd, name: &OsStr) -> Result<&'static str, String> {
+        for end in NEW {
+            if self.place(folder, name, end)? != Place::Foreign {
+                return Ok(end);
+            }
+        }
+        Err(self.at(&beside(&self.path, ".new"), FOREIGN))
+    }
+
+    fn place(&self, folder: &OwnedFd, name: &OsStr, end: &str) -> Result<Place, String> {
+        place(folder, &with(name, end)).map_err(|e| self.at(&beside(&self.path, end), &words(e)))
+    }
+
     fn notes(&self, cut: Cut) -> Vec<String> {
-        let cut = cut
-            .as_str()
-            .map(|what| format!("without {what}: the state file would be longer than {} MiB", SIZE_MAX >> 20));
+        let cut = cut.as_str().map(|what| {
+            format!("without {what}: the state file would be longer than {} MiB", SIZE_MAX >> 20)
+        });
         let lock = self.lock.as_ref().and_then(|l| l.unlockable.as_ref()).map(|why| {
-            format!("{}: cannot be locked ({why}): another process that uses it is not noticed", self.path.display())
+            format!(
+                "{}: cannot be locked ({why}): another process that uses it is not noticed",
+                self.path.display()
+            )
         });
         cut.into_iter().chain(lock).collect()
     }
@@ -187,22 +203,23 @@ impl Store {
             return Err(Refused::Failed(self.at(&beside(&self.path, LOCK), CONFIG)));
         }
         let held = Held::take(folder, &name).map_err(|refused| match refused {
-            Refused::Busy(pid) => {
-                // Whatever the other one has written when it ends, we have not read it.
-                self.unread = true;
-                Refused::Busy(pid)
-            }
+            Refused::Busy(pid) => Refused::Busy(pid),
             Refused::Failed(why) => Refused::Failed(self.at(&beside(&self.path, LOCK), &why)),
         })?;
         self.lock = Some(held);
         Ok(())
     }
 
-    fn refused(&self, refused: Refused) -> String {
+    /// In words. Whatever another process that has it has written when it ends, we have not read it.
+    fn refused(&mut self, refused: Refused) -> String {
         match refused {
             Refused::Busy(pid) => {
+                self.unread = true;
                 let who = pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"));
-                self.at(&self.path, &format!("{who} has it as its state file; nothing is saved here while it does"))
+                self.at(
+                    &self.path,
+                    &format!("{who} has it as its state file; nothing is saved here while it does"),
+                )
             }
             Refused::Failed(why) => why,
         }
@@ -271,7 +288,8 @@ impl Store {
     fn set_aside(&mut self) -> Result<(), String> {
         let bad = beside(&self.path, ".bad");
         let (folder, name) = self.open_folder(false)?.ok_or_else(|| self.no_folder())?;
-        if place(&folder, &with(&name, ".bad")) == Place::Foreign {
+        let here = self.place(&folder, &name, "")? != Place::Free;
+        if here && self.place(&folder, &name, ".bad")? == Place::Foreign {
             return Err(self.at(&bad, FOREIGN));
         }
         match renameat(&folder, &name, &folder, with(&name, ".bad")) {
@@ -342,18 +360,23 @@ const NEW: [&str; 3] = [".new", ".new2", ".new3"];
 /// Bytes by which a file is recognised.
 const HEAD: u64 = 4096;
 
-/// What a name in a folder stands for. What cannot be read is somebody else's.
-fn place(folder: &OwnedFd, name: &OsStr) -> Place {
+/// What a name in a folder stands for. What may not be read is somebody else's.
+fn place(folder: &OwnedFd, name: &OsStr) -> Result<Place, Errno> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let fd = match openat(folder, name, flags, Mode::empty()) {
         Ok(fd) => fd,
-        Err(Errno::NOENT) => return Place::Free,
-        Err(_) => return Place::Foreign,
+        Err(Errno::NOENT) => return Ok(Place::Free),
+        // A link, a socket.
+        Err(Errno::LOOP | Errno::NXIO | Errno::ACCESS | Errno::PERM) => return Ok(Place::Foreign),
+        Err(e) => return Err(e),
     };
-    let is_file = fstat(&fd).is_ok_and(|s| FileType::from_raw_mode(s.st_mode) == FileType::RegularFile);
+    if FileType::from_raw_mode(fstat(&fd)?.st_mode) != FileType::RegularFile {
+        return Ok(Place::Foreign);
+    }
     let mut head = Vec::new();
-    let read = is_file && std::fs::File::from(fd).take(HEAD).read_to_end(&mut head).is_ok();
-    if read && begins_ours(&head) { Place::Ours } else { Place::Foreign }
+    let read = std::fs::File::from(fd).take(HEAD).read_to_end(&mut head);
+    read.map_err(|e| Errno::from_io_error(&e).unwrap_or(Errno::IO))?;
+    Ok(if begins_ours(&head) { Place::Ours } else { Place::Foreign })
 }
 
 fn parent(path: &Path) -> &Path {

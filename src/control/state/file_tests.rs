@@ -179,12 +179,8 @@ fn what_is_too_long_is_not_read_to_its_end() {
 }
 
 /// Text that is no state file.
-const FOREIGN_FILES: [&str; 4] = [
-    "maglev:\n  backends: {}\n",
-    "{\"nginx\":1}",
-    "-----BEGIN CERTIFICATE-----\n",
-    "#!/bin/sh\n",
-];
+const FOREIGN_FILES: [&str; 4] =
+    ["maglev:\n  backends: {}\n", "{\"nginx\":1}", "-----BEGIN CERTIFICATE-----\n", "#!/bin/sh\n"];
 
 #[test]
 fn a_file_that_is_not_ours_is_neither_moved_nor_replaced() {

@@ -7,8 +7,7 @@ use std::net::IpAddr;
 use serde::{Serialize, Serializer};
 
 use super::snapshot::{
-    Bad, FORMAT, SIZE_MAX, SavedBackend, SavedTransition, SavedWeight, SavedWords, Snapshot, VERSION,
-    damaged,
+    Bad, FORMAT, SIZE_MAX, SavedBackend, SavedTransition, SavedWeight, SavedWords, Snapshot, VERSION, damaged,
 };
 use crate::health::State;
 

@@ -47,8 +47,12 @@ impl Held {
     pub(super) fn take(folder: &OwnedFd, name: &OsStr) -> Result<Held, Refused> {
         let failed = |e: Errno| Refused::Failed(words(e).into_owned());
         for _ in 0..TRIES {
-            let flags =
-                OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+            let flags = OFlags::RDWR
+                | OFlags::CREATE
+                | OFlags::NOFOLLOW
+                | OFlags::NONBLOCK
+                | OFlags::NOCTTY
+                | OFlags::CLOEXEC;
             let file = match openat(folder, name, flags, Mode::RUSR | Mode::WUSR) {
                 Ok(file) => file,
                 Err(Errno::LOOP) => return Err(Refused::Failed(LINK.into())),

@@ -248,8 +248,7 @@ impl Snapshot {
 /// not count, and a quarter of the first bytes may be wrong.
 pub(super) fn begins_ours(bytes: &[u8]) -> bool {
     let begin = format!("{{\"format\":\"{FORMAT}\"").into_bytes();
-    let is: Vec<u8> =
-        bytes.iter().copied().filter(|b| !b.is_ascii_whitespace()).take(begin.len()).collect();
+    let is: Vec<u8> = bytes.iter().copied().filter(|b| !b.is_ascii_whitespace()).take(begin.len()).collect();
     if is.len() < begin.len() {
         return begin.starts_with(&is);
     }

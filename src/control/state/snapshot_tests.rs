@@ -119,7 +119,10 @@ fn its_size_is_bounded() {
     assert_eq!(Fit::within(&sample(), max(&sample())).unwrap().cut, Cut::Nothing);
     assert_eq!(Fit::within(&sample(), max(&sample()) - 1).unwrap().cut, Cut::History);
     let words = Snapshot { backends: Vec::new(), weights: sample().weights };
-    assert!(matches!(Fit::within(&words, max(&words) - 1), Err(Bad::Long)), "an operator's word is not left out");
+    assert!(
+        matches!(Fit::within(&words, max(&words) - 1), Err(Bad::Long)),
+        "an operator's word is not left out"
+    );
     assert_eq!(Snapshot::decode(&vec![b' '; SIZE_MAX + 1]), Err(Bad::Long));
 }
 
