@@ -139,7 +139,7 @@ impl Engine {
         let told = self.hear(now, RESULTS);
         while let Some(reply) = self.loader.try_recv() {
             match reply {
-                Reply::Loaded(loaded) => self.loaded(now, loaded),
+                Reply::Loaded(loaded) => self.loaded(now, *loaded),
                 Reply::Restored(found) => self.restored(now, found),
                 Reply::Saved(generation, result) => self.controller.state_written(now, generation, result),
             }

@@ -49,7 +49,7 @@ enum Request {
 #[derive(Debug)]
 pub enum Reply {
     /// A configuration was read.
-    Loaded(Loaded),
+    Loaded(Box<Loaded>),
     /// So was the state file.
     Restored(Found),
     /// It was written: the number that came with the request, and why not, if so.
@@ -170,7 +170,7 @@ impl Work {
                     (Ok((new, _)), Some(running)) => Loss::between(running, new),
                     (Ok(_), None) | (Err(_), _) => Loss::default(),
                 };
-                self.reply(Reply::Loaded(Loaded { path, purpose, result, loss }))
+                self.reply(Reply::Loaded(Box::new(Loaded { path, purpose, result, loss })))
             }
             Request::Restore(store) => {
                 let found = self.restore(store);
