@@ -363,7 +363,7 @@ vl_api_maglev_config_reload_t_handler (vl_api_maglev_config_reload_t *mp)
   vl_api_maglev_config_reload_reply_t *rmp;
   maglev_api_answer_t a = {};
 
-  maglev_rs_api_config_reload (&a);
+  maglev_rs_api_config_reload (mp->force, &a);
   MAGLEV_REPLY (VL_API_MAGLEV_CONFIG_RELOAD_REPLY, a, MAGLEV_NUMBER (rmp->ticket, a.ticket));
 }
 

@@ -144,6 +144,16 @@ class TestMaglevFiles(RestartCase):
         self.do("config check")
         self.do("config reload force")
         self.assertEqual(len(self.show("frontends")), 10)
+        # The same over the binary API.
+        self.write_config(self.config())
+        self.do("config reload")
+        self.write_config(self.config(frontends=10))
+        with self.connection() as vapi:
+            vapi.papi.maglev_config_reload()
+            wait_until(lambda: self.status()["config_errors"], "not refused")
+            self.assertEqual(len(self.show("frontends")), MANY)
+            vapi.papi.maglev_config_reload(force=True)
+            wait_until(lambda: len(self.show("frontends")) == 10, "not forced")
         self.assertEqual(self.status()["config_errors"], [])
         # Ten at most may always go.
         self.write_config(self.config(frontends=1))

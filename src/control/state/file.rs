@@ -44,9 +44,7 @@ pub struct Store {
     /// The configuration's path.
     config: Option<PathBuf>,
     lock: Option<Held>,
-    /// What is there was not read, and is to be set aside before it may be replaced.
-    unread: bool,
-    /// The file that was read or written last is a state file.
+    /// The file that was read or written last. Any other one is set aside before it is replaced.
     known: Option<Stamp>,
 }
 
@@ -71,7 +69,7 @@ enum Place {
 impl Store {
     /// Touches nothing yet.
     pub fn new(path: PathBuf) -> Store {
-        Store { path, config: None, lock: None, unread: false, known: None }
+        Store { path, config: None, lock: None, known: None }
     }
 
     /// As [`Store::new`]; nothing is done where the path is the configuration's, however that is spelled.
@@ -82,11 +80,14 @@ impl Store {
     /// Takes the lock, or finds that we have it.
     pub fn lock(&mut self) -> Lock {
         match self.open_folder(false) {
-            Ok(Some((folder, name))) => match self.locked(&folder, &name) {
-                Ok(()) => Lock::Ours,
-                Err(Refused::Busy(_)) => Lock::Busy,
-                Err(Refused::Failed(why)) => Lock::Failed(why),
-            },
+            Ok(Some((folder, name))) => {
+                let usable = self.own(&folder, &name).and_then(|()| self.is_known(&folder, &name));
+                match usable.map(|_| self.locked(&folder, &name)) {
+                    Ok(Ok(())) => Lock::Ours,
+                    Ok(Err(Refused::Busy(_))) => Lock::Busy,
+                    Ok(Err(Refused::Failed(why))) | Err(why) => Lock::Failed(why),
+                }
+            }
             Ok(None) => Lock::Failed(self.no_folder()),
             Err(why) => Lock::Failed(why),
         }
@@ -110,7 +111,6 @@ impl Store {
             Err(Unread::Leave(why)) => return blocked(why),
             Err(Unread::Aside(why)) => why,
         };
-        self.unread = true;
         match self.set_aside() {
             Ok(()) => {
                 let problem = format!("{why}; set aside as {}", beside(&self.path, ".bad").display());
@@ -120,47 +120,56 @@ impl Store {
         }
     }
 
-    /// Writes the file, mode 0600; it is on the disk when this returns. What was there and was not read is set aside before.
+    /// Writes the file, mode 0600; it is on the disk when this returns. What is there and was not read or written here is set aside
+    /// before.
     ///
     /// # Errors
     /// Why not, in words; then the file is what it was.
     pub fn write(&mut self, snapshot: &Snapshot) -> Result<Written, String> {
-        let fit = Fit::new(snapshot).map_err(|bad| self.at(&self.path, &bad.to_string()))?;
         let (folder, name) = self.open_folder(true)?.ok_or_else(|| self.no_folder())?;
         self.own(&folder, &name)?;
-        if let Err(refused) = self.locked(&folder, &name) {
-            return Err(self.refused(refused));
-        }
-        match statat(&folder, &name, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(s) => {
-                regular(FileType::from_raw_mode(s.st_mode)).map_err(|why| self.at(&self.path, why))?;
-                if self.known != Some(stamp(&s)) && self.place(&folder, &name, "")? == Place::Foreign {
-                    return Err(self.at(&self.path, FOREIGN));
-                }
-            }
-            Err(Errno::NOENT) => {}
-            Err(e) => return Err(self.at(&self.path, &words(e))),
-        }
-        if self.unread {
+        // Before there is a lock file beside somebody else's file.
+        self.is_known(&folder, &name)?;
+        self.locked(&folder, &name).map_err(|refused| self.refused(refused))?;
+        let is_known = self.is_known(&folder, &name)?;
+        let fit = Fit::new(snapshot).map_err(|bad| self.at(&self.path, &bad.to_string()))?;
+        if !is_known {
             self.set_aside()?;
         }
         let end = self.free_end(&folder, &name)?;
         let (new, new_path) = (with(&name, end), beside(&self.path, end));
         let written =
-            self.write_new(&folder, &new, &fit).map_err(|e| self.at(&new_path, &e)).and_then(|stamp| {
-                renameat(&folder, &new, &folder, &name).map_err(|e| self.at(&self.path, &words(e)))?;
-                Ok(stamp)
+            self.write_new(&folder, &new, &fit).map_err(|e| self.at(&new_path, &e)).and_then(|()| {
+                renameat(&folder, &new, &folder, &name).map_err(|e| self.at(&self.path, &words(e)))
             });
-        match written {
-            Ok(stamp) => self.known = Some(stamp),
-            Err(why) => {
-                let _ = unlinkat(&folder, &new, AtFlags::empty());
-                return Err(why);
-            }
+        if let Err(why) = written {
+            let _ = unlinkat(&folder, &new, AtFlags::empty());
+            return Err(why);
         }
+        self.known = statat(&folder, &name, AtFlags::SYMLINK_NOFOLLOW).ok().map(|s| stamp(&s));
         match fsync(&folder) {
             // Some file systems cannot sync a folder.
             Ok(()) | Err(Errno::INVAL) => Ok(Written { notes: self.notes(fit.cut) }),
+            Err(e) => Err(self.at(&self.path, &words(e))),
+        }
+    }
+
+    /// Whether what is there was read or written here, or nothing is there. False: it is another state file.
+    ///
+    /// # Errors
+    /// It is none.
+    fn is_known(&self, folder: &OwnedFd, name: &OsStr) -> Result<bool, String> {
+        match statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(s) if self.known == Some(stamp(&s)) => Ok(true),
+            Ok(s) => {
+                regular(FileType::from_raw_mode(s.st_mode)).map_err(|why| self.at(&self.path, why))?;
+                match self.place(folder, name, "")? {
+                    Place::Foreign => Err(self.at(&self.path, FOREIGN)),
+                    Place::Ours => Ok(false),
+                    Place::Free => Ok(true),
+                }
+            }
+            Err(Errno::NOENT) => Ok(true),
             Err(e) => Err(self.at(&self.path, &words(e))),
         }
     }
@@ -210,11 +219,9 @@ impl Store {
         Ok(())
     }
 
-    /// In words. Whatever another process that has it has written when it ends, we have not read it.
-    fn refused(&mut self, refused: Refused) -> String {
+    fn refused(&self, refused: Refused) -> String {
         match refused {
             Refused::Busy(pid) => {
-                self.unread = true;
                 let who = pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"));
                 self.at(
                     &self.path,
@@ -239,7 +246,7 @@ impl Store {
             || config.file_name() == Some(name) && same(fstat(folder), stat(parent(config)))
     }
 
-    fn write_new(&self, folder: &OwnedFd, new: &OsStr, fit: &Fit<'_>) -> Result<Stamp, String> {
+    fn write_new(&self, folder: &OwnedFd, new: &OsStr, fit: &Fit<'_>) -> Result<(), String> {
         // Left by one that was killed while it wrote.
         match unlinkat(folder, new, AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => {}
@@ -248,14 +255,14 @@ impl Store {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let fd = openat(folder, new, flags, Mode::RUSR | Mode::WUSR).map_err(words).map_err(String::from)?;
         let file = std::fs::File::from(fd);
-        fit.write(&file).and_then(|()| file.sync_all()).map_err(|e| io_words(&e))?;
-        fstat(&file).map(|s| stamp(&s)).map_err(|e| words(e).into_owned())
+        fit.write(&file).and_then(|()| file.sync_all()).map_err(|e| io_words(&e))
     }
 
     /// The bytes, and what file that is; none: there is no file.
     fn content(&mut self) -> Result<Option<(Vec<u8>, Stamp)>, Unread> {
         let Some((folder, name)) = self.open_folder(false).map_err(Unread::Leave)? else { return Ok(None) };
         self.own(&folder, &name).map_err(Unread::Leave)?;
+        self.is_known(&folder, &name).map_err(Unread::Leave)?;
         // Where there can be no lock nothing will be written, but what is there may be read.
         if let Err(refused @ Refused::Busy(_)) = self.locked(&folder, &name) {
             return Err(Unread::Leave(self.refused(refused)));
@@ -293,10 +300,7 @@ impl Store {
             return Err(self.at(&bad, FOREIGN));
         }
         match renameat(&folder, &name, &folder, with(&name, ".bad")) {
-            Ok(()) | Err(Errno::NOENT) => {
-                self.unread = false;
-                Ok(())
-            }
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
             Err(e) => Err(self.at(&bad, &words(e))),
         }
     }

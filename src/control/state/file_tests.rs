@@ -169,8 +169,8 @@ fn what_is_too_long_is_not_read_to_its_end() {
     let (folder, path) = place_of_store();
     fs::File::create(&path).unwrap().set_len(1 << 40).unwrap();
     let problem = Store::new(path.clone()).read().problem.unwrap();
-    assert!(problem.contains("longer than 64 MiB"), "{problem}");
-    assert_eq!(names(folder.path()), ["state.json"], "nobody knows whose it is");
+    assert!(problem.contains("not a state file"), "{problem}");
+    assert_eq!(names(folder.path()), ["state.json"]);
     fs::write(&path, snapshot("a").encode().unwrap()).unwrap();
     fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(1 << 40).unwrap();
     let problem = Store::new(path.clone()).read().problem.unwrap();
@@ -331,6 +331,37 @@ fn a_lock_file_that_was_removed_does_not_make_two_of_one() {
     second.write(&snapshot("second")).unwrap();
     drop(second);
     first.write(&snapshot("first")).unwrap();
+    let kept = fs::read(folder.path().join("state.json.bad")).unwrap();
+    assert_eq!(Snapshot::decode(&kept), Ok(snapshot("second")), "what the other one had saved");
+}
+
+#[test]
+fn a_state_file_that_takes_the_place_of_ours_is_kept() {
+    let (folder, path) = place_of_store();
+    let mut store = Store::new(path.clone());
+    store.write(&snapshot("a")).unwrap();
+    // Somebody puts a copy of last week in its place.
+    fs::write(folder.path().join("copy"), snapshot("copy").encode().unwrap()).unwrap();
+    fs::rename(folder.path().join("copy"), &path).unwrap();
+    store.write(&snapshot("b")).unwrap();
+    store.write(&snapshot("c")).unwrap();
+    assert_eq!(store.read(), found_again("c"));
+    let kept = fs::read(folder.path().join("state.json.bad")).unwrap();
+    assert_eq!(Snapshot::decode(&kept), Ok(snapshot("copy")));
+}
+
+#[test]
+fn there_is_no_lock_beside_a_file_that_is_not_ours() {
+    let (folder, path) = place_of_store();
+    fs::write(&path, FOREIGN_FILES[0]).unwrap();
+    for config in [None, Some(&path)] {
+        let mut store = Store::new(path.clone());
+        store.config = config.cloned();
+        assert!(matches!(store.lock(), Lock::Failed(_)));
+        assert!(store.read().blocked);
+        assert!(store.write(&snapshot("a")).is_err());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
 }
 
 #[test]

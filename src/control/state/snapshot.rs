@@ -245,15 +245,17 @@ impl Snapshot {
 }
 
 /// Whether a file that begins with these bytes is a state file, whole or not, damaged or not; so is an empty one. White space does
-/// not count, and a quarter of the first bytes may be wrong.
+/// not count, a quarter of the first bytes may be wrong, and whoever has formatted it may have sorted the keys.
 pub(super) fn begins_ours(bytes: &[u8]) -> bool {
     let begin = format!("{{\"format\":\"{FORMAT}\"").into_bytes();
-    let is: Vec<u8> = bytes.iter().copied().filter(|b| !b.is_ascii_whitespace()).take(begin.len()).collect();
+    let black = bytes.iter().copied().filter(|b| !b.is_ascii_whitespace());
+    let is: Vec<u8> = black.take(4 * begin.len()).collect();
     if is.len() < begin.len() {
         return begin.starts_with(&is);
     }
     let wrong = is.iter().zip(&begin).filter(|(a, b)| a != b).count();
-    wrong <= begin.len() / 4
+    let key = begin.get(1..).unwrap_or_default();
+    wrong <= begin.len() / 4 || is.starts_with(b"{") && is.windows(key.len()).any(|w| w == key)
 }
 
 pub(super) fn damaged(e: serde_json::Error) -> Bad {
