@@ -389,7 +389,7 @@ vl_api_maglev_config_reload_t_handler (vl_api_maglev_config_reload_t *mp)
   vl_api_maglev_config_reload_reply_t *rmp;
 
   MAGLEV_VERB (VL_API_MAGLEV_CONFIG_RELOAD_REPLY,
-	       maglev_rs_api_config_reload (&a), rmp->ticket = a.ticket);
+	       maglev_rs_api_config_reload (mp->force, &a), rmp->ticket = a.ticket);
 }
 
 /* ---- events ---- */

@@ -527,7 +527,7 @@ void maglev_rs_api_flush_frontend (maglev_name_t frontend, maglev_api_answer_t *
 void maglev_rs_api_probe (maglev_name_t backend, maglev_api_answer_t *out);
 void maglev_rs_api_sync (maglev_name_t frontend, maglev_api_answer_t *out);
 void maglev_rs_api_config_check (maglev_name_t path, maglev_api_answer_t *out);
-void maglev_rs_api_config_reload (maglev_api_answer_t *out);
+void maglev_rs_api_config_reload (uint8_t force, maglev_api_answer_t *out);
 
 /* Whether there are subscribers to events; without any none are kept. */
 void maglev_rs_api_watch (uint8_t on);

@@ -231,7 +231,8 @@ fn what_is_started_ends_in_one_result() {
     let mut desk = Desk::new();
     let probe = desk.probe(&mut op, start(), "nginx0");
     let sync = desk.sync(&mut op, start(), "");
-    let reload = desk.reload(&mut op, start());
+    let reload = desk.reload(&mut op, start(), true);
+    assert!(op.forced);
     let mut tickets = Vec::new();
     while let Some(r) = desk.ended(&mut op, start()) {
         assert_eq!(r.retval, retval::OK, "{r:?}");

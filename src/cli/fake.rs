@@ -33,6 +33,8 @@ pub(crate) struct Fake {
     pub delay: u32,
     /// It is asked so often before a configuration is applied.
     pub applying: std::cell::Cell<u32>,
+    /// The last reload was `force`.
+    pub forced: bool,
 }
 
 pub(super) fn member(name: &str, address: &str, effective: u8, state: &str) -> MemberView {
@@ -270,6 +272,7 @@ impl Fake {
             told: vec![],
             answers: BTreeMap::new(),
             delay: 0,
+            forced: false,
             applying: std::cell::Cell::new(0),
         }
     }
@@ -555,7 +558,8 @@ impl Operator for Fake {
     fn config_check(&mut self, path: Option<&str>) -> Result<Ticket, VerbError> {
         self.config(path.unwrap_or("/etc/vpp/maglev.yaml"), false)
     }
-    fn config_reload(&mut self) -> Result<Ticket, VerbError> {
+    fn config_reload(&mut self, force: bool) -> Result<Ticket, VerbError> {
+        self.forced = force;
         self.config("/etc/vpp/maglev.yaml", true)
     }
     fn settled(&self) -> bool {

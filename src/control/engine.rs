@@ -17,7 +17,7 @@ use super::loading::Underway;
 use super::operator::{BackendVerb, Done, Finished, NameKind, Operator, Ticket, VerbError};
 use super::revive::Replacement;
 use super::show::millis;
-use super::state::{Found, Saving};
+use super::state::{Found, Saving, Store};
 use super::stats::{LbCalls, Picture};
 use super::view::{
     BackendView, CountersView, EventsView, FlowView, FrontendView, HealthcheckView, HeapView, LbCallsView,
@@ -108,10 +108,10 @@ impl Engine {
         let mut controller = Controller::new(now, now.wall_ms ^ now.mono.0);
         // The loader answers in this order: the first configuration finds what is remembered.
         if let Some(path) = &options.state_path {
-            loader.restore(path.clone());
+            loader.restore(Store::beside_config(path.clone(), options.config_path.clone()));
             controller.keep_state();
         }
-        loader.request(options.config_path.clone(), Purpose::Start);
+        loader.request(options.config_path.clone(), Purpose::Start, None);
         controller.programmer.set_threads(lb.threads());
         let mut engine = Engine {
             controller,
@@ -147,9 +147,9 @@ impl Engine {
         let told = self.hear(now, RESULTS);
         while let Some(reply) = self.loader.try_recv() {
             match reply {
-                Reply::Loaded(loaded) => self.loaded(now, loaded),
-                Reply::Restored(found) => self.restored(found),
-                Reply::Saved(generation, result) => self.controller.state_saved(now, generation, result),
+                Reply::Loaded(loaded) => self.loaded(now, *loaded),
+                Reply::Restored(found) => self.restored(now, found),
+                Reply::Saved(generation, result) => self.controller.state_written(now, generation, result),
             }
             if self.applying.is_some() {
                 return MORE;
@@ -254,13 +254,16 @@ impl Engine {
         }
     }
 
-    fn restored(&mut self, found: Found) {
+    fn restored(&mut self, now: Now, found: Found) {
         if let Some(snapshot) = found.snapshot {
             self.controller.remember(snapshot);
         }
         if let Some(problem) = &found.problem {
             let text = format!("state-file not read, start goes on without it: {problem}");
             self.controller.engine_event(LogLevel::Error, text);
+            if found.blocked {
+                self.controller.state_blocked(now, problem);
+            }
         }
         self.state_problem = found.problem;
     }
@@ -503,9 +506,9 @@ impl Operator for Engine {
         Ok(ticket)
     }
 
-    fn config_reload(&mut self) -> Result<Ticket, VerbError> {
+    fn config_reload(&mut self, force: bool) -> Result<Ticket, VerbError> {
         let ticket = self.controller.ticket();
-        self.load(self.options.config_path.clone(), Purpose::Reload(ticket))?;
+        self.load(self.options.config_path.clone(), Purpose::Reload(ticket, force))?;
         Ok(ticket)
     }
 

@@ -35,7 +35,12 @@ impl Engine {
             return Err(VerbError::Refused("another load is under way; try again".into()));
         }
         self.loading = true;
-        self.loader.request(path, purpose);
+        // Of a file that is only checked nothing is taken out of service, and at the start there is nothing.
+        let running = match purpose {
+            Purpose::Start | Purpose::Check(_) | Purpose::Reload(_, true) => None,
+            Purpose::Reload(_, false) => self.controller.config().cloned(),
+        };
+        self.loader.request(path, purpose, running);
         Ok(())
     }
 
@@ -43,7 +48,7 @@ impl Engine {
         let path = loaded.path.display().to_string();
         let ticket = match loaded.purpose {
             Purpose::Start => None,
-            Purpose::Check(t) | Purpose::Reload(t) => Some(t),
+            Purpose::Check(t) | Purpose::Reload(t, _) => Some(t),
         };
         let apply = !matches!(loaded.purpose, Purpose::Check(_));
         let mut view = ConfigView {
@@ -58,27 +63,34 @@ impl Engine {
             Ok((config, warnings)) => {
                 view.warnings.clone_from(&warnings);
                 let fits = self.fits(&config);
-                if let (true, Err(why)) = (apply, &fits) {
-                    let errors = vec![format!("{path}: {why}")];
-                    (view.ok, view.errors) = (false, errors.clone());
+                let refused = match (apply, &fits) {
+                    (true, Err(why)) => Some(format!("{path}: {why}")),
+                    _ if loaded.loss.is_large() => Some(format!(
+                        "{path}: it would take {} out of service; if that is meant: `config reload force`",
+                        loaded.loss
+                    )),
+                    _ => None,
+                };
+                if let Some(why) = refused {
+                    view.ok = false;
+                    view.errors = vec![why.clone()];
+                    self.controller.config_failed(&path, vec![why]);
                     self.loader.free(config.into());
-                    self.controller.config_failed(&path, errors);
-                    return self.answer_load(now, view, ticket);
-                }
-                if apply {
+                } else if apply {
                     let applying = self.controller.begin_apply(now, config, &path, warnings);
                     self.applying = Some(Underway { applying, view, ticket });
                     return;
+                } else {
+                    // It may fit another VPP.
+                    view.warnings.extend(fits.err().map(|why| format!("{path}: {why}")));
+                    view.summary = format!(
+                        "{} healthchecks, {} backends, {} frontends",
+                        config.healthchecks.len(),
+                        config.backends.len(),
+                        config.frontends.len()
+                    );
+                    self.loader.free(config.into());
                 }
-                // It may fit another VPP.
-                view.warnings.extend(fits.err().map(|why| format!("{path}: {why}")));
-                view.summary = format!(
-                    "{} healthchecks, {} backends, {} frontends",
-                    config.healthchecks.len(),
-                    config.backends.len(),
-                    config.frontends.len()
-                );
-                self.loader.free(config.into());
             }
             Err(errors) => {
                 view.errors.clone_from(&errors);

@@ -19,6 +19,7 @@ mod links;
 pub mod loader;
 mod loading;
 mod loops;
+mod loss;
 pub mod meters;
 mod naming;
 pub mod operator;

@@ -193,9 +193,9 @@ pub unsafe extern "C" fn maglev_rs_api_config_check(path: maglev_name_t, out: *m
 /// `out` is null or points to room for an answer, which may be uninitialised.
 // SAFETY: the name is ours by its prefix.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn maglev_rs_api_config_reload(out: *mut maglev_api_answer_t) {
+pub unsafe extern "C" fn maglev_rs_api_config_reload(force: u8, out: *mut maglev_api_answer_t) {
     // SAFETY: null or an answer, as the caller promises.
-    unsafe { answer(out, |state| api::verb(state, |desk, op| desk.reload(op, clock::now()))) }
+    unsafe { answer(out, |state| api::verb(state, |desk, op| desk.reload(op, clock::now(), force != 0))) }
 }
 
 /// # Safety

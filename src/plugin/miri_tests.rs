@@ -463,7 +463,7 @@ fn the_binary_api_before_the_start() {
             &|out| unsafe { api::maglev_rs_api_probe(n, out) },
             &|out| unsafe { api::maglev_rs_api_sync(n, out) },
             &|out| unsafe { api::maglev_rs_api_config_check(n, out) },
-            &|out| unsafe { api::maglev_rs_api_config_reload(out) },
+            &|out| unsafe { api::maglev_rs_api_config_reload(0, out) },
         ];
         for ask in answers {
             let mut answer = MaybeUninit::<maglev_api_answer_t>::uninit();
