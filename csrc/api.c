@@ -434,6 +434,20 @@ maglev_api_init (vlib_main_t *vm)
   api_main_t *am = vlibapi_get_main ();
 
   mm->msg_id_base = setup_message_id_table ();
+  /* vppapigen configures what is asked and answered, but no events. */
+  vl_msg_api_config (&(vl_msg_api_msg_config_t){
+    .id = VL_API_MAGLEV_EVENT + mm->msg_id_base,
+    .name = "maglev_event",
+    .handler = 0,
+    .endian = vl_api_maglev_event_t_endian,
+    .format_fn = vl_api_maglev_event_t_format,
+    .traced = 1,
+    .size = sizeof (vl_api_maglev_event_t),
+    .tojson = vl_api_maglev_event_t_tojson,
+    .fromjson = vl_api_maglev_event_t_fromjson,
+    .calc_size = vl_api_maglev_event_t_calc_size,
+    .is_autoendian = 1,
+  });
   /* Nothing here touches what the workers use: they need not stand still. lb's own handlers see to themselves. */
   for (u32 i = 0; i < VL_MSG_MAGLEV_LAST; i++)
     vl_api_set_msg_thread_safe (am, mm->msg_id_base + i, 1);
