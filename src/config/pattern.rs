@@ -8,9 +8,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use regex_automata::Input;
 use regex_automata::meta::{BuildError, Cache, Config, Regex};
 use regex_automata::util::syntax;
-use regex_automata::Input;
 use regex_syntax::hir::{Hir, HirKind};
 
 use crate::budget::{Budget, Budgets, EXPRESSIONS_OF_ONE, Reservation, size};
