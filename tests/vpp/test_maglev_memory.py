@@ -72,7 +72,7 @@ def large_expressions(path, n):
     with open(path, "w", encoding="utf-8") as f:
         f.write("maglev:\n  backends: {}\n  frontends: {}\n  healthchecks:\n")
         for i in range(n):
-            params = "{response-regexp: '\\w{22}x%d'}" % i
+            params = "{response-regexp: '\\w{16}x%d'}" % i
             f.write("    h%d: {type: http, port: 80, params: %s}\n" % (i, params))
 
 
@@ -139,8 +139,8 @@ class TestMaglevMemory(unittest.TestCase):
         before = self.budget("expressions")["used"]
         for _ in range(2):
             answer = self.process.cli("maglev config check " + path, 120)
-            self.assertIn("all regular expressions together take more than 64 MiB", answer)
-            self.assertEqual(answer.count("together take more"), 1, answer)
+            self.assertIn("all regular expressions together take more than 64 MiB", answer[:2000])
+            self.assertEqual(answer.count("together take more"), 1, answer[:2000])
         wait_until(lambda: self.budget("expressions")["used"] == before, "they are still counted")
         large_expressions(path, 20)
         self.assertNotIn("error", self.process.cli("maglev config check " + path, 60))
