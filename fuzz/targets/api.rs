@@ -54,7 +54,10 @@ pub fn run(mut data: &[u8]) {
                 let fits = path.len() <= MOST_PATH && !path.contains('\0');
                 assert!(fits || answer.retval == retval::INVALID_VALUE);
             }
-            6 => verdict(&desk.reload(&mut op, now), &[]),
+            6 => {
+                let force = number(&mut data) & 1 == 1;
+                verdict(&desk.reload(&mut op, now, force), &[]);
+            }
             7 => now.mono = now.mono + Duration::from_secs(u64::from(number(&mut data))),
             8 => {
                 if let Some(record) = desk.ended(&mut op, now) {
