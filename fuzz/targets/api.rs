@@ -50,7 +50,7 @@ pub fn run(mut data: &[u8]) {
                 let fits = path.len() <= MOST_PATH && !path.contains('\0');
                 assert!(fits || answer.retval == retval::INVALID_VALUE);
             }
-            6 => verdict(&desk.reload(&mut op, now), &[]),
+            6 => verdict(&desk.reload(&mut op, now, true), &[]),
             7 => now.mono = now.mono + Duration::from_secs(u64::from(number(&mut data))),
             _ => {
                 if let Some(record) = desk.ended(&mut op, now) {
