@@ -126,6 +126,7 @@ class TestMaglevMemory(unittest.TestCase):
         heap = self.status()["memory"]["heap"]
         if heap is None:
             self.skipTest("built with `process-heap`")
+        print("%d backends: %d MiB of VPP's heap, %s of the own one" % (N_ALL, used / MIB, heap))
         self.assertLess(used, 100 * MIB)
         self.assertGreater(heap["used"], 10 * MIB)
         text = self.process.cli("maglev show status", 60)
