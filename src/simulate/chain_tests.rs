@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::super::draft;
-use super::super::{START, Voice, World};
+use super::super::world::{START, Voice, World};
 use super::*;
 use crate::config::{Config, parse};
 use crate::simulate::model::Model;

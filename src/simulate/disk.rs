@@ -39,7 +39,7 @@ impl Disk {
 
 impl World {
     /// What the disk has answered by now, and the next write, if it is due.
-    pub(super) fn save(&mut self) {
+    pub fn save(&mut self) {
         let now = self.wall();
         loop {
             self.written();

@@ -323,6 +323,6 @@ mod tests {
             }
         }
         assert!(seen.iter().all(|n| *n > 50), "{seen:?}");
-        assert_eq!(longest, LEVELS);
+        assert!((12..=LEVELS).contains(&longest), "{longest}");
     }
 }

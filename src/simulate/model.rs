@@ -459,8 +459,13 @@ impl Model {
             let seat = |(pool, name, configured): (usize, &Name, u8)| {
                 let (mind, shown) = (minds.get(name)?, shown.get(name)?);
                 let says = says(minds, mind);
-                let place = (f.name.clone(), f.pools.get(pool)?.name.clone(), name.clone());
-                let overridden = overrides.get(&place).map(|w| u128::from(*w));
+                let overridden = match overrides.is_empty() {
+                    true => None,
+                    false => {
+                        let place = (f.name.clone(), f.pools.get(pool)?.name.clone(), name.clone());
+                        overrides.get(&place).map(|w| u128::from(*w))
+                    }
+                };
                 let weight = table::weight(overridden, says, u128::from(configured));
                 Some(Seat {
                     name: name.clone(),

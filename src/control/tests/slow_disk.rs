@@ -61,7 +61,7 @@ fn verbs_that_come_while_the_disk_is_busy_are_all_in_the_next_write() {
     assert_eq!(told(&lab), [None, None, None]);
     lab.run(100);
     assert_eq!(told(&lab), [Some(Ok(())), None, None]);
-    lab.run(350);
+    lab.run(300);
     assert_eq!(told(&lab), [Some(Ok(())), None, None]);
     lab.run(100);
     assert_eq!(told(&lab), [Some(Ok(())), Some(Ok(())), Some(Ok(()))]);

@@ -76,11 +76,14 @@ impl Books {
         self.owed = owed;
     }
 
-    /// No answer came: a NAT VIP may have the server, though `lb` does not show it.
+    /// No answer came: the VIP may have the server, and flows on it, though `lb` does not show it.
     pub(super) fn claim_perhaps(&mut self, op: &Op, error: &LbError) {
         let (Op::AddServer { vip, address, .. }, LbError::NoAnswer(_)) = (op, error) else { return };
         if let Some(encap) = self.nat_of(vip) {
             self.nat.claim(vip, encap, *address, false);
+        }
+        if let Some(here) = self.vips.get_mut(vip) {
+            here.servers.entry(*address).or_insert(Server { weight: None, flows: Flows::Unsure });
         }
     }
 
