@@ -276,6 +276,33 @@ int32_t maglev_shim_lb_next_as (maglev_as_record_t *out);
 maglev_lb_status_t maglev_shim_lb_vips_text (char **text, uint64_t *length);
 void maglev_shim_lb_text_free (char *text);
 
+/* VPP's main heap, from which lb takes its tables. Walks all chunks of the heap. */
+typedef struct
+{
+  uint64_t size;
+  uint64_t free;
+  /* Of that, the free block at the end; what is free elsewhere may be in small pieces. */
+  uint64_t top;
+} maglev_heap_t;
+
+void maglev_shim_heap (maglev_heap_t *out);
+/* Whether one block of that size can be had now; it is given back at once. */
+uint8_t maglev_shim_heap_has (uint64_t bytes);
+
+/* Where a packet to an address goes by FIB 0, if it does not leave VPP. */
+typedef enum
+{
+  MAGLEV_REACH_AWAY = 0,
+  MAGLEV_REACH_LOCAL = 1, /* an address of VPP itself */
+  MAGLEV_REACH_VIP = 2,   /* a VIP of lb, or a route by way of one */
+} maglev_reach_t;
+
+maglev_reach_t maglev_shim_reach (const maglev_address_t *address);
+
+/* The index of a VIP in lb's own table: one that is deleted and made again gets another while the old one lingers. 0: it cannot
+   be told. */
+uint8_t maglev_shim_lb_vip_index (const maglev_vip_t *vip, uint32_t *index);
+
 /* Holds the workers at the barrier; nests. Never suspend in between. */
 void maglev_shim_barrier_sync (void);
 void maglev_shim_barrier_release (void);

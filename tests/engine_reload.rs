@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use maglev::control::view::{ConfigView, VersionView};
 use maglev::control::{Engine, EngineOptions, Finished, Operator, Ticket};
+use maglev::lb::Heap;
 use maglev::lb::embedded::Embedded;
 
 /// So many that they are not applied between two looks at the clock on any machine.
@@ -37,6 +38,10 @@ fn yaml(backends: usize) -> String {
 }
 
 fn start(path: &std::path::Path) -> Engine {
+    start_on(path, Embedded::new())
+}
+
+fn start_on(path: &std::path::Path, lb: Embedded) -> Engine {
     let options = EngineOptions {
         config_path: path.to_owned(),
         state_path: None,
@@ -46,7 +51,7 @@ fn start(path: &std::path::Path) -> Engine {
         log: Box::new(|_, _| {}),
         version: VersionView::default(),
     };
-    Engine::start(options, Box::new(Embedded::new())).unwrap()
+    Engine::start(options, Box::new(lb)).unwrap()
 }
 
 /// Turns until `done`; how many.
@@ -141,4 +146,54 @@ fn a_large_reload_is_made_in_slices_and_seen_whole() {
     engine.config_reload().unwrap();
     turns(&mut engine, |e| e.applying() && frontends(e) != MANY / 10);
     assert!(engine.stop());
+}
+
+/// 64 MiB, of which 8 are kept for VPP itself, with so much left.
+fn with_room(mib: u64) -> Embedded {
+    let free = (8 + mib) << 20;
+    let mut lb = Embedded::new();
+    lb.set_heap(Some(Heap { size: 64 << 20, free, top: free }));
+    lb
+}
+
+#[test]
+fn a_reload_whose_tables_do_not_fit_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("maglev.yaml");
+    std::fs::write(&path, yaml(10)).unwrap();
+    let mut engine = start_on(&path, with_room(6));
+    turns(&mut engine, |e| backends(e) == 10);
+
+    std::fs::write(&path, yaml(MANY)).unwrap();
+    for applies in [false, true] {
+        let mut asked = None;
+        turns(&mut engine, |e| {
+            asked = if applies { e.config_reload() } else { e.config_check(None) }.ok();
+            asked.is_some()
+        });
+        let mut view = None;
+        turns(&mut engine, |e| {
+            view = asked.and_then(|ticket| answer(e, ticket));
+            view.is_some()
+        });
+        let ConfigView { ok, applied, errors, warnings, .. } = view.unwrap();
+        let said = if applies { &errors } else { &warnings };
+        let told = said.iter().any(|line| line.contains("VPP's heap is too small: the tables of"));
+        assert_eq!((ok, applied, told), (!applies, false, true), "{errors:?} {warnings:?}");
+        assert_eq!((backends(&engine), frontends(&engine)), (10, 1));
+    }
+    assert!(engine.status().config_errors[0].contains("VPP's heap is too small"));
+    engine.stop();
+}
+
+#[test]
+fn a_first_load_whose_tables_do_not_fit_leaves_lb_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("maglev.yaml");
+    std::fs::write(&path, yaml(MANY)).unwrap();
+    let mut engine = start_on(&path, with_room(6));
+    turns(&mut engine, |e| !e.status().config_errors.is_empty());
+    assert!(engine.status().config_errors[0].contains("VPP's heap is too small"));
+    assert_eq!((engine.status().state.as_str(), backends(&engine)), ("idle", 0));
+    engine.stop();
 }

@@ -90,6 +90,7 @@ pub fn error_number(error: &VerbError) -> i32 {
             LbError::InvalidMemorySize => retval::INVALID_MEMORY_SIZE,
             LbError::Other(n) if *n < 0 => *n,
             LbError::Other(_) | LbError::NoAnswer(_) => retval::UNSPECIFIED,
+            LbError::NoRoom => retval::LIMIT_EXCEEDED,
             LbError::Unavailable(_) => retval::FEATURE_DISABLED,
         },
     }

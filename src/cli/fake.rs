@@ -217,6 +217,8 @@ impl Fake {
                 call_mean_us: 35,
                 call_total_us: 0,
                 failing: vec![],
+                lost_tables: 0,
+                lost_bytes: 0,
             },
             prober: ProberView {
                 running: true,
@@ -378,6 +380,7 @@ impl Fake {
         f.status.config_errors = vec!["c ".repeat(200); 3];
         f.status.lb.unavailable = Some("u ".repeat(100));
         f.status.lb.failing = vec![name('f'), name('g')];
+        (f.status.lb.lost_tables, f.status.lb.lost_bytes) = (u64::MAX, u64::MAX);
         f.status.lb.calls = u64::MAX;
         f.status.lb.call_max_us = u64::MAX;
         f.status.agents = AgentCountsView { queries: u64::MAX, replies: u64::MAX, failures: u64::MAX };

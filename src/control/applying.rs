@@ -429,5 +429,7 @@ impl Controller {
         let Applying { new, path, summary, .. } = a;
         self.event(Event::ConfigReload { text: format!("path={path} {summary}"), ok: true });
         self.programmer.configure(new.lb.sync_interval);
+        self.backends.forget_loops();
+        self.tell_loops(a.now);
     }
 }

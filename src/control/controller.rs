@@ -201,7 +201,10 @@ impl Controller {
         for (ticket, view) in self.programmer.take_finished() {
             self.finish(now, ticket, Finished::Sync(view));
         }
+        self.reached(now);
         self.forget_removed();
+        let problem = self.programmer.memory_problem();
+        self.problem(now, "lb-memory", problem);
     }
 
     /// The next moment at which [`Controller::poll`] or [`Controller::next_lb`] has something to do.

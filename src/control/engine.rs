@@ -14,7 +14,6 @@ use super::latency::Histogram;
 use super::loader::{Hook, Loader, Purpose, Reply};
 use super::loading::Underway;
 use super::operator::{BackendVerb, Done, Finished, NameKind, Operator, Ticket, VerbError};
-use super::programmer::{LbAnswer, LbRequest};
 use super::revive::Replacement;
 use super::show::millis;
 use super::state::{Found, Saving};
@@ -72,7 +71,7 @@ pub struct Turn {
 /// The control plane, running.
 pub struct Engine {
     pub(super) controller: Controller,
-    lb: Box<dyn LoadBalancer>,
+    pub(super) lb: Box<dyn LoadBalancer>,
     pub(super) prober: Option<Prober>,
     pub(super) replacement: Replacement,
     pub(super) loader: Loader,
@@ -215,12 +214,7 @@ impl Engine {
 
     fn ask_lb(&mut self, now: Now) -> bool {
         let Some(request) = self.controller.next_lb(now) else { return false };
-        let answer = self.timed(|lb| match request {
-            LbRequest::Settings => LbAnswer::Settings(lb.settings()),
-            LbRequest::Vips => LbAnswer::Vips(lb.vips()),
-            LbRequest::Servers(vip) => LbAnswer::Servers(lb.servers(&vip)),
-            LbRequest::Apply(ops) => LbAnswer::Apply(lb.apply(&ops)),
-        });
+        let answer = self.timed(|lb| request.ask(lb));
         self.controller.lb_answer(clock::now(), answer);
         true
     }

@@ -1,6 +1,7 @@
 //! What the engine makes of a configuration file that was read: the answer to who asked for it, and a reload in slices.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::applying::Applying;
@@ -9,6 +10,7 @@ use super::loader::{Loaded, Purpose};
 use super::operator::{Finished, Ticket, VerbError};
 use super::view::ConfigView;
 use crate::clock;
+use crate::config::Config;
 use crate::time::Now;
 
 /// A configuration is applied for so long in one turn, about.
@@ -55,11 +57,21 @@ impl Engine {
         match loaded.result {
             Ok((config, warnings)) => {
                 view.warnings.clone_from(&warnings);
+                let fits = self.fits(&config);
+                if let (true, Err(why)) = (apply, &fits) {
+                    let errors = vec![format!("{path}: {why}")];
+                    (view.ok, view.errors) = (false, errors.clone());
+                    self.loader.free(config.into());
+                    self.controller.config_failed(&path, errors);
+                    return self.answer_load(now, view, ticket);
+                }
                 if apply {
                     let applying = self.controller.begin_apply(now, config, &path, warnings);
                     self.applying = Some(Underway { applying, view, ticket });
                     return;
                 }
+                // It may fit another VPP.
+                view.warnings.extend(fits.err().map(|why| format!("{path}: {why}")));
                 view.summary = format!(
                     "{} healthchecks, {} backends, {} frontends",
                     config.healthchecks.len(),
@@ -76,6 +88,20 @@ impl Engine {
             }
         }
         self.answer_load(now, view, ticket);
+    }
+
+    /// Whether `lb` has memory for the tables of a configuration.
+    fn fits(&mut self, config: &Config) -> Result<(), String> {
+        if self.lb.unavailable().is_some() {
+            return Ok(());
+        }
+        let Some(heap) = self.lb.heap() else { return Ok(()) };
+        let need = self.controller.programmer.need(
+            config,
+            self.controller.config().map(Arc::as_ref),
+            self.lb.threads(),
+        );
+        need.fits(&heap)
     }
 
     fn answer_load(&mut self, now: Now, view: ConfigView, ticket: Option<Ticket>) {

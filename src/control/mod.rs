@@ -17,6 +17,7 @@ pub mod latency;
 mod links;
 pub mod loader;
 mod loading;
+mod loops;
 pub mod meters;
 mod naming;
 pub mod operator;

@@ -70,6 +70,9 @@ pub struct LbStatusView {
     pub call_total_us: u64,
     /// Frontends with a call that failed and is to be retried.
     pub failing: Vec<String>,
+    /// Tables of deleted VIPs, which `lb` never frees, and their bytes.
+    pub lost_tables: u64,
+    pub lost_bytes: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Default)]
@@ -127,7 +130,7 @@ pub struct FrontendView {
     pub in_panic: bool,
     /// False: waits for its backends to be known, or for `lb`.
     pub programmed: bool,
-    /// The last call of it that failed, until one succeeds.
+    /// The last call of it that failed, until one succeeds; else its servers that are left out as a forwarding loop.
     pub error: Option<String>,
     pub pools: Vec<PoolView>,
     /// Servers that still are in `lb` though the configuration has them no more.

@@ -21,7 +21,7 @@ use super::{MainThread, exports, guard, log, panics, reply, start, text};
 use crate::api::retval;
 use crate::control::LogLevel;
 use crate::lb::vpp::VppLb;
-use crate::lb::{Encap, LbError, LoadBalancer, Op, Protocol, Settings, VipKey};
+use crate::lb::{Encap, Heap, LbError, LoadBalancer, Op, Protocol, Reach, Settings, VipKey};
 
 /// What C was told and is to tell.
 struct Played {
@@ -182,6 +182,29 @@ extern "C" fn maglev_shim_lb_next_vip(out: *mut maglev_vip_record_t) -> i32 {
 #[unsafe(no_mangle)]
 extern "C" fn maglev_shim_lb_next_as(out: *mut maglev_as_record_t) -> i32 {
     next(|c| &mut c.servers, out)
+}
+#[unsafe(no_mangle)]
+extern "C" fn maglev_shim_heap(out: *mut shim::maglev_heap_t) {
+    // SAFETY: the caller's own, as the contract says.
+    unsafe { out.write(shim::maglev_heap_t { size: 1 << 30, free: 1 << 29, top: 1 << 29 }) };
+}
+#[unsafe(no_mangle)]
+extern "C" fn maglev_shim_heap_has(bytes: u64) -> u8 {
+    u8::from(bytes < 1 << 29)
+}
+#[unsafe(no_mangle)]
+extern "C" fn maglev_shim_reach(a: *const maglev_address_t) -> u32 {
+    match of(a).bytes {
+        [127, ..] => shim::maglev_reach_t::MAGLEV_REACH_LOCAL,
+        _ => shim::maglev_reach_t::MAGLEV_REACH_AWAY,
+    }
+}
+#[unsafe(no_mangle)]
+extern "C" fn maglev_shim_lb_vip_index(v: *const maglev_vip_t, index: *mut u32) -> u8 {
+    let port = of(v).port;
+    // SAFETY: the caller's own, as the contract says.
+    unsafe { index.write(port.into()) };
+    u8::from(port != 0)
 }
 #[unsafe(no_mangle)]
 extern "C" fn maglev_shim_lb_vips_text(out: *mut *mut c_char, length: *mut u64) -> u32 {
@@ -538,6 +561,12 @@ fn calls_of_lb() {
     assert_eq!(lb.vips(), Err(LbError::NoAnswer("a VIP's details")));
     assert_eq!(lb.servers(&web()), Err(LbError::NoAnswer("a server's details")));
     C.lock().unwrap().unreadable = false;
+
+    let ways = ["127.0.0.1", "2001:db8::1"].map(|a| lb.reach(a.parse().unwrap()));
+    assert_eq!(ways, [Reach::Local, Reach::Away]);
+    let all_ports = VipKey { service: None, ..web() };
+    assert_eq!((lb.index(&web()), lb.index(&all_ports)), (Some(80), None));
+    assert_eq!(lb.heap(), Some(Heap { size: 1 << 30, free: 1 << 29, top: 1 << 29 }));
 
     said();
     let (vip, address) = (web(), "2001:db8::1".parse().unwrap());

@@ -4,6 +4,7 @@ use super::super::layout::{field, wrap};
 use super::super::when;
 use super::{agents, list, or_dash};
 use crate::control::view::{LbStatusView, ProberView, StateFileView, StatusView, VersionView};
+use crate::lb::memory;
 
 /// What needs an operator's hand comes first.
 pub(in super::super) fn status(v: &StatusView, now: u64) -> String {
@@ -69,6 +70,10 @@ fn lb(o: &mut String, lb: &LbStatusView, now: u64) {
         format!(", mean {}, longest {}", when::latency(lb.call_mean_us), when::latency(lb.call_max_us))
     };
     field(o, "lb calls", format!("{}, failed {}{times}", lb.calls, lb.failures));
+    if lb.lost_tables > 0 {
+        let lost = format!("{}, {}", lb.lost_tables, memory::size(lb.lost_bytes));
+        field(o, "lb lost tables", lost);
+    }
 }
 
 fn prober(o: &mut String, p: &ProberView) {

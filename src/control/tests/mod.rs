@@ -4,6 +4,7 @@ mod agents;
 mod journal;
 mod lab;
 mod lab_agents;
+mod loops;
 
 mod clocks;
 mod explain;
