@@ -353,7 +353,8 @@ impl Controller {
             None => a.summary.frontends.added += 1,
             Some(b) => a.summary.frontends.changed += usize::from(b.config != *f),
         }
-        let entry = self.seat(a.now.mono, f, before, a.start, &a.new);
+        let namesake = a.old_frontends.get(&f.name);
+        let entry = self.seat(a.now.mono, f, before, namesake, a.start, &a.new);
         for seat in &entry.seats {
             if let Some(b) = self.backends.get_mut(seat.slot) {
                 b.frontends.push(f.name.clone());
