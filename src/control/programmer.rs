@@ -6,6 +6,8 @@
 
 mod cause;
 mod full;
+mod heap;
+mod look;
 mod show;
 mod vips;
 mod work;
@@ -16,6 +18,7 @@ use std::time::Duration;
 
 pub use cause::Cause;
 use cause::Causes;
+use heap::Memory;
 use vips::Vips;
 
 use super::event::Event;
@@ -26,7 +29,7 @@ use super::view::SyncView;
 use crate::lb::ledger::Ledger;
 use crate::lb::reconcile::{Costs, Step};
 use crate::lb::run::Run;
-use crate::lb::{AsRecord, LbError, Op, Settings, VipKey, VipRecord};
+use crate::lb::{AsRecord, Heap, LbError, LoadBalancer, Op, Reach, Settings, VipKey, VipRecord};
 use crate::time::{Now, Time};
 
 /// Between two pieces of routine work, so that a full sync of many VIPs leaves the main thread and the workers
@@ -44,8 +47,29 @@ pub enum LbRequest {
     Vips,
     /// The servers of one VIP.
     Servers(VipKey),
+    /// Where packets to these servers go, and which indices these VIPs have.
+    Look(Vec<IpAddr>, Vec<VipKey>),
+    /// How much memory is left.
+    Heap,
     /// Changes, in order, under one barrier.
     Apply(Vec<Op>),
+}
+
+impl LbRequest {
+    /// Asks it of `lb`.
+    pub fn ask(&self, lb: &mut dyn LoadBalancer) -> LbAnswer {
+        match self {
+            LbRequest::Settings => LbAnswer::Settings(lb.settings()),
+            LbRequest::Vips => LbAnswer::Vips(lb.vips()),
+            LbRequest::Servers(vip) => LbAnswer::Servers(lb.servers(vip)),
+            LbRequest::Look(servers, vips) => LbAnswer::Look(
+                servers.iter().map(|a| (*a, lb.reach(*a))).collect(),
+                vips.iter().map(|vip| (*vip, lb.index(vip))).collect(),
+            ),
+            LbRequest::Heap => LbAnswer::Heap(lb.heap()),
+            LbRequest::Apply(ops) => LbAnswer::Apply(lb.apply(ops)),
+        }
+    }
 }
 
 /// What `lb` said to the request of the same name.
@@ -55,6 +79,8 @@ pub enum LbAnswer {
     Settings(Result<Settings, LbError>),
     Vips(Result<Vec<VipRecord>, LbError>),
     Servers(Result<Vec<AsRecord>, LbError>),
+    Look(Vec<(IpAddr, Reach)>, Vec<(VipKey, Option<u32>)>),
+    Heap(Option<Heap>),
     Apply(Vec<Result<(), LbError>>),
 }
 
@@ -66,6 +92,7 @@ enum Full {
     ReadSettings,
     WriteSettings(Settings),
     ListVips,
+    Measure,
 }
 
 /// The work on one address.
@@ -77,6 +104,8 @@ struct Job {
     dump: VecDeque<VipKey>,
     /// The dump under way.
     asked: Option<VipKey>,
+    /// Still to be looked at; none: that has not been found out yet.
+    look: Option<Look>,
     /// The plan, once all is dumped.
     run: Option<Run>,
     /// The step under way.
@@ -93,6 +122,13 @@ struct Job {
     notes: Vec<String>,
     writes: u64,
     failures: Vec<(Option<VipKey>, String)>,
+}
+
+/// What of an address is to be looked at beside its dumps.
+#[derive(Debug, Default)]
+struct Look {
+    servers: VecDeque<IpAddr>,
+    vips: VecDeque<VipKey>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -137,6 +173,8 @@ pub struct Programmer {
     unsaid: Vec<String>,
     waiters: Vec<Waiter>,
     finished: Vec<(Ticket, SyncView)>,
+    memory: Memory,
+    reached: Vec<(IpAddr, Reach)>,
     flushed: Vec<(VipKey, IpAddr)>,
     made: Vec<VipKey>,
     /// The last attempt to list the VIPs failed.
@@ -269,7 +307,7 @@ impl Programmer {
                 }
                 self.begin(now, intent)?;
             }
-            if let Some(request) = self.job_request(intent) {
+            if let Some(request) = self.job_request(now, intent) {
                 return Some(request);
             }
             self.end_job(now);
@@ -291,6 +329,8 @@ impl Programmer {
             LbAnswer::Settings(r) => self.settings_read(now, intent, r, events),
             LbAnswer::Vips(r) => self.vips_listed(now, intent, r, events),
             LbAnswer::Servers(r) => self.servers_dumped(r, events),
+            LbAnswer::Look(reached, indices) => self.looked(intent, reached, &indices, events),
+            LbAnswer::Heap(heap) => self.measured(now.mono, heap),
             LbAnswer::Apply(results) => {
                 if let Full::WriteSettings(s) = self.full {
                     self.settings_written(now, s, results, events);

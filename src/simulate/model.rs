@@ -112,13 +112,13 @@ impl Model {
         self.shown.get(name).map_or((Vital::Unknown, false), |s| (s.vital, s.stopping))
     }
 
-    /// A word on a weight stands while the weight it overrode is the same; and in the same place.
+    /// A word on a weight stands while the weight it overrode is the same; and in the same place, whatever its VIP.
     fn kept_overrides(&self, new: &Config, stayed: &dyn Fn(&Name) -> bool) -> BTreeMap<Place, u8> {
         let Some(old) = &self.config else { return BTreeMap::new() };
         let configured = |c: &Config, (f, p, b): &Place| {
             let f = c.frontends.get(f)?;
             let pool = f.pools.iter().find(|x| x.name == *p)?;
-            Some((f.vip, *pool.backends.get(b)?))
+            pool.backends.get(b).copied()
         };
         self.overrides
             .iter()

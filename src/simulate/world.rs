@@ -14,7 +14,6 @@ use crate::control::programmer::{LbAnswer, LbRequest};
 use crate::control::reload::Summary;
 use crate::control::state::Snapshot;
 use crate::health::agent::parse;
-use crate::lb::LoadBalancer;
 use crate::lb::embedded::Embedded;
 use crate::probe::pace::jittered;
 use crate::probe::{Code, Job, Order, Outcome, ProbeId, Report, Task, Told, Verdict};
@@ -264,12 +263,7 @@ impl World {
     pub fn ask(&mut self) -> bool {
         let now = self.wall();
         let Some(request) = self.c.next_lb(now) else { return false };
-        let answer = match &request {
-            LbRequest::Settings => LbAnswer::Settings(self.lb.settings()),
-            LbRequest::Vips => LbAnswer::Vips(self.lb.vips()),
-            LbRequest::Servers(vip) => LbAnswer::Servers(self.lb.servers(vip)),
-            LbRequest::Apply(ops) => LbAnswer::Apply(self.lb.apply(ops)),
-        };
+        let answer = request.ask(&mut self.lb);
         self.note(Happening::Asked(request, answer.clone()));
         self.c.lb_answer(now, answer);
         true

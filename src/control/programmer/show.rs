@@ -79,6 +79,8 @@ impl Programmer {
             syncs: self.syncs,
             failures: self.failures,
             failing: failing.map(|f| f.config.name.to_string()).collect(),
+            lost_tables: self.lost().tables,
+            lost_bytes: self.lost().bytes,
             ..LbStatusView::default()
         }
     }

@@ -53,6 +53,7 @@ impl Programmer {
             routine,
             dump: self.to_dump(address, intent),
             asked: None,
+            look: None,
             run: None,
             running: None,
             blind: false,
@@ -90,7 +91,7 @@ impl Programmer {
             && self.ledger.ours_at(address).all(|vip| intent.by_vip.contains_key(vip))
     }
 
-    pub(super) fn job_request(&mut self, intent: &Intentions<'_>) -> Option<LbRequest> {
+    pub(super) fn job_request(&mut self, now: Time, intent: &Intentions<'_>) -> Option<LbRequest> {
         let job = self.job.as_ref()?;
         if job.again && job.unsure {
             // Not on what was listed before.
@@ -101,6 +102,7 @@ impl Programmer {
             let job = self.job.as_mut()?;
             job.again = false;
             job.run = None;
+            job.look = None;
             job.dump = dump;
         }
         let job = self.job.as_mut()?;
@@ -111,6 +113,10 @@ impl Programmer {
         if job.blind {
             return None;
         }
+        if let Some(look) = self.look(intent) {
+            return Some(look);
+        }
+        let job = self.job.as_mut()?;
         if job.run.is_none() {
             let address = job.address;
             if self.met(address, intent) {
@@ -118,6 +124,9 @@ impl Programmer {
                     self.planned(address, intent).is_some_and(|p| p.is_empty() && p.notes.is_empty())
                 );
                 return None;
+            }
+            if self.wants_measure(now, address, intent) {
+                return Some(LbRequest::Heap);
             }
             let (run, notes) = self.plan(address, intent);
             let job = self.job.as_mut()?;
@@ -135,13 +144,16 @@ impl Programmer {
     pub(super) fn plan(&mut self, address: IpAddr, intent: &Intentions<'_>) -> (Run, Vec<String>) {
         let items = self.items(address, intent);
         let members: Vec<Member<'_>> = items.iter().map(member).collect();
+        self.costs.room = self.memory.room();
         let plan = plan(&members, &self.ledger, &self.costs);
-        let logged = |n: &&Note| !matches!(n, Note::Refused { .. });
+        self.memory.planned(address, &plan);
+        let told_once = |n: &Note| matches!(n, Note::Refused { .. } | Note::NoRoom { .. });
+        let logged = |n: &&Note| !told_once(n);
         let notes = plan.notes.iter().filter(logged).map(ToString::to_string).collect();
         for note in &plan.notes {
             if let (Some(vip), Some(job)) = (note.unmet(), &mut self.job) {
                 let text = note.to_string();
-                if matches!(note, Note::Refused { .. }) && self.errors.get(vip) != Some(&text) {
+                if told_once(note) && self.errors.get(vip) != Some(&text) {
                     self.unsaid.push(text.clone());
                 }
                 job.failures.push((Some(*vip), text));
@@ -207,8 +219,14 @@ impl Programmer {
                     {
                         self.flushed.push((vip, address));
                     }
-                    if let Op::AddVip { vip, .. } = op {
+                    if let Op::AddVip { vip, table_length, .. } = op {
+                        self.memory.made(table_length);
                         self.made.push(vip);
+                        // Its index is to be known before somebody else can be at it.
+                        job.look.get_or_insert_default().vips.push_back(vip);
+                    }
+                    if let Op::DelVip { vip } = op {
+                        self.memory.lost(self.vips.get(&vip).map(|actual| actual.table_length));
                     }
                     self.vips.advance(&op);
                     events.push_back(Event::LbSync { text: op.to_string(), failed: false });

@@ -8,6 +8,7 @@ use super::pool::Pool;
 use super::sticky::{Found, Sticky};
 use crate::lb::flow::Flow;
 use crate::lb::maglev::{Table, lb_bytes};
+use crate::lb::memory;
 use crate::lb::types::{AsRecord, Encap, LbError, Op, Settings, VipKey, VipRecord};
 use crate::time::Time;
 
@@ -152,6 +153,8 @@ pub(super) struct State {
     snat_clashes: u64,
     snat_aborts: u64,
     deadly_calls: u64,
+    /// Bytes of all tables that were made: `lb` frees none of a deleted VIP.
+    tables: u64,
 }
 
 impl Default for State {
@@ -179,6 +182,7 @@ impl Default for State {
             snat_clashes: 0,
             snat_aborts: 0,
             deadly_calls: 0,
+            tables: 0,
         }
     }
 }
@@ -264,6 +268,7 @@ impl State {
             return Err(LbError::InvalidArgument);
         }
         let table = Table::build(length, &[]).map_err(|_| LbError::InvalidMemorySize)?;
+        self.tables = self.tables.saturating_add(memory::table(length));
         self.vips.put(Some(Vip {
             id,
             kind,
@@ -531,6 +536,29 @@ impl State {
 
     pub(super) fn snat_aborts(&self) -> u64 {
         self.snat_aborts
+    }
+
+    /// Counts the tables that are made from now on.
+    pub(super) fn count_tables(&mut self) {
+        self.tables = 0;
+    }
+
+    /// Bytes of the tables that were made since then.
+    pub(super) fn tables(&self) -> u64 {
+        self.tables
+    }
+
+    /// `lb`'s index of a VIP.
+    pub(super) fn index(&self, vip: &VipKey) -> Option<u32> {
+        self.find(Id::of(vip)).ok().and_then(|i| u32::try_from(i).ok())
+    }
+
+    /// Whether a packet to this address comes to a VIP, whatever its port.
+    pub(super) fn has_vip_for(&self, address: IpAddr) -> bool {
+        self.live().any(|(_, v)| {
+            let len = if address.is_ipv4() { v.id.prefix_len.saturating_sub(96) } else { v.id.prefix_len };
+            v.id.is_ip4() == address.is_ipv4() && v.id.same_prefix(Id::new(address, len, ALL, 0))
+        })
     }
 
     /// VIPs in use, in `lb`'s order.
