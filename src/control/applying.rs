@@ -322,8 +322,15 @@ impl Controller {
         } else if let Some(slot) = self.heir(&mut a.leaving, b) {
             a.summary.backends.changed += 1;
             self.backends.rename(slot, b.name.clone());
+            let mut forced = false;
             if let Some(e) = self.backends.get_mut(slot) {
+                forced = e.health.checks().forced() && e.state() == State::Down;
                 e.health.forget_operator();
+            }
+            if forced {
+                // It is down as before, but nobody's word says so any more.
+                let (down, why) = (State::Down, "without the operator's words".into());
+                self.record(a.now, slot, Some(down), down, "inherited", why);
             }
             self.restand(a.now, slot, "inherited", "without the operator's words".into());
             // It may have been muted.
