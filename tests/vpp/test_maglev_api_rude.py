@@ -106,7 +106,7 @@ class TestMaglevApiRude(MaglevTestCase):
         self.assertEqual(len(rows(self.api, "member", "all")), 101)
         reply, some = self.api.maglev_backend_get(cursor=0, name="")
         self.assertEqual(reply.retval, EAGAIN)
-        self.assertLess(len(some), 120, "what one call sends has a bound, too")
+        self.assertLess(len(some), 1000, "what one call sends has a bound, too")
         stays = json.loads(self.vapi.cli("maglev test stays"))["dump"]
         self.assertGreater(stays["n"], 20)
         print("lists: %s" % stays)
@@ -169,7 +169,7 @@ class TestMaglevApiRude(MaglevTestCase):
         self.vapi.cli("maglev test stays")
         before = self.resident()
         names = {"frontend": "web", "pool": "p", "backend": "a1", "is_default": False, "flush": False}
-        weights = [10, 11] * 6000
+        weights = [10, 11] * 1500
         for i in range(0, len(weights), 50):
             replies = self.client.many("maglev_set_weight", [{**names, "weight": w} for w in weights[i : i + 50]])
             self.assertEqual({r.retval for r in replies}, {0})
@@ -209,7 +209,7 @@ class TestMaglevApiRude(MaglevTestCase):
     # In shared memory
 
     def shared(self, names, queue=32):
-        library = find_client_library(self.vapi.process.install.prefix)
+        library = find_client_library(os.path.dirname(os.path.dirname(self.vapi.process.install.binary)))
         if library is None:
             self.skipTest("no libvppapiclient.so")
         papi = self.client.papi
