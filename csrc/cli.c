@@ -2,13 +2,28 @@
 
 /* The commands: VPP finds them, Rust runs them, this file waits and prints. */
 
+#define _GNU_SOURCE /* dladdr, memrchr */
+#include <dlfcn.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
 #include <vlibmemory/api.h>
+#include <vlib/file.h>
 #include "maglev.h"
 
 /* An answer that takes time is asked for in steps that grow from the first to the last, in seconds. */
 #define MAGLEV_CLI_FIRST_STEP 1e-3
 #define MAGLEV_CLI_LAST_STEP  10e-3
 #define MAGLEV_CLI_PATIENCE   60.0
+
+/* An answer is printed in pieces of so many bytes, each when its reader has taken those before: what a reader does not take
+   at once, VPP copies to its main heap. */
+#define MAGLEV_CLI_PIECE 16384
+/* Seconds that a reader may take nothing: it may look at a page. */
+#define MAGLEV_CLI_READER_PATIENCE 600.0
+/* Seconds of printing at a time, and for how long others then have the thread. */
+#define MAGLEV_CLI_SLICE 500e-6
+#define MAGLEV_CLI_PAUSE 10e-6
 
 /* May whoever runs this command be put to sleep? Not outside a process, not under the barrier (the workers would stand
    still for as long), and not in the process that serves the binary API. */
@@ -43,6 +58,131 @@ maglev_cli_wait (vlib_main_t *vm, maglev_reply_t *reply, maglev_stay_t *stay)
     }
 }
 
+static void
+maglev_cli_pause (vlib_main_t *vm, f64 seconds, maglev_stay_t *stay)
+{
+  maglev_stay_end (MAGLEV_STAY_COMMAND, *stay);
+  vlib_process_suspend (vm, seconds);
+  *stay = maglev_stay_begin ();
+}
+
+/* Writes text for the reader of this command, as it is: never as a format, and without a copy of ours in VPP's heap. */
+static void
+maglev_cli_write (vlib_main_t *vm, const char *text, u64 length)
+{
+  vlib_process_t *p = vlib_get_current_process (vm);
+
+  if (p && p->output_function)
+    p->output_function (p->output_function_arg, (u8 *) text, length);
+  else
+    fwrite (text, 1, length, stdout);
+}
+
+#define maglev_cli_write_literal(vm, text) maglev_cli_write (vm, text, sizeof (text) - 1)
+
+typedef enum
+{
+  MAGLEV_READER_READY,
+  /* VPP holds bytes that it has not taken. */
+  MAGLEV_READER_BEHIND,
+  MAGLEV_READER_GONE,
+} maglev_reader_t;
+
+/* How the reader of this command is. VPP keeps its sessions to itself, but not its table of open files: a session is the one
+   of vlib's own whose private data is the number that the process writes to, and the flag is set for as long as bytes wait. */
+static maglev_reader_t
+maglev_cli_reader (vlib_main_t *vm)
+{
+  vlib_process_t *p = vlib_get_current_process (vm);
+  maglev_reader_t reader = MAGLEV_READER_READY;
+  struct pollfd peer = { .fd = -1 };
+  Dl_info vlib, owner;
+  clib_file_t **fp;
+
+  if (p == 0 || p->output_function == 0 || dladdr (vlib_cli_output, &vlib) == 0)
+    return MAGLEV_READER_READY;
+  CLIB_SPINLOCK_LOCK (file_main.lock);
+  pool_foreach (fp, file_main.file_pool)
+    {
+      clib_file_t *f = *fp;
+
+      if (f->active && f->private_data == p->output_function_arg && f->write_function &&
+	  (f->flags & UNIX_FILE_DATA_AVAILABLE_TO_WRITE) && dladdr (f->write_function, &owner) &&
+	  owner.dli_fbase == vlib.dli_fbase)
+	{
+	  reader = MAGLEV_READER_BEHIND;
+	  peer.fd = f->file_descriptor;
+	}
+    }
+  CLIB_SPINLOCK_UNLOCK (file_main.lock);
+  if (peer.fd >= 0 && poll (&peer, 1, 0) > 0 && (peer.revents & (POLLHUP | POLLERR | POLLNVAL)))
+    return MAGLEV_READER_GONE;
+  return reader;
+}
+
+/* Waits until the reader has taken what was written. 0: there is none any more, or none that reads. */
+static int
+maglev_cli_reader_wait (vlib_main_t *vm, maglev_stay_t *stay)
+{
+  f64 deadline = vlib_time_now (vm) + MAGLEV_CLI_READER_PATIENCE;
+  f64 step = MAGLEV_CLI_FIRST_STEP / 4;
+  maglev_reader_t reader;
+
+  while ((reader = maglev_cli_reader (vm)) == MAGLEV_READER_BEHIND && vlib_time_now (vm) < deadline)
+    {
+      maglev_cli_pause (vm, step, stay);
+      step = clib_min (2 * step, MAGLEV_CLI_LAST_STEP);
+    }
+  return reader == MAGLEV_READER_READY;
+}
+
+/* A piece ends at a line's end where it has one. */
+static u64
+maglev_cli_piece (const char *text, u64 length)
+{
+  const char *end;
+
+  if (length <= MAGLEV_CLI_PIECE)
+    return length;
+  end = memrchr (text, '\n', MAGLEV_CLI_PIECE);
+  return end ? end + 1 - text : MAGLEV_CLI_PIECE;
+}
+
+/* Prints an answer. Whatever is copied on the way, VPP's main heap keeps its reserve. */
+static void
+maglev_cli_print (vlib_main_t *vm, const char *text, u64 length, int may_wait, maglev_stay_t *stay)
+{
+  f64 slice_ends = vlib_time_now (vm) + MAGLEV_CLI_SLICE;
+  /* Whoever cannot wait takes all of it at once, and makes a message of it. */
+  u64 at_once = may_wait ? 2 * MAGLEV_CLI_PIECE : 3 * length;
+  u64 done = 0;
+
+  while (done < length)
+    {
+      u64 piece = maglev_cli_piece (text + done, length - done);
+
+      if (!maglev_heap_has_room (at_once))
+	{
+	  if (done == 0)
+	    maglev_cli_write_literal (vm, "error: VPP's main heap is nearly full; nothing is shown\n");
+	  else
+	    maglev_cli_write_literal (vm, "\n(the rest is left out: VPP's main heap is nearly full)\n");
+	  return;
+	}
+      maglev_cli_write (vm, text + done, piece);
+      done += piece;
+      if (!may_wait)
+	continue;
+      if (!maglev_cli_reader_wait (vm, stay))
+	return;
+      if (vlib_time_now (vm) >= slice_ends)
+	{
+	  maglev_cli_pause (vm, MAGLEV_CLI_PAUSE, stay);
+	  slice_ends = vlib_time_now (vm) + MAGLEV_CLI_SLICE;
+	}
+    }
+}
+
 /* Errors are printed, not returned: VPP would put the command's path in front of what must begin with `error: `, and
    would run the parent command on what is left of the line. */
 static clib_error_t *
@@ -51,7 +191,7 @@ maglev_cli_command (vlib_main_t *vm, unformat_input_t *input, vlib_cli_command_t
   maglev_stay_t stay = maglev_stay_begin ();
   unformat_input_t line_input;
   maglev_reply_t reply = {};
-  u8 *line = 0, *text = 0;
+  u8 *line = 0;
   int may_wait;
 
   /* VPP has made the path a vector, and normalised it. */
@@ -72,11 +212,8 @@ maglev_cli_command (vlib_main_t *vm, unformat_input_t *input, vlib_cli_command_t
   if (reply.kind == MAGLEV_REPLY_PENDING)
     maglev_rs_cli_abandon (reply.ticket);
 
-  vec_add (text, reply.text, reply.length);
+  maglev_cli_print (vm, reply.text, reply.length, may_wait, &stay);
   maglev_rs_reply_free (&reply);
-  if (vec_len (text))
-    vlib_cli_output (vm, "%v", text);
-  vec_free (text);
   maglev_stay_end (MAGLEV_STAY_COMMAND, stay);
   return 0;
 }

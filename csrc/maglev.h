@@ -71,11 +71,26 @@ maglev_stay_end (maglev_stay_kind_t kind, maglev_stay_t stay)
   k->longest_in_lb = clib_max (k->longest_in_lb, in_lb);
 }
 
+/* Is there so much room in VPP's main heap, in one piece, beside a reserve that stays VPP's own? A full heap ends VPP, so
+   whatever of ours grows with what others do asks here first. The reserve is a sixteenth of the heap, 4 MiB at least. */
+static inline int
+maglev_heap_has_room (u64 bytes)
+{
+  uword reserve = clib_max (clib_mem_get_heap_size (clib_mem_get_heap ()) / 16, (uword) 4 << 20);
+  void *p = clib_mem_alloc_or_null (bytes + reserve);
+
+  if (p == 0)
+    return 0;
+  clib_mem_free (p);
+  return 1;
+}
+
 /* cli.c: registers the commands that Rust names. */
 clib_error_t *maglev_cli_init (vlib_main_t *vm);
 
-/* api.c: tells subscribers what has happened. */
-void maglev_api_send_events (void);
+/* api_events.c: tells subscribers what has happened, for as long as one turn may. Answers after how many seconds to come
+   again: 0 at once, negative: when something has happened. */
+f64 maglev_api_send_events (vlib_main_t *vm);
 int maglev_stats_update (vlib_main_t *vm);
 
 #endif /* included_maglev_h */

@@ -100,7 +100,7 @@ maglev_process (vlib_main_t *vm, vlib_node_runtime_t *rt, vlib_frame_t *f)
   maglev_turn_t turn;
   uword *event_data = 0;
   maglev_stay_t stay;
-  f64 sleep, began;
+  f64 sleep, began, again;
 
   mm->process_node_index = rt->node_index;
 
@@ -124,7 +124,9 @@ maglev_process (vlib_main_t *vm, vlib_node_runtime_t *rt, vlib_frame_t *f)
       turn.busy = 0;
       maglev_shim_signals_hold ();
       maglev_rs_turn (&turn);
-      maglev_api_send_events ();
+      again = maglev_api_send_events (vm);
+      if (again == 0)
+	turn.busy = 1;
       if (maglev_stats_update (vm))
 	turn.busy = 1;
       maglev_shim_signals_release ();
@@ -135,6 +137,8 @@ maglev_process (vlib_main_t *vm, vlib_node_runtime_t *rt, vlib_frame_t *f)
       else
 	{
 	  sleep = turn.next < 0 ? MAGLEV_LONGEST_SLEEP : turn.next + (vlib_time_now (vm) - began) + MAGLEV_TICK;
+	  if (again > 0)
+	    sleep = clib_min (sleep, again);
 	  sleep = clib_max (MAGLEV_BUSY_PAUSE, clib_min (sleep, MAGLEV_LONGEST_SLEEP));
 	  vlib_process_wait_for_event_or_clock (vm, sleep);
 	}

@@ -6,6 +6,7 @@
 //! * [`config`]: the YAML file, its schema, its errors
 //! * [`health`]: a backend's counter and state machine
 //! * [`balance`]: from backend states to weights
+//! * [`budget`]: how much memory may be taken by what others can make large
 //! * [`lb`]: VPP's `lb` plugin: what can be asked of it, the reconciler, the embedded twin
 //! * [`probe`]: the prober thread and the probe types
 //! * [`control`]: the controller that joins them, and the engine that drives it
@@ -16,6 +17,7 @@
 
 pub mod api;
 pub mod balance;
+pub mod budget;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -65,6 +65,7 @@ fn rig(name: &str, first: fn(&AtomicBool)) -> Rig {
         wake: Arc::new(|| {}),
         log: Box::new(move |_, text| log_in.lock().unwrap().push(text.to_owned())),
         version: VersionView::default(),
+        heap: || None,
     };
     let engine = Engine::start(options, Box::new(Embedded::new())).unwrap();
     Rig { engine, log, gate, births, path, _listener: listener }

@@ -9,7 +9,9 @@ use std::net::{IpAddr, Shutdown, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
+use maglev::budget::Budget;
 use maglev::config::{CheckKind, HttpCheck};
+use maglev::probe::{Code, Order, ProbeId, ProberOptions};
 use probe_support::*;
 
 /// Answers each request with `bytes` and closes.
@@ -288,4 +290,32 @@ fn a_peer_that_drips_does_not_outlive_the_deadline() {
         assert_eq!(said(&r.outcome), "L7TOUT no complete response in time");
         assert_at_deadline(&r, 500);
     }
+}
+
+#[test]
+fn what_stalling_servers_send_has_a_limit_for_all_probes_together() {
+    let bodies = Budget::new("bodies", 256 << 10);
+    let rig = Rig::with(ProberOptions { bodies: Some(bodies.clone()), ..ProberOptions::default() });
+    let head = "HTTP/1.1 200 OK\r\nContent-Length: 65536\r\n\r\n";
+    let port = answers_and_stays(format!("{head}{}", "n".repeat(60_000)));
+    let stalled = http_body(port, 60_000, "yes");
+    let ids: Vec<ProbeId> = (0..20).map(|_| rig.order(V4, &stalled)).collect();
+    // Each may hold 60 KiB of it: four do, for the others there is no room, and they end.
+    let mut ended = Vec::new();
+    while ended.len() < 16 {
+        let report = rig.report();
+        assert_eq!(code(&report), Code::SockErr, "{report:?}");
+        assert!(report.outcome.detail.contains("no memory left"), "{report:?}");
+        ended.push(report.id);
+    }
+    assert!(bodies.used() > 128 << 10 && bodies.used() <= 256 << 10, "{}", bodies.used());
+    // Servers that send little are judged as ever meanwhile.
+    let small = answers(V4, "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nyes");
+    assert_eq!(rig.said(V4, &http_body(small, 20_000, "yes")), "L7OK HTTP 200");
+    for id in ids.into_iter().filter(|id| !ended.contains(id)) {
+        rig.0.send(Order::Cancel(id));
+    }
+    let whole = answers(V4, format!("{head}{}yes", "n".repeat(65_533)));
+    assert_eq!(rig.said(V4, &http_body(whole, 20_000, "yes")), "L7OK HTTP 200", "there is room again");
+    assert_eq!(bodies.used(), 0);
 }

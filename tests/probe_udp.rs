@@ -320,7 +320,7 @@ fn every_type_has_a_text() {
         (RData::TXT(TXT::new().with_string("plain").unwrap()), "plain"),
     ];
     for (rdata, text) in rows {
-        let whole = dns_check(|d| d.expect = Some(pattern(&format!("^{}$", regex::escape(text)))));
+        let whole = dns_check(|d| d.expect = Some(pattern(&format!("^{}$", regex_syntax::escape(text)))));
         let said = said_of(&whole, |p| p.answers.push(record(rdata)));
         assert_eq!(said.as_deref(), Some("L7OK NOERROR"), "{text}");
     }

@@ -11,8 +11,7 @@ const ID: u16 = 0x4d47;
 pub fn run(data: &[u8]) {
     let (kind, data) = choice(data);
     let (_, qtype) = DnsCheck::QTYPES[kind % DnsCheck::QTYPES.len()];
-    let pattern =
-        |source: &str| Pattern { source: source.into(), regex: regex::bytes::Regex::new(source).unwrap() };
+    let pattern = |source: &str| Pattern::new(source).unwrap();
     let check = DnsCheck {
         name: if kind & 0x40 == 0 { "www.example.org" } else { "." }.into(),
         qtype,

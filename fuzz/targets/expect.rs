@@ -12,7 +12,7 @@ pub fn run(data: &[u8]) {
     let (kind, data) = choice(data);
     let (piece, data) = choice(data);
     let source = PATTERNS[kind % PATTERNS.len()];
-    let pattern = Pattern { source: source.into(), regex: regex::bytes::Regex::new(source).unwrap() };
+    let pattern = Pattern::new(source).unwrap();
     let read = |piece: usize, end: fn(&mut Expect, &Pattern) -> maglev::probe::Outcome| {
         let mut expect = Expect::default();
         data.chunks(piece)
@@ -23,7 +23,7 @@ pub fn run(data: &[u8]) {
     check_outcome(&whole, &[Code::L7Ok, Code::L7Rsp]);
     assert_eq!(read(piece + 1, Expect::eof), whole);
     let seen = &data[..data.len().min(ANSWER_MAX)];
-    assert_eq!(whole.code == Code::L7Ok, pattern.regex.is_match(seen), "{source}");
+    assert_eq!(whole.code == Code::L7Ok, pattern.is_match(seen), "{source}");
     let late = read(piece + 1, Expect::timeout);
     check_outcome(&late, &[Code::L7Ok, Code::L7Rsp, Code::L7Tout]);
     // The empty answer is none until the peer has closed.

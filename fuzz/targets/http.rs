@@ -1,6 +1,7 @@
 //! The response to an `http` check. The first byte chooses the check, the second how the response comes in pieces.
 
 use maglev::config::{HttpCheck, Pattern};
+use maglev::probe::held::Held;
 use maglev::probe::http::Reader;
 use maglev::probe::http::chunked::{Decoder, Fed};
 use maglev::probe::http::parser::{BODY_MAX, HEAD_MAX};
@@ -23,7 +24,7 @@ pub fn run(data: &[u8]) {
 fn check(kind: usize) -> HttpCheck {
     const PATTERNS: [&str; 4] = ["", "^ok", "h.*o", "(?s)a.*z$"];
     let source = PATTERNS[kind % PATTERNS.len()];
-    let pattern = || Pattern { source: source.into(), regex: regex::bytes::Regex::new(source).unwrap() };
+    let pattern = || Pattern::new(source).unwrap();
     HttpCheck {
         method: if kind & 4 == 0 { "GET" } else { "HEAD" }.into(),
         codes: if kind & 8 == 0 { vec![(200, 200)] } else { vec![(100, 299), (404, 404), (500, 599)] },
@@ -56,11 +57,11 @@ fn read(check: &HttpCheck, data: &[u8], piece: usize) -> (Option<Outcome>, Outco
 fn chunked(data: &[u8], piece: usize) {
     let cap = piece * 16;
     let decode = |piece: usize| {
-        let (mut decoder, mut body) = (Decoder::default(), Vec::new());
+        let (mut decoder, mut body) = (Decoder::default(), Held::default());
         let end =
             data.chunks(piece).map(|part| decoder.feed(part, &mut body, cap)).find(|fed| *fed != Fed::More);
         assert!(body.len() <= cap);
-        (end, body)
+        (end, body.to_vec())
     };
     assert_eq!(decode(piece + 1), decode(usize::MAX));
 }

@@ -28,7 +28,7 @@ pub fn run(data: &[u8]) {
 
     let body = seed.repeat(1 << (times % 17));
     let body = &body[..body.len().min(BODY_MAX + 1)];
-    let found = pattern.regex.is_match(&body[..body.len().min(BODY_MAX)]);
+    let found = pattern.is_match(&body[..body.len().min(BODY_MAX)]);
     let http = HttpCheck { regexp: Some(pattern.clone()), ..HttpCheck::default() };
     let mut reader = Reader::default();
     let early = reader.push(&http, b"HTTP/1.1 200 OK\r\n\r\n").or_else(|| reader.push(&http, body));

@@ -1,5 +1,6 @@
 //! What each command does: check the arguments, ask the [`Operator`], render.
 
+use std::io;
 use std::net::IpAddr;
 
 use serde::Serialize;
@@ -7,6 +8,7 @@ use serde::Serialize;
 use super::line::quoted;
 use super::matching::Args;
 use super::{Answer, Pending, Reply, Wait, What, text, verbs};
+use crate::budget::{ONE_ANSWER, size};
 use crate::control::journal::KEPT;
 use crate::control::{Done, Operator, Ticket, VerbError};
 
@@ -37,9 +39,34 @@ impl<'a> Call<'a> {
 }
 
 fn json<T: Serialize>(view: &T) -> Reply {
-    match serde_json::to_string(view) {
-        Ok(text) => Reply::done(text),
+    let mut text = Limited { bytes: Vec::new(), most: ONE_ANSWER };
+    match serde_json::to_writer(&mut text, view) {
+        Ok(()) => match String::from_utf8(text.bytes) {
+            Ok(text) => Reply::done(text),
+            Err(e) => Reply::error(format_args!("cannot be told as JSON: {e}")),
+        },
         Err(e) => Reply::error(format_args!("cannot be told as JSON: {e}")),
+    }
+}
+
+/// A text that ends with an error before it is longer than that.
+struct Limited {
+    bytes: Vec<u8>,
+    most: usize,
+}
+
+impl io::Write for Limited {
+    fn write(&mut self, more: &[u8]) -> io::Result<usize> {
+        if self.bytes.len().saturating_add(more.len()) > self.most {
+            let most = size(self.most);
+            return Err(io::Error::other(format!("longer than {most}; ask for less at a time")));
+        }
+        self.bytes.extend_from_slice(more);
+        Ok(more.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -193,8 +220,8 @@ pub(super) fn config_check(call: &Call<'_>, op: &mut dyn Operator) -> Answer {
     later(op.config_check(call.value(0)), What::Check)
 }
 
-pub(super) fn config_reload(_: &Call<'_>, op: &mut dyn Operator) -> Answer {
-    later(op.config_reload(), What::Reload)
+pub(super) fn config_reload(call: &Call<'_>, op: &mut dyn Operator) -> Answer {
+    later(op.config_reload(call.args.keys.contains(&"force")), What::Reload)
 }
 
 /// Lines that ask for help are answered before the table is searched; this is for its completeness.
@@ -205,4 +232,18 @@ pub(super) fn help(_: &Call<'_>, _: &mut dyn Operator) -> Answer {
 /// Digits alone: no sign, no blank.
 fn number(word: &str) -> Option<u32> {
     if word.bytes().all(|b| b.is_ascii_digit()) { word.parse().ok() } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_ends_before_it_is_too_long() {
+        let mut text = Limited { bytes: Vec::new(), most: 1 << 20 };
+        let e = serde_json::to_writer(&mut text, &vec!["x".repeat(1000); 2000]).unwrap_err();
+        assert_eq!(e.to_string(), "longer than 1 MiB; ask for less at a time");
+        assert!((1000 << 10..=1 << 20).contains(&text.bytes.len()));
+        assert_eq!(json(&["a", "b"]).text, "[\"a\",\"b\"]\n");
+    }
 }

@@ -4,26 +4,19 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
-use regex::bytes::{Regex, RegexBuilder};
-use regex_syntax::hir::{Hir, HirKind};
-
-use super::Pattern;
 use super::issue::{Issues, Pos, quote};
+use super::pattern::{Pattern, PatternError, Patterns};
 use super::scalar;
 use super::tls::Trusts;
 use super::yaml::{Body, Entry, Node, Scalar};
 use crate::Name;
+use crate::budget::Budgets;
 use crate::nearest::suggestion;
 
 /// The longest word for which a suggestion is looked for; no key or name is longer.
 const MAX_HINT: usize = 64;
 /// Letter comparisons that suggestions may cost over a whole file.
 const HINT_BUDGET: u64 = 20_000_000;
-/// Bytes that one compiled regular expression may take.
-const REGEX_SIZE: usize = 1 << 20;
-/// Places of one regular expression, repetitions written out, that a match may be in at once. Each costs about half a
-/// millisecond in 64 KiB of what a hostile server makes for it, and the prober has one thread.
-const MAX_POSITIONS: usize = 1024;
 /// Bytes that one regular expression may be long: compiling takes time even where the result is small enough.
 const MAX_PATTERN: usize = 16 << 10;
 /// Different regular expressions in one file.
@@ -86,20 +79,26 @@ pub(super) struct Context {
     /// What does not.
     pub(super) warnings: Issues,
     budget: u64,
-    patterns: HashMap<String, Option<Regex>>,
+    patterns: Patterns,
+    /// By source; none: it was complained about.
+    compiled: HashMap<String, Option<Pattern>>,
+    /// There is no memory for more expressions, and that was said.
+    out_of_room: bool,
     /// Whom the checks trust.
     pub(super) trusts: Trusts,
 }
 
 impl Context {
-    /// Nothing yet.
-    pub(super) fn new() -> Context {
+    /// Nothing yet; what is made is taken from those budgets.
+    pub(super) fn new(budgets: &Budgets) -> Context {
         Context {
             errors: Issues::default(),
             warnings: Issues::default(),
             budget: HINT_BUDGET,
-            patterns: HashMap::new(),
-            trusts: Trusts::default(),
+            patterns: Patterns::new(budgets),
+            compiled: HashMap::new(),
+            out_of_room: false,
+            trusts: Trusts::new(budgets),
         }
     }
 
@@ -353,61 +352,47 @@ impl Context {
             self.error(item.pos(), format!("{key}: a regular expression longer than {MAX_PATTERN} bytes"));
             return None;
         }
-        if !self.patterns.contains_key(source) {
-            if self.patterns.len() >= MAX_PATTERNS {
+        if !self.compiled.contains_key(source) {
+            if self.compiled.len() >= MAX_PATTERNS {
                 let message = format!("more than {MAX_PATTERNS} different regular expressions");
                 self.error(item.pos(), message);
                 return None;
             }
-            let made = compile(source);
-            let why = match &made {
-                Ok(_) => None,
-                Err(regex::Error::CompiledTooBig(_)) => Some("too large".to_owned()),
-                Err(e) => Some(last_line(&e.to_string())),
-            };
-            if let Some(why) = why {
-                let key = quote(item.key);
-                self.error(item.pos(), format!("{key}: bad regular expression {}: {why}", quote(source)));
+            let made = self.patterns.compile(source);
+            let of_itself = !matches!(made, Err(PatternError::TooManyBytes | PatternError::NoRoom));
+            let made = self.made(item, made);
+            if of_itself {
+                self.compiled.insert(source.to_owned(), made);
             }
-            self.patterns.insert(source.to_owned(), made.ok());
-        } else if self.patterns.get(source).is_some_and(Option::is_none) {
+        } else if self.compiled.get(source).is_some_and(Option::is_none) {
             self.error(item.pos(), format!("{}: bad regular expression {}", quote(item.key), quote(source)));
         }
-        let regex = self.patterns.get(source)?.clone()?;
-        Some(Pattern { source: source.to_owned(), regex })
+        self.compiled.get(source)?.clone()
     }
-}
 
-/// Compiles an expression that is neither too large nor too slow.
-fn compile(source: &str) -> Result<Regex, regex::Error> {
-    if let Ok(hir) = regex_syntax::ParserBuilder::new().utf8(false).build().parse(source)
-        && positions(&hir) > MAX_POSITIONS
-    {
-        return Err(regex::Error::CompiledTooBig(REGEX_SIZE));
+    /// The pattern of these bytes, which are written in the file as the item's text.
+    pub(super) fn literal(&mut self, item: Item<'_>, bytes: &[u8]) -> Option<Pattern> {
+        let source = self.text(item)?;
+        let made = self.patterns.literal(source, bytes);
+        self.made(item, made)
     }
-    RegexBuilder::new(source).size_limit(REGEX_SIZE).dfa_size_limit(REGEX_SIZE).build()
-}
 
-/// In how many places of the expression, repetitions written out, a match may be at once. Recursion is bounded by the
-/// parser's nesting limit.
-fn positions(hir: &Hir) -> usize {
-    let sum = |all: &[Hir]| all.iter().map(positions).fold(0, usize::saturating_add);
-    match hir.kind() {
-        HirKind::Empty | HirKind::Look(_) | HirKind::Class(_) => 1,
-        HirKind::Literal(literal) => literal.0.len(),
-        HirKind::Capture(inner) => positions(&inner.sub).saturating_add(1),
-        HirKind::Repetition(r) => {
-            let times = r.max.unwrap_or(r.min.saturating_add(1)).max(1);
-            positions(&r.sub).saturating_mul(usize::try_from(times).unwrap_or(usize::MAX))
+    fn made(&mut self, item: Item<'_>, made: Result<Pattern, PatternError>) -> Option<Pattern> {
+        let (key, source) = (quote(item.key), self.text(item).map(quote).unwrap_or_default());
+        match made {
+            Ok(pattern) => return Some(pattern),
+            Err(why @ (PatternError::TooLarge | PatternError::Malformed(_))) => {
+                self.error(item.pos(), format!("{key}: bad regular expression {source}: {why}"));
+            }
+            // Said once: all that follow have the same reason.
+            Err(why @ (PatternError::TooManyBytes | PatternError::NoRoom)) => {
+                if !std::mem::replace(&mut self.out_of_room, true) {
+                    self.error(item.pos(), format!("{key}: {why}"));
+                }
+            }
         }
-        HirKind::Concat(all) | HirKind::Alternation(all) => sum(all),
+        None
     }
-}
-
-/// The reason in a regexp error, which is a drawing over several lines that ends with it.
-fn last_line(text: &str) -> String {
-    let line = text.lines().last().unwrap_or_default().trim();
-    line.strip_prefix("error: ").unwrap_or(line).to_owned()
 }
 
 /// What a node is, for "must be ..., not ...".

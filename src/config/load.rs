@@ -4,8 +4,13 @@ use std::path::{Path, PathBuf};
 
 use super::context::{Context, Map};
 use super::issue::{Errors, Issue, Pos};
+use super::settled::{Patience, Pause, settled, sleep};
 use super::yaml::{self, Body, MAX_INPUT};
 use super::{Config, LbConfig, backend, cross, frontend, global_keys, healthcheck};
+use crate::budget::Budgets;
+
+/// Transitions that the histories of all backends together may come to have.
+const MAX_TRANSITIONS: usize = 2_000_000;
 
 /// A valid configuration.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,14 +50,29 @@ impl LoadError {
 /// Reads and checks a regular file of at most [`MAX_INPUT`] bytes. Blocks, and needs a stack of the usual size.
 ///
 /// # Errors
-/// The file cannot be read, is not UTF-8 YAML, or not valid.
+/// The file cannot be read, somebody goes on writing it, it is not UTF-8 YAML, or not valid.
 pub fn load(path: &Path) -> Result<Parsed, LoadError> {
-    let bytes = super::file::regular(path, MAX_INPUT).map_err(|e| {
+    parse_bytes(&read(path, Patience::USUAL, &mut sleep)?, &Budgets::default())
+}
+
+/// Reads what [`parse_bytes`] takes. `pause` is called while somebody is writing the file.
+///
+/// # Errors
+/// The file cannot be read, or somebody goes on writing it.
+pub fn read(path: &Path, patience: Patience, pause: Pause<'_>) -> Result<Vec<u8>, LoadError> {
+    settled(path, MAX_INPUT, patience, pause).map_err(|e| {
         let reason = e.words(MAX_INPUT, |e| in_words(&e.into()));
         LoadError::Unreadable { path: path.to_owned(), reason }
-    })?;
-    match std::str::from_utf8(&bytes) {
-        Ok(text) => Ok(parse(text)?),
+    })
+}
+
+/// Checks what was read; what is made of it is taken from those budgets.
+///
+/// # Errors
+/// It is not UTF-8 YAML, or not valid, or there is no room.
+pub fn parse_bytes(bytes: &[u8], budgets: &Budgets) -> Result<Parsed, LoadError> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Ok(parse_within(text, budgets)?),
         Err(e) => {
             let good = bytes.get(..e.valid_up_to()).unwrap_or_default();
             let pos = Pos::after(&String::from_utf8_lossy(good));
@@ -76,7 +96,15 @@ fn in_words(e: &std::io::Error) -> String {
 /// # Errors
 /// The text is not YAML, or not valid.
 pub fn parse(text: &str) -> Result<Parsed, Errors> {
-    let mut ctx = Context::new();
+    parse_within(text, &Budgets::default())
+}
+
+/// As [`parse`]; what is made of it is taken from those budgets.
+///
+/// # Errors
+/// As [`parse`], or there is no room.
+pub fn parse_within(text: &str, budgets: &Budgets) -> Result<Parsed, Errors> {
+    let mut ctx = Context::new(budgets);
     let root = match yaml::read(text, &mut ctx.errors) {
         Ok(root) => root,
         Err(fatal) => {
@@ -138,6 +166,15 @@ fn document(ctx: &mut Context, node: &yaml::Node) -> Option<Config> {
     let checks = healthcheck::healthchecks(ctx, &section);
     let section = ctx.submap(&map, "backends").unwrap_or(none);
     let backends = backend::backends(ctx, &section, &checks);
+    let transitions = healthchecker.transition_history.saturating_mul(backends.len());
+    if transitions > MAX_TRANSITIONS {
+        let pos = map.entries.iter().find(|e| &*e.key == "healthchecker").map_or(map.pos, |e| e.pos);
+        let (each, all) = (healthchecker.transition_history, backends.len());
+        ctx.error(
+            pos,
+            format!("`transition-history`: {each} for each of {all} backends is more than {MAX_TRANSITIONS} in all"),
+        );
+    }
     let section = ctx.submap(&map, "frontends").unwrap_or(none);
     let frontends = frontend::frontends(ctx, &section);
     let frontends = cross::check(ctx, &lb, &backends, &frontends);

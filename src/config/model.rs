@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use simple_dns::{RCODE, TYPE};
 
-use super::Tls;
+use super::{Pattern, Tls};
 use crate::Name;
 use crate::lb::{Encap, VipKey};
 
@@ -220,6 +220,11 @@ impl DnsCheck {
     }
 }
 
+impl TcpCheck {
+    /// The longest `send`, in bytes: each probe in flight holds one.
+    pub const MAX_SEND: usize = 16 << 10;
+}
+
 /// `params` of `http` and `https`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HttpCheck {
@@ -241,6 +246,11 @@ pub struct HttpCheck {
     pub disable_on_404: bool,
 }
 
+impl HttpCheck {
+    /// The longest request, in bytes, but for what every request has: each probe in flight holds one.
+    pub const MAX_REQUEST: usize = 16 << 10;
+}
+
 impl Default for HttpCheck {
     fn default() -> Self {
         HttpCheck {
@@ -253,21 +263,6 @@ impl Default for HttpCheck {
             tls: None,
             disable_on_404: false,
         }
-    }
-}
-
-/// A compiled regular expression (linear-time engine), equal when its source is.
-#[derive(Clone, Debug)]
-pub struct Pattern {
-    /// As written in the file.
-    pub source: String,
-    /// Compiled on the loader's thread.
-    pub regex: regex::bytes::Regex,
-}
-
-impl PartialEq for Pattern {
-    fn eq(&self, other: &Self) -> bool {
-        self.source == other.source
     }
 }
 
@@ -361,6 +356,9 @@ pub enum PanicMode {
 }
 
 impl PanicMode {
+    /// All there are.
+    pub const ALL: [PanicMode; 2] = [PanicMode::FailOpen, PanicMode::KeepLast];
+
     /// As in the file.
     pub fn as_str(self) -> &'static str {
         match self {

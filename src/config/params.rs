@@ -4,7 +4,7 @@ use super::context::{Context, Item, Map};
 use super::issue::quote;
 use super::scalar::parse_codes;
 use super::yaml::Body;
-use super::{CheckKind, DnsCheck, HttpCheck, Pattern, TcpCheck, Tls, TrustFrom, UdpCheck, server_name};
+use super::{CheckKind, DnsCheck, HttpCheck, TcpCheck, Tls, TrustFrom, UdpCheck, server_name};
 
 const HTTP: &[&str] =
     &["path", "method", "host", "headers", "response-code", "response-regexp", "disable-on-404"];
@@ -93,6 +93,12 @@ fn http(ctx: &mut Context, map: &Map<'_>) -> Option<HttpCheck> {
         && codes.iter().flatten().any(|(low, high)| (*low..=*high).contains(&404))
     {
         ctx.error(item.pos(), "`response-code` must not have 404 together with `disable-on-404`");
+    }
+    let long = [path.as_ref(), method.as_ref(), host.as_ref().and_then(Option::as_ref)];
+    let pairs = headers.iter().flatten().map(|(name, value)| name.len() + value.len() + 4);
+    if long.iter().flatten().map(|s| s.len()).chain(pairs).sum::<usize>() > HttpCheck::MAX_REQUEST {
+        ctx.error(map.pos, format!("the request is longer than {} bytes", HttpCheck::MAX_REQUEST));
+        return None;
     }
     Some(HttpCheck {
         path: path?,
@@ -230,7 +236,14 @@ fn tcp(ctx: &mut Context, map: &Map<'_>) -> Option<CheckKind> {
         known(ctx, map, "tcp", &[TCP], &[TLS]);
         None
     };
-    let send = map.get("send").map_or(Some(""), |i| ctx.text(i));
+    let send = map.get("send").map_or(Some(""), |i| {
+        let text = ctx.text(i)?;
+        if text.len() > TcpCheck::MAX_SEND {
+            ctx.error(i.pos(), format!("`send` is longer than {} bytes", TcpCheck::MAX_SEND));
+            return None;
+        }
+        Some(text)
+    });
     let expect = map.get("expect").map(|i| ctx.pattern(i));
     if expect == Some(None) || tls == Some(None) || ssl.is_none() {
         return None;
@@ -257,14 +270,7 @@ fn udp(ctx: &mut Context, map: &Map<'_>) -> Option<UdpCheck> {
         let text = ctx.text(item)?;
         let Some(digits) = text.strip_prefix("0x") else { return ctx.pattern(item) };
         let bytes = hex(ctx, item, digits)?;
-        let literal: String = bytes.iter().map(|b| format!("\\x{b:02x}")).collect();
-        match regex::bytes::RegexBuilder::new(&literal).unicode(false).build() {
-            Ok(regex) => Some(Pattern { source: text.to_owned(), regex }),
-            Err(_) => {
-                ctx.error(item.pos(), "`expect` is too long");
-                None
-            }
-        }
+        ctx.literal(item, &bytes)
     });
     if expect == Some(None) {
         return None;

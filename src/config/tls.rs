@@ -15,6 +15,9 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
+use super::settled::{Patience, settled, sleep};
+use crate::budget::{Budget, Budgets, CERTIFICATES_OF_ONE, Reservation, size};
+
 /// The most bytes of a `ca-file`: some 200 certificates are a quarter of it.
 pub const MAX_CA_FILE: usize = 1 << 20;
 
@@ -38,6 +41,7 @@ pub struct Trust {
     /// DER; empty for [`TrustFrom::Anyone`].
     roots: Arc<Vec<CertificateDer<'static>>>,
     client: Client,
+    room: Room,
 }
 
 /// Where the trusted certificates come from.
@@ -61,6 +65,18 @@ impl PartialEq for Client {
     }
 }
 
+/// Their part of [`Budgets::certificates`], and so equal to any other.
+#[derive(Clone)]
+struct Room {
+    _certificates: Option<Arc<Reservation>>,
+}
+
+impl PartialEq for Room {
+    fn eq(&self, _: &Room) -> bool {
+        true
+    }
+}
+
 impl fmt::Debug for Trust {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?}, {} certificates", self.from, self.roots.len())
@@ -78,7 +94,7 @@ impl Trust {
             // A store that is there only in part is used as far as it goes.
             TrustFrom::Host => rustls_native_certs::load_native_certs().certs,
             TrustFrom::File(path) => {
-                let bytes = super::file::regular(Path::new(path), MAX_CA_FILE);
+                let bytes = settled(Path::new(path), MAX_CA_FILE, Patience::SHORT, &mut sleep);
                 let system = |e| crate::probe::text::words(e).into_owned();
                 certificates(&bytes.map_err(|e| e.words(MAX_CA_FILE, system))?)?
             }
@@ -103,7 +119,12 @@ impl Trust {
         let mut client = builder.with_custom_certificate_verifier(verifier).with_no_client_auth();
         // A resumed session shows no certificate, and each probe is to see one.
         client.resumption = Resumption::disabled();
-        Ok(Trust { from, roots: Arc::new(roots), client: Client(Arc::new(client)) })
+        Ok(Trust {
+            from,
+            roots: Arc::new(roots),
+            client: Client(Arc::new(client)),
+            room: Room { _certificates: None },
+        })
     }
 
     /// Where the certificates came from.
@@ -114,6 +135,11 @@ impl Trust {
     /// How many certificates were found.
     pub fn certificates(&self) -> usize {
         self.roots.len()
+    }
+
+    /// Bytes that they take: as they were read, and what the verifier makes of them.
+    fn size(&self) -> usize {
+        self.roots.iter().map(|c| 2 * c.len() + 500).sum()
     }
 
     /// For the prober.
@@ -136,12 +162,25 @@ pub fn server_name(text: &str) -> Option<ServerName<'static>> {
 }
 
 /// What a file's checks trust, each read once.
-#[derive(Default)]
 pub(super) struct Trusts {
     loaded: HashMap<TrustFrom, Result<Trust, String>>,
+    certificates: Arc<Budget>,
+    /// Bytes that those of this file take so far, and may take.
+    spent: usize,
+    most: usize,
 }
 
 impl Trusts {
+    /// None yet; they are taken from those budgets.
+    pub(super) fn new(budgets: &Budgets) -> Trusts {
+        Trusts {
+            loaded: HashMap::new(),
+            certificates: budgets.certificates.clone(),
+            spent: 0,
+            most: CERTIFICATES_OF_ONE.min(budgets.certificates.limit()),
+        }
+    }
+
     /// As [`Trust::load`], or as it was before.
     pub(super) fn get(&mut self, from: TrustFrom) -> Result<Trust, String> {
         if let Some(known) = self.loaded.get(&from) {
@@ -150,9 +189,24 @@ impl Trusts {
         if self.loaded.len() >= MAX_CA_FILES + 2 {
             return Err(format!("more than {MAX_CA_FILES} different files"));
         }
-        let made = Trust::load(from.clone());
+        let made = Trust::load(from.clone()).and_then(|trust| self.within(trust));
         self.loaded.insert(from, made.clone());
         made
+    }
+
+    fn within(&mut self, mut trust: Trust) -> Result<Trust, String> {
+        let bytes = trust.size();
+        self.spent = self.spent.saturating_add(bytes);
+        if self.spent > self.most {
+            self.certificates.count_refusal();
+            return Err(format!("all certificates together take more than {}", size(self.most)));
+        }
+        let room = self
+            .certificates
+            .reserve(bytes)
+            .ok_or("no memory for its certificates beside those of the configurations before; try again")?;
+        trust.room = Room { _certificates: Some(Arc::new(room)) };
+        Ok(trust)
     }
 }
 

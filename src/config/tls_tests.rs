@@ -73,7 +73,7 @@ fn equal_is_what_trusts_the_same() {
 fn a_file_is_read_once_and_their_number_is_bounded() {
     let dir = tempfile::tempdir().unwrap();
     let path = file(&dir, "ca", ca("one").as_bytes());
-    let mut trusts = Trusts::default();
+    let mut trusts = Trusts::new(&Budgets::default());
     let first = trusts.get(TrustFrom::File(path.clone())).unwrap();
     std::fs::remove_file(&path).unwrap();
     assert_eq!(trusts.get(TrustFrom::File(path)).unwrap(), first);
@@ -92,4 +92,21 @@ fn names() {
     for bad in ["", ".", "a b", "a..b", "-"] {
         assert_eq!(server_name(bad), None, "{bad}");
     }
+}
+
+#[test]
+fn all_certificates_of_a_configuration_together_have_a_limit() {
+    let dir = tempfile::tempdir().unwrap();
+    let one = ca("example.org");
+    let budgets = Budgets { certificates: Budget::new("certificates", 20_000), ..Budgets::default() };
+    let mut trusts = Trusts::new(&budgets);
+    let all: Vec<_> =
+        (0..50).map(|n| trusts.get(TrustFrom::File(file(&dir, &n.to_string(), one.as_bytes())))).collect();
+    let good = all.iter().filter(|t| t.is_ok()).count();
+    assert!((1..50).contains(&good), "{good}");
+    let why = all.last().unwrap().as_ref().unwrap_err();
+    assert_eq!(why, "all certificates together take more than 20 KiB");
+    assert!((1..=20_000).contains(&budgets.certificates.used()));
+    drop((all, trusts));
+    assert_eq!(budgets.certificates.used(), 0);
 }

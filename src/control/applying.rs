@@ -77,6 +77,8 @@ pub struct Applying {
     leaving: BTreeMap<IpAddr, Vec<Slot>>,
     /// Those who follow somebody.
     deep: BTreeSet<(usize, Slot)>,
+    /// How many backends use each healthcheck.
+    check_users: BTreeMap<Name, u32>,
     /// Backends that are new, and of which nothing is remembered.
     newborn: Vec<Slot>,
     /// What was said of backends while nobody was judged.
@@ -153,6 +155,7 @@ impl Controller {
             old_by_vip: std::mem::take(&mut self.by_vip),
             leaving: BTreeMap::new(),
             deep: BTreeSet::new(),
+            check_users: BTreeMap::new(),
             newborn: Vec::new(),
             whys: BTreeMap::new(),
             probed: (0, 0),
@@ -196,6 +199,7 @@ impl Controller {
                 }
                 None => {
                     a.retired = self.config.replace(a.new.clone());
+                    self.check_users = std::mem::take(&mut a.check_users);
                     a.stage = Stage::Introduce(0);
                 }
             },
@@ -320,6 +324,9 @@ impl Controller {
     }
 
     fn keep(&mut self, a: &mut Applying, b: &Arc<Backend>) {
+        if let Some(check) = &b.healthcheck {
+            *a.check_users.entry(check.name.clone()).or_default() += 1;
+        }
         if let Some(slot) = self.backends.slot(&b.name) {
             a.summary.backends.changed += usize::from(self.keep_backend(a.now, slot, b));
         } else if let Some(slot) = self.heir(&mut a.leaving, b) {
@@ -346,7 +353,8 @@ impl Controller {
             None => a.summary.frontends.added += 1,
             Some(b) => a.summary.frontends.changed += usize::from(b.config != *f),
         }
-        let entry = self.seat(a.now.mono, f, before, a.start, &a.new);
+        let namesake = a.old_frontends.get(&f.name);
+        let entry = self.seat(a.now.mono, f, before, namesake, a.start, &a.new);
         for seat in &entry.seats {
             if let Some(b) = self.backends.get_mut(seat.slot) {
                 b.frontends.push(f.name.clone());
@@ -436,5 +444,7 @@ impl Controller {
         let Applying { new, path, summary, .. } = a;
         self.event(Event::ConfigReload { text: format!("path={path} {summary}"), ok: true });
         self.programmer.configure(new.lb.sync_interval);
+        self.backends.forget_loops();
+        self.tell_loops(a.now);
     }
 }

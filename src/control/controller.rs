@@ -27,6 +27,8 @@ use crate::probe::{Order, Results, Told};
 use crate::time::{Now, Time};
 
 /// An answer that nobody takes is dropped after so long.
+/// Bytes of answers that nobody has taken: the oldest are dropped beyond.
+const ANSWERS_MAX: usize = 16 << 20;
 const TICKET_LIFE: Duration = Duration::from_secs(60);
 
 /// What the probes have done so far.
@@ -99,6 +101,8 @@ pub struct Controller {
     orders: VecDeque<Order>,
     events: VecDeque<Event>,
     answers: BTreeMap<Ticket, (Time, Finished)>,
+    /// Bytes of them.
+    answers_bytes: usize,
     tickets: u64,
     pub(super) probes: u64,
     pub(super) alive_since: Time,
@@ -106,6 +110,8 @@ pub struct Controller {
     pub(super) first_load: Option<Time>,
     /// Configurations applied so far.
     pub(super) generation: u64,
+    /// How many backends use each healthcheck of the running configuration.
+    pub(super) check_users: BTreeMap<Name, u32>,
     /// While a configuration is applied: whose words have changed, and why. Nobody is judged before all have theirs.
     pub(super) deferred: Option<BTreeMap<Slot, Why>>,
 }
@@ -137,11 +143,13 @@ impl Controller {
             orders: VecDeque::new(),
             events: VecDeque::new(),
             answers: BTreeMap::new(),
+            answers_bytes: 0,
             tickets: 0,
             probes: 0,
             alive_since: now.mono,
             first_load: None,
             generation: 0,
+            check_users: BTreeMap::new(),
             deferred: None,
         }
     }
@@ -201,7 +209,10 @@ impl Controller {
         for (ticket, view) in self.programmer.take_finished() {
             self.finish(now, ticket, Finished::Sync(view));
         }
+        self.reached(now);
         self.forget_removed();
+        let problem = self.programmer.memory_problem();
+        self.problem(now, "lb-memory", problem);
     }
 
     /// The next moment at which [`Controller::poll`] or [`Controller::next_lb`] has something to do.
@@ -239,7 +250,10 @@ impl Controller {
             }
         }
         self.keeper.poll(now.mono);
-        self.answers.retain(|_, (at, _)| now.mono.since(*at) < TICKET_LIFE);
+        // Tickets are as old as their numbers are low, or nearly so.
+        while self.answers.first_key_value().is_some_and(|(_, (at, _))| now.mono.since(*at) >= TICKET_LIFE) {
+            self.drop_answer();
+        }
     }
 
     /// Something the prober told.
@@ -344,12 +358,25 @@ impl Controller {
 
     /// The answer behind a ticket is there.
     pub fn finish(&mut self, now: Now, ticket: Ticket, finished: Finished) {
+        self.answers_bytes = self.answers_bytes.saturating_add(finished.bytes());
         self.answers.insert(ticket, (now.mono, finished));
+        while self.answers_bytes > ANSWERS_MAX && self.answers.len() > 1 {
+            self.drop_answer();
+        }
     }
 
     /// The answer behind a ticket, once.
     pub fn take(&mut self, ticket: Ticket) -> Option<Finished> {
-        self.answers.remove(&ticket).map(|(_, f)| f)
+        let (_, finished) = self.answers.remove(&ticket)?;
+        self.answers_bytes = self.answers_bytes.saturating_sub(finished.bytes());
+        Some(finished)
+    }
+
+    /// The oldest that nobody has taken.
+    fn drop_answer(&mut self) {
+        if let Some((_, (_, finished))) = self.answers.pop_first() {
+            self.answers_bytes = self.answers_bytes.saturating_sub(finished.bytes());
+        }
     }
 
     /// Orders and events that nobody has taken.

@@ -125,6 +125,25 @@ impl Event {
         }
     }
 
+    /// Bytes that it takes, about; names are shared.
+    pub fn bytes(&self) -> usize {
+        let own = |text: &Cow<'static, str>| match text {
+            Cow::Borrowed(_) => 0,
+            Cow::Owned(s) => s.capacity(),
+        };
+        let of_its_own = match self {
+            Event::Backend { detail, .. } | Event::ProbeFault { detail, .. } => own(detail),
+            Event::Problem { detail, .. } => detail.capacity(),
+            Event::LbSync { text, .. }
+            | Event::Agent { text, .. }
+            | Event::Operator { text }
+            | Event::ConfigReload { text, .. }
+            | Event::Engine { text, .. } => text.capacity(),
+            Event::Frontend { .. } | Event::Failover { .. } | Event::Panic { .. } => 0,
+        };
+        size_of::<Event>().saturating_add(of_its_own)
+    }
+
     /// How loud.
     pub fn level(&self) -> LogLevel {
         match self {

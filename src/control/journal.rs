@@ -2,10 +2,12 @@
 //! somebody can read.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::event::{Event, LogLevel};
 use super::view::{EventFields, EventView, EventsView};
+use crate::budget::{Budget, Budgets};
 use crate::health::State;
 use crate::time::{Now, Time};
 
@@ -41,15 +43,29 @@ struct Crowd {
 }
 
 /// The last events, and what of them goes to the log. It outlives every configuration.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Journal {
     ring: VecDeque<Entry>,
+    /// Bytes of the ring, and how many they may be.
+    bytes: usize,
+    budget: Arc<Budget>,
     /// Events that have left the ring; the oldest in it has the next number.
     dropped: u64,
     crowds: Vec<Crowd>,
 }
 
+impl Default for Journal {
+    fn default() -> Self {
+        Journal::within(Budgets::default().events)
+    }
+}
+
 impl Journal {
+    /// An empty one, which forgets its oldest events where they exceed that budget.
+    pub fn within(budget: Arc<Budget>) -> Journal {
+        Journal { ring: VecDeque::new(), bytes: 0, budget, dropped: 0, crowds: Vec::new() }
+    }
+
     /// Keeps an event, and gives its line to `log`, unless it is one of too many.
     pub fn tell(&mut self, now: Now, event: Event, log: &mut dyn FnMut(LogLevel, &str)) {
         self.poll(now.mono, log);
@@ -57,10 +73,27 @@ impl Journal {
             log(event.level(), &event.to_string());
         }
         if self.ring.len() == KEPT {
-            self.ring.pop_front();
+            self.forget();
+        }
+        self.bytes = self.bytes.saturating_add(event.bytes());
+        self.ring.push_back(Entry { at_ms: now.wall_ms, event });
+        while self.bytes > self.budget.limit() && self.ring.len() > 1 {
+            self.budget.count_refusal();
+            self.forget();
+        }
+        self.budget.set(self.bytes);
+    }
+
+    fn forget(&mut self) {
+        if let Some(oldest) = self.ring.pop_front() {
+            self.bytes = self.bytes.saturating_sub(oldest.event.bytes());
             self.dropped += 1;
         }
-        self.ring.push_back(Entry { at_ms: now.wall_ms, event });
+    }
+
+    /// The number of the newest event, as [`Journal::view`] has it; 0: there was none yet.
+    pub fn newest(&self) -> u64 {
+        self.dropped + self.ring.len() as u64
     }
 
     fn may_log(&mut self, now: Time, event: &Event) -> bool {

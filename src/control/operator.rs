@@ -118,6 +118,20 @@ pub enum Finished {
     Config(ConfigView),
 }
 
+impl Finished {
+    /// Bytes that it takes, about.
+    pub fn bytes(&self) -> usize {
+        let lines =
+            |all: &[String]| all.iter().map(|s| s.len().saturating_add(size_of::<String>())).sum::<usize>();
+        let of_its_own = match self {
+            Finished::Probe(_) => 0,
+            Finished::Sync(v) => lines(&v.failures),
+            Finished::Config(v) => lines(&v.errors).saturating_add(lines(&v.warnings)),
+        };
+        of_its_own.saturating_add(512)
+    }
+}
+
 /// The control plane, as commands see it. All on one thread; nothing here blocks.
 pub trait Operator {
     /// A large configuration is applied little by little; until that is done nothing else may be asked or done, so that all is
@@ -216,11 +230,12 @@ pub trait Operator {
     /// # Errors
     /// Another check or reload is under way.
     fn config_check(&mut self, path: Option<&str>) -> Result<Ticket, VerbError>;
-    /// `config reload`
+    /// `config reload [force]`: without `force` a file that would take most of what there is out of service changes
+    /// nothing.
     ///
     /// # Errors
     /// Another check or reload is under way.
-    fn config_reload(&mut self) -> Result<Ticket, VerbError>;
+    fn config_reload(&mut self, force: bool) -> Result<Ticket, VerbError>;
     /// The answer behind a ticket, once; none while it is not there. An answer that nobody takes is dropped after
     /// a minute.
     fn take(&mut self, ticket: Ticket) -> Option<Finished>;

@@ -62,7 +62,7 @@ impl Engine {
         }
         let complaint = self.prober.as_ref().and_then(Prober::complaint);
         let why = complaint.map_or_else(String::new, |c| format!(": {c}"));
-        match spawn_prober(&self.options) {
+        match spawn_prober(&self.options, &self.budgets) {
             Ok(new) => {
                 if let Some(old) = self.prober.replace(new) {
                     self.replacement.hanging.push(old.abandon());

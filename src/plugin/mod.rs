@@ -11,6 +11,7 @@ mod api_exports;
 mod commands;
 mod exports;
 mod guard;
+mod heap;
 mod log;
 // Miri alone does without VPP's symbols.
 #[cfg(all(test, miri))]
@@ -18,6 +19,7 @@ mod miri_tests;
 mod panics;
 mod registration;
 mod reply;
+mod rows;
 mod start;
 mod state;
 mod stats_exports;

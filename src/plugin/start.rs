@@ -8,7 +8,7 @@ use super::shim::maglev_start_t;
 use super::state::{Life, State};
 use super::threads::{self, Cpus, SignalsBlocked};
 use super::token::MainThread;
-use super::{guard, log, panics, text};
+use super::{guard, log, panics, reply, text};
 use crate::control::LogLevel;
 use crate::control::engine::{Engine, EngineOptions, Turn};
 use crate::control::view::VersionView;
@@ -56,6 +56,7 @@ pub(super) fn start(main: MainThread, state: &mut State, from: Start) -> bool {
     match engine(main, from) {
         Ok(mut engine) => {
             engine.watched().set(state.api.watching);
+            reply::set_budget(engine.budgets().answers.clone());
             state.life = Life::Running(Box::new(engine));
             true
         }
@@ -94,6 +95,7 @@ fn engine(main: MainThread, from: Start) -> Result<Engine, String> {
         wake: Arc::new(threads::wake),
         log: Box::new(move |at, text| log::line(main, at, text)),
         version,
+        heap: super::heap::view,
     };
     // A thread runs with its maker's signals until its own first line.
     let blocked = SignalsBlocked::now();

@@ -128,9 +128,7 @@ impl Datagram {
         match &self.check.kind {
             CheckKind::Dns(d) => dns::judge(d, self.id, datagram),
             CheckKind::Udp(udp) => Some(match &udp.expect {
-                Some(pattern) if !pattern.regex.is_match(datagram) => {
-                    fixed(Code::L7Rsp, "answer does not match")
-                }
+                Some(pattern) if !pattern.is_match(datagram) => fixed(Code::L7Rsp, "answer does not match"),
                 Some(_) | None => fixed(Code::L7Ok, ""),
             }),
             CheckKind::Tcp(_) | CheckKind::Http(_) | CheckKind::Icmp => None,

@@ -62,7 +62,7 @@ pub fn judge(check: &DnsCheck, id: u16, datagram: &[u8]) -> Option<Outcome> {
     }
     if let Some(pattern) = &check.expect {
         let mut texts = packet.answers.iter().filter_map(|record| text(&record.rdata));
-        if !texts.any(|text| pattern.regex.is_match(text.as_bytes())) {
+        if !texts.any(|text| pattern.is_match(text.as_bytes())) {
             let why = match (packet.answers.is_empty(), packet.has_flags(PacketFlag::TRUNCATION)) {
                 (_, true) => "truncated answer does not match",
                 (true, false) => "no records in the answer",

@@ -28,6 +28,7 @@ use super::stream::{Stream, interest};
 use super::text::{our_fault, printable};
 use super::timers::Timers;
 use super::types::{Code, Order, Outcome, Report, TOLD_TOGETHER, Task, Told, Verdict};
+use crate::budget::Budget;
 use crate::clock;
 use crate::config::{CheckKind, Healthchecker};
 use crate::health::agent::Reply;
@@ -97,6 +98,8 @@ pub(super) struct Engine {
     namespace: Namespace,
     sockets: Sockets,
     entropy: Entropy,
+    /// What peers may make all probes hold together.
+    bodies: Arc<Budget>,
     buf: Vec<u8>,
     decided: Vec<(u64, Outcome)>,
 }
@@ -109,6 +112,7 @@ impl Engine {
         wake: Option<Arc<dyn Fn() + Send + Sync>>,
         untaken_max: Option<usize>,
         unprivileged_ping: bool,
+        bodies: Arc<Budget>,
     ) -> Result<Engine, Errno> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         // Edges: each ring is one, and the eventfd need never be read.
@@ -136,6 +140,7 @@ impl Engine {
             namespace: Namespace::new(),
             sockets: Sockets::new(unprivileged_ping),
             entropy,
+            bodies,
             buf: vec![0; 16 * 1024],
             decided: Vec::new(),
         })
@@ -312,7 +317,7 @@ impl Engine {
             Task::Agent(agent) => return fly(Stream::ask(agent, address)?),
         };
         match &check.kind {
-            CheckKind::Tcp(_) | CheckKind::Http(_) => fly(Stream::start(check, address, kept)?),
+            CheckKind::Tcp(_) | CheckKind::Http(_) => fly(Stream::start(check, address, kept, &self.bodies)?),
             CheckKind::Udp(_) | CheckKind::Dns(_) => {
                 let id = self.entropy.number().map_err(|e| our_fault("getrandom", e))?;
                 let datagram = Datagram::start(check, address, id)?;

@@ -1,7 +1,11 @@
 //! What a `tcp` check with `expect` reads: pure, bounded, fed in pieces.
 
+use std::sync::Arc;
+
+use super::held::{Held, no_room};
 use super::text::fixed;
 use super::types::{Code, Outcome};
+use crate::budget::Budget;
 use crate::config::Pattern;
 
 /// Bytes of the answer that the regular expression sees.
@@ -17,17 +21,24 @@ pub const SCAN_MAX: usize = 256 * 1024;
 /// The expression is tried on what has come so far, as soon as it comes; so `$` means "at the end of some piece".
 #[derive(Debug, Default)]
 pub struct Expect {
-    seen: Vec<u8>,
+    seen: Held,
     scanned: usize,
     /// Bytes have come since the expression was last tried.
     untried: bool,
 }
 
 impl Expect {
+    /// One that holds what it must within that budget; without one, as [`Expect::default`], there is room for all.
+    pub fn within(budget: &Arc<Budget>) -> Expect {
+        Expect { seen: Held::within(budget), ..Expect::default() }
+    }
+
     /// Takes the next bytes; the outcome once it is certain.
     pub fn push(&mut self, pattern: &Pattern, data: &[u8]) -> Option<Outcome> {
         let room = ANSWER_MAX.saturating_sub(self.seen.len());
-        self.seen.extend_from_slice(data.get(..data.len().min(room)).unwrap_or_default());
+        if !self.seen.push(data.get(..data.len().min(room)).unwrap_or_default()) {
+            return Some(no_room());
+        }
         self.untried = true;
         let full = self.seen.len() >= ANSWER_MAX;
         if (full || self.scanned + self.seen.len() <= SCAN_MAX) && self.matches(pattern) {
@@ -62,7 +73,7 @@ impl Expect {
     fn matches(&mut self, pattern: &Pattern) -> bool {
         self.untried = false;
         self.scanned += self.seen.len();
-        pattern.regex.is_match(&self.seen)
+        pattern.is_match(&self.seen)
     }
 }
 
@@ -73,7 +84,7 @@ mod tests {
     use super::*;
 
     fn pattern(s: &str) -> Pattern {
-        Pattern { source: s.into(), regex: regex::bytes::Regex::new(s).unwrap() }
+        Pattern::new(s).unwrap()
     }
 
     #[test]
@@ -115,6 +126,17 @@ mod tests {
             assert_eq!(e.push(&p, b), None);
         }
         assert_eq!(e.timeout(&p), fixed(Code::L7Ok, ""));
+    }
+
+    #[test]
+    fn an_answer_that_there_is_no_memory_for_says_nothing_about_the_backend() {
+        let (p, full) = (pattern("yes"), Budget::new("bodies", 0));
+        let mut e = Expect::within(&full);
+        let outcome = (0..70).find_map(|_| e.push(&p, &[b'n'; 1000])).unwrap();
+        assert_eq!(outcome.code, Code::SockErr);
+        let mut e = Expect::within(&full);
+        assert_eq!(e.push(&p, &[b'n'; 4000]), None);
+        assert_eq!(e.push(&p, b"yes"), Some(fixed(Code::L7Ok, "")), "small answers have room");
     }
 
     proptest! {

@@ -8,6 +8,7 @@
 //! * `stream`: what goes over TCP: connect, send, read
 //! * [`expect`]: what a `tcp` check reads, [`http`]: what an `http` check writes and reads (pure)
 //! * [`agent`]: what an agent says (pure)
+//! * [`held`]: what peers send, within the memory that all probes have together
 //! * `tls`: what lies between the two where a check uses TLS (pure)
 //! * `datagram`: the probes over UDP; [`dns`]: what a `dns` check asks and is told (pure)
 //! * [`icmp`]: echo packets (pure), and the sockets they travel on
@@ -22,6 +23,7 @@ mod doorbell;
 mod engine;
 mod entropy;
 pub mod expect;
+pub mod held;
 pub mod http;
 pub mod icmp;
 mod jobs;

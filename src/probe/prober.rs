@@ -18,6 +18,7 @@ use super::doorbell::Rung;
 use super::engine::Engine;
 use super::text::{printable, words};
 use super::types::{Order, Told};
+use crate::budget::{Budget, Budgets};
 
 /// The thread's name, as `ps -L` shows it.
 pub const THREAD_NAME: &str = "maglev-probe";
@@ -38,6 +39,8 @@ pub struct ProberOptions {
     /// So many things told and not taken are kept; then beats are left out and standing jobs are not probed, since nobody is
     /// listening. None: 100,000.
     pub untaken_max: Option<usize>,
+    /// The memory of what peers send to all probes; none: one of the default size.
+    pub bodies: Option<Arc<Budget>>,
     /// Never use raw sockets for ICMP, even where they are permitted.
     pub unprivileged_ping: bool,
 }
@@ -99,7 +102,8 @@ impl Prober {
         let (ended_out, ended) = unbounded::<()>();
         let doorbell = Arc::new(Doorbell::new()?);
         let shared = Arc::new(Shared { alive: AtomicBool::new(true), complaint: Mutex::new(None) });
-        let ProberOptions { cpus, wake, thread_init, untaken_max, unprivileged_ping } = options;
+        let ProberOptions { cpus, wake, thread_init, untaken_max, bodies, unprivileged_ping } = options;
+        let bodies = bodies.unwrap_or_else(|| Budgets::default().bodies);
 
         let body = {
             let (doorbell, shared) = (doorbell.clone(), shared.clone());
@@ -115,8 +119,15 @@ impl Prober {
                         shared.complain(why);
                     }
                     // Here, not in `spawn`: the namespace is this thread's.
-                    let engine =
-                        Engine::new(doorbell, orders_in, told_out, wake, untaken_max, unprivileged_ping);
+                    let engine = Engine::new(
+                        doorbell,
+                        orders_in,
+                        told_out,
+                        wake,
+                        untaken_max,
+                        unprivileged_ping,
+                        bodies,
+                    );
                     engine.and_then(Engine::run)
                 }));
                 match result {

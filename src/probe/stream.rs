@@ -28,11 +28,15 @@ use super::jobs::Kept;
 use super::text::{errno, fixed, our_fault, printable};
 use super::tls::{Heard, Session};
 use super::types::{Code, Outcome};
+use crate::budget::Budget;
 use crate::config::{Agent, CheckKind, Healthcheck, Pattern, Tls};
 use crate::health::agent::Reply;
 
 /// Where Linux takes source ports from by default. A probe of an own address there may meet itself (below).
 const FIRST_EPHEMERAL_PORT: u16 = 32768;
+
+/// The longest request that is kept with a socket.
+const KEPT_REQUEST: usize = 512;
 
 /// What is watched, once and for all: an edge at each change, so that a probe costs one `epoll_ctl`.
 pub(super) fn interest() -> EventFlags {
@@ -70,7 +74,7 @@ pub(super) struct Stream {
 
 impl Stream {
     /// Begins a check: makes the socket, or takes the one that the last probe of the same job has left, and begins the
-    /// handshake.
+    /// handshake. What the peer sends is held within `bodies`.
     ///
     /// # Errors
     /// The outcome, where it is certain now: our own fault, or a refusal that the kernel knew at once.
@@ -78,16 +82,17 @@ impl Stream {
         check: &Arc<Healthcheck>,
         address: IpAddr,
         kept: Option<Kept>,
+        bodies: &Arc<Budget>,
     ) -> Result<Stream, Outcome> {
         let (kept, request) = match kept {
             Some(kept) => (Some(kept.fd), kept.request.into_vec()),
             None => (None, Vec::new()),
         };
         let talk = match &check.kind {
-            CheckKind::Tcp(t) if t.expect.is_some() => Talk::Expect(Expect::default()),
+            CheckKind::Tcp(t) if t.expect.is_some() => Talk::Expect(Expect::within(bodies)),
             CheckKind::Tcp(t) if !t.send.is_empty() => Talk::Send,
             CheckKind::Tcp(_) => Talk::Connect,
-            CheckKind::Http(_) => Talk::Http(Box::default()),
+            CheckKind::Http(_) => Talk::Http(Box::new(http::Reader::within(bodies))),
             CheckKind::Icmp | CheckKind::Udp(_) | CheckKind::Dns(_) => {
                 return Err(our_fault("tcp", Errno::PROTOTYPE));
             }
@@ -95,7 +100,7 @@ impl Stream {
         let request = if request.is_empty() { what_is_sent(check, address)? } else { request };
         let (tls, request) = match wants_tls(&check.kind) {
             None => (None, request),
-            Some(tls) => (Some(Box::new(Session::new(tls, address, request)?)), Vec::new()),
+            Some(tls) => (Some(Box::new(Session::new(tls, address, request, bodies)?)), Vec::new()),
         };
         let source = match address {
             IpAddr::V4(_) => check.probe_ipv4_src.map(IpAddr::V4),
@@ -251,8 +256,9 @@ impl Stream {
         if let Some(world) = keep
             && rustix::net::connect_unspec(&self.fd).is_ok()
         {
-            // With TLS it is what went out last, and no request.
-            let request = if self.tls.is_some() { Vec::new() } else { self.request };
+            // With TLS it is what went out last, and no request; a long one is made anew each time.
+            let keep = self.tls.is_none() && self.request.len() <= KEPT_REQUEST;
+            let request = if keep { self.request } else { Vec::new() };
             return Some(Kept { fd: self.fd, world, request: request.into() });
         }
         let _ = sockopt::set_socket_linger(&self.fd, Some(Duration::ZERO));

@@ -3,13 +3,16 @@
 use std::borrow::Cow;
 use std::io::{ErrorKind, Read, Write};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::pki_types::UnixTime;
 use rustls::{CertificateError, ClientConnection, Error};
 
+use super::held::{OWN_TLS, Share, no_room};
 use super::text::{fixed, printable};
 use super::types::{Code, Outcome};
+use crate::budget::Budget;
 use crate::config::Tls;
 
 /// Bytes that a peer may send before the handshake is done. The longest honest one, with a long chain of certificates,
@@ -30,6 +33,8 @@ pub(super) struct Session {
     request: Vec<u8>,
     said: usize,
     received: usize,
+    /// Of the memory of all probes: what has come in the handshake, of which all may be held.
+    share: Share,
 }
 
 /// What comes out of a session.
@@ -45,11 +50,16 @@ impl Session {
     ///
     /// # Errors
     /// Our own fault, in words: the system gives no randomness.
-    pub(super) fn new(tls: &Tls, address: IpAddr, request: Vec<u8>) -> Result<Session, Outcome> {
+    pub(super) fn new(
+        tls: &Tls,
+        address: IpAddr,
+        request: Vec<u8>,
+        bodies: &Arc<Budget>,
+    ) -> Result<Session, Outcome> {
         let connection = ClientConnection::new(tls.trust.client(), tls.name_for(address)).map_err(|e| {
             Outcome { code: Code::SockErr, detail: printable(format!("tls: {e}").as_bytes()).into() }
         })?;
-        Ok(Session { connection, request, said: 0, received: 0 })
+        Ok(Session { connection, request, said: 0, received: 0, share: Share::of(bodies) })
     }
 
     /// True until the handshake is done.
@@ -83,6 +93,9 @@ impl Session {
                 Ok(0) => return None,
                 Ok(n) => self.received += n,
                 Err(_) => return Some(fixed(Code::L6Rsp, "TLS: message too long")),
+            }
+            if self.is_handshaking() && !self.share.hold(self.received.min(HANDSHAKE_MAX), OWN_TLS) {
+                return Some(no_room());
             }
             let result = self.connection.process_new_packets();
             loop {

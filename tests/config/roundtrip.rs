@@ -105,10 +105,7 @@ fn duration(low: Duration, high: Duration) -> impl Strategy<Value = Duration> {
 }
 
 fn pattern() -> impl Strategy<Value = Pattern> {
-    text().prop_map(|t| regex::escape(&t)).prop_map(|source| {
-        let regex = regex::bytes::Regex::new(&source).unwrap();
-        Pattern { source, regex }
-    })
+    text().prop_map(|t| regex_syntax::escape(&t)).prop_map(|source| Pattern::new(&source).unwrap())
 }
 
 fn v4() -> impl Strategy<Value = Ipv4Addr> {

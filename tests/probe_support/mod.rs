@@ -178,7 +178,7 @@ pub fn agent(port: u16, timeout_ms: u64, send: &str) -> Arc<Agent> {
 }
 
 pub fn pattern(s: &str) -> Pattern {
-    Pattern { source: s.into(), regex: regex::bytes::Regex::new(s).unwrap() }
+    Pattern::new(s).unwrap()
 }
 
 /// The order for a standing job.

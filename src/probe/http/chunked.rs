@@ -1,5 +1,7 @@
 //! Chunked transfer coding (RFC 9112, 7.1), decoded byte by byte into a bounded buffer.
 
+use crate::probe::held::Held;
+
 /// Bytes of framing (sizes, extensions, line ends, trailers) that one body may have. Chunks of a single byte, the
 /// smallest there are, need 5 for each of the 65,536 bytes that are read at most.
 pub const FRAMING_MAX: usize = 512 * 1024;
@@ -13,6 +15,8 @@ pub enum Fed {
     Done,
     /// The buffer is full.
     Full,
+    /// There is no memory for more of it.
+    NoRoom,
     /// Not chunked coding.
     Bad,
 }
@@ -56,7 +60,7 @@ impl Default for Decoder {
 
 impl Decoder {
     /// Decodes `data` to the end of `body`, which never grows beyond `cap` bytes.
-    pub fn feed(&mut self, mut data: &[u8], body: &mut Vec<u8>, cap: usize) -> Fed {
+    pub fn feed(&mut self, mut data: &[u8], body: &mut Held, cap: usize) -> Fed {
         loop {
             if self.at == At::End {
                 return Fed::Done;
@@ -68,7 +72,9 @@ impl Decoder {
                 }
                 let n = data.len().min(room).min(usize::try_from(self.left).unwrap_or(usize::MAX));
                 let (now, later) = data.split_at(n);
-                body.extend_from_slice(now);
+                if !body.push(now) {
+                    return Fed::NoRoom;
+                }
                 self.left -= n as u64;
                 data = later;
                 if data.is_empty() && self.left > 0 {
@@ -131,14 +137,14 @@ mod tests {
     use super::*;
 
     fn decode(data: &[u8], piece: usize, cap: usize) -> (Fed, Vec<u8>) {
-        let (mut d, mut body) = (Decoder::default(), Vec::new());
+        let (mut d, mut body) = (Decoder::default(), Held::default());
         for p in data.chunks(piece.max(1)) {
             match d.feed(p, &mut body, cap) {
                 Fed::More => {}
-                end => return (end, body),
+                end => return (end, body.to_vec()),
             }
         }
-        (Fed::More, body)
+        (Fed::More, body.to_vec())
     }
 
     #[test]

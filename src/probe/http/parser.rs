@@ -5,9 +5,12 @@
 
 use std::borrow::Cow;
 use std::mem::MaybeUninit;
+use std::sync::Arc;
 
 use super::chunked::{Decoder, Fed};
+use crate::budget::Budget;
 use crate::config::HttpCheck;
+use crate::probe::held::{Held, no_room};
 use crate::probe::text::fixed;
 use crate::probe::types::{Code, Outcome};
 
@@ -27,16 +30,16 @@ pub const BODY_MAX: usize = 64 * 1024;
 /// * With a regular expression the body is read first: to its `Content-Length`, its last chunk or the close of the
 ///   connection, but no further than [`BODY_MAX`]; a miss is `L7RSP`.
 /// * 1xx responses are skipped, but for 101, which nobody asked for and which is final.
-/// * All else is `L7RSP`.
+/// * All else is `L7RSP`, but for a response that there is no memory for: `SOCKERR`.
 #[derive(Debug, Default)]
 pub struct Reader {
     state: State,
     /// The part of a head that came without its end.
-    head: Vec<u8>,
+    head: Held,
     scan: Scan,
     interim: u32,
     status: u16,
-    body: Vec<u8>,
+    body: Held,
 }
 
 #[derive(Debug, Default)]
@@ -57,6 +60,11 @@ enum Framing {
 }
 
 impl Reader {
+    /// One that holds what it must within that budget; without one, as [`Reader::default`], there is room for all.
+    pub fn within(budget: &Arc<Budget>) -> Reader {
+        Reader { head: Held::within(budget), body: Held::within(budget), ..Reader::default() }
+    }
+
     /// Takes the next bytes of the connection; the outcome once it is certain, and the same one ever after.
     pub fn push(&mut self, check: &HttpCheck, data: &[u8]) -> Option<Outcome> {
         let outcome = self.advance(check, data);
@@ -92,8 +100,7 @@ impl Reader {
                 State::Done(o) => return Some(o.clone()),
                 State::Head => match self.scan.feed(data) {
                     Scanned::More => {
-                        self.head.extend_from_slice(data);
-                        return None;
+                        return (!self.head.push(data)).then(no_room);
                     }
                     Scanned::Bad(why) => return Some(fixed(Code::L7Rsp, why)),
                     Scanned::End(n) => {
@@ -102,8 +109,10 @@ impl Reader {
                         let framing = if self.head.is_empty() {
                             self.judge_head(check, now)
                         } else {
-                            self.head.extend_from_slice(now);
-                            let head = std::mem::take(&mut self.head);
+                            if !self.head.push(now) {
+                                return Some(no_room());
+                            }
+                            let head = self.head.take();
                             self.judge_head(check, &head)
                         };
                         self.scan = Scan::default();
@@ -121,7 +130,9 @@ impl Reader {
                 },
                 State::Length(left) => {
                     let want = usize::try_from(*left).unwrap_or(usize::MAX).min(data.len());
-                    let taken = append(&mut self.body, data.get(..want).unwrap_or_default());
+                    let Some(taken) = append(&mut self.body, data.get(..want).unwrap_or_default()) else {
+                        return Some(no_room());
+                    };
                     *left -= taken as u64;
                     let end = *left == 0 || self.body.len() >= BODY_MAX;
                     return end.then(|| self.judge_body(check));
@@ -131,10 +142,13 @@ impl Reader {
                         Fed::More => None,
                         Fed::Done | Fed::Full => Some(self.judge_body(check)),
                         Fed::Bad => Some(fixed(Code::L7Rsp, "malformed chunked body")),
+                        Fed::NoRoom => Some(no_room()),
                     };
                 }
                 State::UntilClose => {
-                    append(&mut self.body, data);
+                    if append(&mut self.body, data).is_none() {
+                        return Some(no_room());
+                    }
                     return (self.body.len() >= BODY_MAX).then(|| self.judge_body(check));
                 }
             }
@@ -173,7 +187,7 @@ impl Reader {
 
     fn judge_body(&mut self, check: &HttpCheck) -> Outcome {
         match &check.regexp {
-            Some(p) if !p.regex.is_match(&self.body) => fixed(Code::L7Rsp, "body does not match"),
+            Some(p) if !p.is_match(&self.body) => fixed(Code::L7Rsp, "body does not match"),
             Some(_) | None => Outcome { code: Code::L7Ok, detail: self.status_text() },
         }
     }
@@ -187,11 +201,10 @@ impl Reader {
     }
 }
 
-/// Appends as far as there is room; how much it was.
-fn append(body: &mut Vec<u8>, data: &[u8]) -> usize {
+/// Appends as far as a body may be long; how much it was. None: there is no memory for it.
+fn append(body: &mut Held, data: &[u8]) -> Option<usize> {
     let n = data.len().min(BODY_MAX.saturating_sub(body.len()));
-    body.extend_from_slice(data.get(..n).unwrap_or_default());
-    n
+    body.push(data.get(..n).unwrap_or_default()).then_some(n)
 }
 
 /// How the body ends (RFC 9112, 6.3).

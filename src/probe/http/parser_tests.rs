@@ -4,8 +4,7 @@ use super::*;
 use crate::config::Pattern;
 
 fn check(regexp: &str) -> HttpCheck {
-    let regexp = (!regexp.is_empty())
-        .then(|| Pattern { source: regexp.into(), regex: regex::bytes::Regex::new(regexp).unwrap() });
+    let regexp = (!regexp.is_empty()).then(|| Pattern::new(regexp).unwrap());
     HttpCheck { regexp, codes: vec![(200, 204), (301, 301)], ..HttpCheck::default() }
 }
 
@@ -260,4 +259,34 @@ proptest! {
         prop_assert_eq!(read(&c, &all, 1), whole.clone());
         prop_assert!(whole.1.detail.len() <= crate::probe::text::DETAIL_MAX);
     }
+}
+
+#[test]
+fn a_response_that_there_is_no_memory_for_says_nothing_about_the_backend() {
+    let full = crate::budget::Budget::new("bodies", 0);
+    let check = check("yes");
+    let body = "n".repeat(BODY_MAX);
+    let header = format!("HTTP/1.1 200 OK\r\nX: {}\r\n", "x".repeat(HEAD_MAX - 100));
+    for (first, then) in [
+        ("HTTP/1.1 200 OK\r\n\r\n".to_owned(), body.clone()),
+        (format!("HTTP/1.1 200 OK\r\nContent-Length: {BODY_MAX}\r\n\r\n"), body.clone()),
+        (
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".to_owned(),
+            format!("{BODY_MAX:x}\r\n{body}"),
+        ),
+        ("HTTP/1.1 ".to_owned(), header.replacen("HTTP/1.1 ", "", 1)),
+    ] {
+        let mut r = Reader::within(&full);
+        assert_eq!(r.push(&check, first.as_bytes()), None);
+        let outcome = then.as_bytes().chunks(1000).find_map(|p| r.push(&check, p)).unwrap();
+        assert_eq!(outcome.code.verdict(), crate::probe::Verdict::OurFault, "{outcome:?}");
+        assert!(outcome.detail.contains("no memory left"), "{outcome:?}");
+        assert_eq!(r.push(&check, b"yes"), Some(outcome.clone()), "an outcome is final");
+        assert_eq!(r.eof(&check), outcome);
+    }
+    // What honest servers send has room all the same.
+    let mut r = Reader::within(&full);
+    let small = format!("HTTP/1.1 200 OK\r\nContent-Length: 3000\r\n\r\n{}yes", "n".repeat(2997));
+    let outcome = small.as_bytes().chunks(100).find_map(|p| r.push(&check, p)).unwrap();
+    assert_eq!(said(&outcome), "L7OK HTTP 200");
 }
