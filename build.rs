@@ -17,15 +17,20 @@ mod vpp {
     use std::path::{Path, PathBuf};
     use std::process::{Command, Stdio};
 
-    const SOURCES: [&str; 10] = [
+    const SOURCES: [&str; 15] = [
         "csrc/api.c",
+        "csrc/api_events.c",
+        "csrc/api_send.c",
         "csrc/cli.c",
         "csrc/config.c",
         "csrc/counters.c",
+        "csrc/fib.c",
+        "csrc/heap.c",
         "csrc/init.c",
         "csrc/lb.c",
         "csrc/log.c",
         "csrc/process.c",
+        "csrc/signals.c",
         "csrc/stats.c",
         "csrc/stays.c",
     ];
@@ -223,7 +228,9 @@ mod vpp {
                 .allowlist_type("maglev_.*")
                 .allowlist_function("maglev_rs_.*")
                 .allowlist_var("MAGLEV_STATS_.*")
-                .constified_enum_module("maglev_(log_level|reply_kind|encap|api_error|lb_status|stay_kind)_t")
+                .constified_enum_module(
+                    "maglev_(log_level|reply_kind|encap|api_error|lb_status|reach|stay_kind|rows)_t",
+                )
                 .merge_extern_blocks(true)
                 .derive_default(true)
                 .layout_tests(false)

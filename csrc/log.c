@@ -21,9 +21,11 @@ maglev_shim_log (maglev_log_level_t level, const char *text, uint64_t length)
 
   if ((u32) level >= ARRAY_LEN (maglev_log_levels))
     level = MAGLEV_LOG_ERROR;
+  maglev_shim_signals_hold ();
   vec_add (s, text, length);
   vlib_log (maglev_log_levels[level], mm->log_class, "%v", s);
   vec_free (s);
+  maglev_shim_signals_release ();
 }
 
 static clib_error_t *

@@ -88,8 +88,9 @@ maglev_heap_has_room (u64 bytes)
 /* cli.c: registers the commands that Rust names. */
 clib_error_t *maglev_cli_init (vlib_main_t *vm);
 
-/* api.c: tells subscribers what has happened. */
-void maglev_api_send_events (void);
+/* api_events.c: tells subscribers what has happened, for as long as one turn may. Answers after how many seconds to come
+   again: 0 at once, negative: when something has happened. */
+f64 maglev_api_send_events (vlib_main_t *vm);
 int maglev_stats_update (vlib_main_t *vm);
 
 #endif /* included_maglev_h */

@@ -100,19 +100,21 @@ maglev_process (vlib_main_t *vm, vlib_node_runtime_t *rt, vlib_frame_t *f)
   maglev_turn_t turn;
   uword *event_data = 0;
   maglev_stay_t stay;
-  f64 sleep, began;
+  f64 sleep, began, again;
 
   mm->process_node_index = rt->node_index;
 
+  maglev_shim_signals_hold ();
   if ((error = maglev_wake_init (mm)))
     {
       vlib_log_err (mm->log_class, "not started: %U", format_clib_error, error);
       clib_error_free (error);
-      return 0;
     }
-  if (maglev_start (mm))
+  else
+    mm->is_running = maglev_start (mm) == 0;
+  maglev_shim_signals_release ();
+  if (!mm->is_running)
     return 0;
-  mm->is_running = 1;
 
   while (1)
     {
@@ -120,10 +122,14 @@ maglev_process (vlib_main_t *vm, vlib_node_runtime_t *rt, vlib_frame_t *f)
       began = vlib_time_now (vm);
       turn.next = -1;
       turn.busy = 0;
+      maglev_shim_signals_hold ();
       maglev_rs_turn (&turn);
-      maglev_api_send_events ();
+      again = maglev_api_send_events (vm);
+      if (again == 0)
+	turn.busy = 1;
       if (maglev_stats_update (vm))
 	turn.busy = 1;
+      maglev_shim_signals_release ();
       maglev_stay_end (MAGLEV_STAY_TURN, stay);
 
       if (turn.busy)
@@ -131,6 +137,8 @@ maglev_process (vlib_main_t *vm, vlib_node_runtime_t *rt, vlib_frame_t *f)
       else
 	{
 	  sleep = turn.next < 0 ? MAGLEV_LONGEST_SLEEP : turn.next + (vlib_time_now (vm) - began) + MAGLEV_TICK;
+	  if (again > 0)
+	    sleep = clib_min (sleep, again);
 	  sleep = clib_max (MAGLEV_BUSY_PAUSE, clib_min (sleep, MAGLEV_LONGEST_SLEEP));
 	  vlib_process_wait_for_event_or_clock (vm, sleep);
 	}

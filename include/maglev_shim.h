@@ -89,6 +89,11 @@ void maglev_rs_turn (maglev_turn_t *turn);
 /* At VPP's exit; harmless when never started. Joins all threads. */
 void maglev_rs_stop (void);
 
+/* Between the two no signal that VPP handles is delivered to the main thread: VPP's handlers log, allocate and exit, and would
+   wait forever for a lock that the interrupted code holds. They nest; never suspend in between. */
+void maglev_shim_signals_hold (void);
+void maglev_shim_signals_release (void);
+
 /* One line into VPP's log, class `maglev`. */
 void maglev_shim_log (maglev_log_level_t level, const char *text, uint64_t length);
 
@@ -134,7 +139,7 @@ typedef enum
 {
   MAGLEV_STAY_TURN = 0,	   /* the process node, from one wait to the next */
   MAGLEV_STAY_COMMAND = 1, /* a command typed in vppctl, the same */
-  MAGLEV_STAY_DUMP = 2,	   /* the handler of a dump of the binary API */
+  MAGLEV_STAY_DUMP = 2,	   /* the handler of a list (maglev_…_get) of the binary API */
   MAGLEV_N_STAYS = 3,
 } maglev_stay_kind_t;
 
@@ -226,6 +231,7 @@ typedef enum
   MAGLEV_INVALID_ADDRESS_FAMILY = -97,
   MAGLEV_INIT_FAILED = -144,
   MAGLEV_LIMIT_EXCEEDED = -162,
+  MAGLEV_EAGAIN = -165,
   MAGLEV_BUSY = -167,
   MAGLEV_BUG = -168,
 } maglev_api_error_t;
@@ -276,6 +282,33 @@ int32_t maglev_shim_lb_next_as (maglev_as_record_t *out);
 maglev_lb_status_t maglev_shim_lb_vips_text (char **text, uint64_t *length);
 void maglev_shim_lb_text_free (char *text);
 
+/* VPP's main heap, from which lb takes its tables. Walks all chunks of the heap. */
+typedef struct
+{
+  uint64_t size;
+  uint64_t free;
+  /* Of that, the free block at the end; what is free elsewhere may be in small pieces. */
+  uint64_t top;
+} maglev_heap_t;
+
+void maglev_shim_heap (maglev_heap_t *out);
+/* Whether one block of that size can be had now; it is given back at once. */
+uint8_t maglev_shim_heap_has (uint64_t bytes);
+
+/* Where a packet to an address goes by FIB 0, if it does not leave VPP. */
+typedef enum
+{
+  MAGLEV_REACH_AWAY = 0,
+  MAGLEV_REACH_LOCAL = 1, /* an address of VPP itself */
+  MAGLEV_REACH_VIP = 2,   /* a VIP of lb, or a route by way of one */
+} maglev_reach_t;
+
+maglev_reach_t maglev_shim_reach (const maglev_address_t *address);
+
+/* The index of a VIP in lb's own table: one that is deleted and made again gets another while the old one lingers. 0: it cannot
+   be told. */
+uint8_t maglev_shim_lb_vip_index (const maglev_vip_t *vip, uint32_t *index);
+
 /* Holds the workers at the barrier; nests. Never suspend in between. */
 void maglev_shim_barrier_sync (void);
 void maglev_shim_barrier_release (void);
@@ -287,6 +320,9 @@ void maglev_shim_barrier_release (void);
 /* A field for a name of at most 63 bytes, and one for a word of at most 15, filled up with NULs. */
 #define MAGLEV_NAME_SIZE 64
 #define MAGLEV_WORD_SIZE 16
+/* Fields for texts, which are cut where they are longer. */
+#define MAGLEV_WORDS_SIZE  128
+#define MAGLEV_DETAIL_SIZE 256
 
 /* Made by Rust; lives until the next call of a maglev_rs_api_*. */
 typedef struct
@@ -320,6 +356,8 @@ typedef struct
   uint64_t syncs;
   uint64_t calls;
   uint64_t failures;
+  uint32_t generation;
+  uint32_t problems;
   uint8_t version[MAGLEV_NAME_SIZE];
   uint8_t built_for[MAGLEV_NAME_SIZE];
   maglev_text_t reason;
@@ -331,6 +369,7 @@ typedef struct
   maglev_address_t address;
   uint8_t healthcheck[MAGLEV_NAME_SIZE];
   uint8_t state;
+  uint8_t display[MAGLEV_NAME_SIZE];
   uint32_t counter;
   uint32_t counter_max;
   uint32_t rise;
@@ -342,25 +381,40 @@ typedef struct
   uint64_t failures;
   uint64_t faults;
   uint8_t last_code[MAGLEV_WORD_SIZE];
-  maglev_text_t last_detail;
+  uint8_t last_detail[MAGLEV_WORDS_SIZE];
+  uint8_t tracks[MAGLEV_NAME_SIZE];
+  uint8_t agent_track[MAGLEV_NAME_SIZE];
+  uint8_t has_agent;
+  uint8_t agent_muted;
+  uint8_t has_agent_weight;
+  uint8_t agent_weight_is_share;
+  uint32_t agent_weight;
+  uint8_t waits_for[MAGLEV_WORDS_SIZE];
+  maglev_text_t reason;
 } maglev_api_backend_t;
 
 typedef struct
 {
   uint8_t name[MAGLEV_NAME_SIZE];
+  uint8_t description[MAGLEV_WORDS_SIZE];
   maglev_address_t address;
   uint8_t all_ports;
-  uint8_t protocol; /* IANA's number */
+  uint8_t protocol; /* IANA's number; 255: all ports */
   uint16_t port;
   uint8_t state;
   uint8_t pool[MAGLEV_NAME_SIZE];
   uint32_t serving;
   uint32_t total;
-  uint8_t encap[MAGLEV_WORD_SIZE];
+  uint8_t encap;
   uint32_t table_length;
   uint8_t src_ip_sticky;
   uint8_t flush_on_down;
+  uint64_t slow_start_ms;
+  uint8_t panic_mode;
+  uint8_t panic_threshold;
   uint8_t in_panic;
+  uint32_t panic_up;
+  uint32_t panic_of;
   uint8_t programmed;
   uint32_t leaving;
   maglev_text_t error;
@@ -371,17 +425,21 @@ typedef struct
   uint8_t frontend[MAGLEV_NAME_SIZE];
   uint8_t pool[MAGLEV_NAME_SIZE];
   uint8_t backend[MAGLEV_NAME_SIZE];
+  maglev_address_t address;
   uint8_t pool_active;
   uint8_t state;
   uint8_t weight;
+  uint8_t configured;
   uint8_t overridden;
+  uint8_t with_agent;
   uint8_t effective;
+  uint8_t why[MAGLEV_NAME_SIZE];
 } maglev_api_member_t;
 
 typedef struct
 {
   uint8_t name[MAGLEV_NAME_SIZE];
-  uint8_t type[MAGLEV_WORD_SIZE];
+  uint8_t type;
   uint16_t port;
   uint64_t interval_ms;
   uint64_t fast_interval_ms;
@@ -389,11 +447,16 @@ typedef struct
   uint64_t timeout_ms;
   uint32_t rise;
   uint32_t fall;
+  uint8_t counter;
   double jitter_percent;
+  uint8_t has_source_ip4;
+  uint8_t has_source_ip6;
+  uint8_t source_ip4[4];
+  uint8_t source_ip6[16];
   uint64_t silent_bound_ms;
   uint64_t refused_bound_ms;
   uint32_t backends;
-  uint8_t counter[MAGLEV_WORD_SIZE];
+  maglev_text_t parameters;
 } maglev_api_healthcheck_t;
 
 /* What a verb is answered. */
@@ -407,32 +470,54 @@ typedef struct
 
 typedef struct
 {
+  uint64_t position; /* among all that subscribers are told */
   uint64_t sequence;
   uint64_t time_ms;
   uint8_t kind;
   uint8_t level;
   uint64_t ticket;
   int32_t retval;
-  uint64_t latency_us;
   uint8_t name[MAGLEV_NAME_SIZE];
-  uint8_t before[MAGLEV_NAME_SIZE];
-  uint8_t after[MAGLEV_NAME_SIZE];
+  uint8_t backend_from;
+  uint8_t backend_to;
+  uint8_t first_seen;
+  uint8_t frontend_from;
+  uint8_t frontend_to;
+  uint8_t pool_from[MAGLEV_NAME_SIZE];
+  uint8_t pool_to[MAGLEV_NAME_SIZE];
   uint8_t code[MAGLEV_WORD_SIZE];
+  uint8_t failed;
+  uint8_t begins;
+  uint8_t panic_mode;
+  uint32_t up;
+  uint32_t of;
+  uint64_t count;
+  uint8_t verdict;
+  uint64_t latency_us;
+  uint8_t detail[MAGLEV_DETAIL_SIZE];
   maglev_text_t text;
 } maglev_api_event_t;
 
 void maglev_rs_api_status (maglev_api_status_t *out);
 
-/* Each takes a picture, of one or with an empty name of all, from which its `next` takes one after the other: 1 one,
-   0 no more. Another picture of the same kind replaces what is left. */
-void maglev_rs_api_dump_backends (maglev_name_t name);
+typedef enum
+{
+  MAGLEV_ROWS_BACKENDS = 0,
+  MAGLEV_ROWS_FRONTENDS = 1,
+  MAGLEV_ROWS_MEMBERS = 2,
+  MAGLEV_ROWS_HEALTHCHECKS = 3,
+} maglev_rows_t;
+
+/* Begins to read a table where the cursor says, or goes on; `only` names a row (of members: a frontend), or is empty for all.
+   Answers what the reply's retval is to be: if it is not 0, there are no rows. Then the table's `next` gives one row after the
+   other: 1 one, 0 no more. At whatever row the caller stops, the cursor to go on with is that of maglev_rs_api_cursor: ~0 once a
+   `next` has answered 0. */
+int32_t maglev_rs_api_rows (maglev_rows_t table, maglev_name_t only, uint64_t cursor);
 int32_t maglev_rs_api_next_backend (maglev_api_backend_t *out);
-void maglev_rs_api_dump_frontends (maglev_name_t name);
 int32_t maglev_rs_api_next_frontend (maglev_api_frontend_t *out);
-void maglev_rs_api_dump_members (maglev_name_t frontend);
 int32_t maglev_rs_api_next_member (maglev_api_member_t *out);
-void maglev_rs_api_dump_healthchecks (maglev_name_t name);
 int32_t maglev_rs_api_next_healthcheck (maglev_api_healthcheck_t *out);
+uint64_t maglev_rs_api_cursor (void);
 
 void maglev_rs_api_set_backend (maglev_name_t backend, uint8_t verb, maglev_api_answer_t *out);
 /* is_default not 0: back to the configured weight. */
@@ -442,17 +527,36 @@ void maglev_rs_api_flush_frontend (maglev_name_t frontend, maglev_api_answer_t *
 void maglev_rs_api_probe (maglev_name_t backend, maglev_api_answer_t *out);
 void maglev_rs_api_sync (maglev_name_t frontend, maglev_api_answer_t *out);
 void maglev_rs_api_config_check (maglev_name_t path, maglev_api_answer_t *out);
-void maglev_rs_api_config_reload (maglev_api_answer_t *out);
+void maglev_rs_api_config_reload (uint8_t force, maglev_api_answer_t *out);
 
 /* Whether there are subscribers to events; without any none are kept. */
 void maglev_rs_api_watch (uint8_t on);
-/* The next event to be told: 1 one, 0 no more. To be asked until there is no more after each turn. */
-int32_t maglev_rs_api_next_event (maglev_api_event_t *out);
+/* Takes what has happened since the last time among what subscribers are told. Once a turn. Answers the position behind
+   the newest of that in *end; 1: there is more to be taken. */
+int32_t maglev_rs_api_gather (uint64_t *end);
+/* The first event that is kept, from that position on: 1 one, 0 none. What lies between was thrown away: it is lost to
+   whoever asks. */
+int32_t maglev_rs_api_event (uint64_t position, maglev_api_event_t *out);
+
+/* How the clients of the binary API do. */
+typedef struct
+{
+  uint32_t subscribers;
+  uint64_t events_lost;
+  uint64_t replies_dropped;
+  uint64_t unread_bytes;
+} maglev_api_clients_t;
+
+/* Tells that, whenever it has changed. */
+void maglev_rs_api_clients (const maglev_api_clients_t *clients);
 
 /* ---- the stats segment ---- */
 
 #define MAGLEV_STATS_N_TABLES 4
-#define MAGLEV_STATS_NAME_SIZE 256
+#define MAGLEV_STATS_MAX_METRICS 16
+/* Bytes before the elements of one of VPP's vectors; vectors begin at a multiple of the second. */
+#define MAGLEV_STATS_VECTOR_HEADER 8
+#define MAGLEV_STATS_VECTOR_ALIGN 64
 
 /* The name of a table, and of one of its metrics: 1 there is such, 0 no more. The strings live as long as the process. */
 int32_t maglev_rs_stats_metric (uint32_t table, uint32_t metric, const char **table_name, const char **metric_name);
@@ -464,12 +568,44 @@ typedef struct
   uint32_t n_rows[MAGLEV_STATS_N_TABLES];
 } maglev_stats_t;
 
-/* Takes a picture, from which the two below read: 1 taken, 0 there is nothing to be seen, 2 not yet: to be called again in the
+/* The segment, in bytes: `statseg { size … }`, the largest piece that is free, and VPP's directory of entries. */
+typedef struct
+{
+  uint64_t size;
+  uint64_t largest;
+  uint64_t directory;
+} maglev_stats_room_t;
+
+/* Offsets in the block: of the vector of names, of the names themselves (each behind a vector's header, with a NUL, rounded up
+   to 8 bytes) and their end, and of each metric's vector. 0: not published. */
+typedef struct
+{
+  uint64_t names_at;
+  uint64_t strings_at;
+  uint64_t strings_end;
+  uint64_t metrics_at[MAGLEV_STATS_MAX_METRICS];
+} maglev_stats_place_t;
+
+typedef struct
+{
+  /* The size of the block that holds everything; 0: nothing is published. */
+  uint64_t bytes;
+  /* So much must be free in one piece once the block is allocated. */
+  uint64_t reserve;
+  /* Not 0: something is left out. */
+  uint8_t is_short;
+  maglev_stats_place_t places[MAGLEV_STATS_N_TABLES];
+} maglev_stats_plan_t;
+
+/* Takes a picture, from which the three below read: 1 taken, 0 there is nothing to be seen, 2 not yet: to be called again in the
    next turn. */
 int32_t maglev_rs_stats_take (maglev_stats_t *out);
+/* Plans what of the picture is published. 1: planned; a shortage is told as a problem. 0: there is nothing to be seen, or not
+   everything fits and `beside` is not 0: the caller gives up the block that is published, measures and asks again. */
+int32_t maglev_rs_stats_plan (const maglev_stats_room_t *room, uint8_t beside, maglev_stats_plan_t *out);
 /* The name of a row, at most `size` bytes and no zero behind them; answers its length. */
 uint32_t maglev_rs_stats_name (uint32_t table, uint32_t row, uint8_t *out, uint32_t size);
-/* One metric of all rows into `n` numbers; what is behind the last row becomes 0. */
-void maglev_rs_stats_fill (uint32_t table, uint32_t metric, uint64_t *out, uint32_t n);
+/* `n` numbers of one metric, from the row `first` on; 0 behind the last row. */
+void maglev_rs_stats_fill (uint32_t table, uint32_t metric, uint32_t first, uint64_t *out, uint32_t n);
 
 #endif /* included_maglev_shim_h */

@@ -167,8 +167,8 @@ pub struct Budgets {
     pub events: Arc<Budget>,
     /// Events that wait to be handed to subscribers of the binary API.
     pub queue: Arc<Budget>,
-    /// What waits in VPP for clients of the binary API that do not read.
-    pub subscribers: Arc<Budget>,
+    /// What clients of the binary API have not read: 16 MiB to sockets and 4 MiB in shared memory (csrc/api_send.c).
+    pub api_clients: Arc<Budget>,
 }
 
 impl Default for Budgets {
@@ -182,7 +182,7 @@ impl Default for Budgets {
             state: Budget::new("state", 64 * MIB),
             events: Budget::new("events", MIB),
             queue: Budget::new("event queue", 4 * MIB),
-            subscribers: Budget::new("subscribers", 16 * MIB),
+            api_clients: Budget::new("api clients", 20 * MIB),
         }
     }
 }
@@ -199,9 +199,9 @@ impl Budgets {
             state,
             events,
             queue,
-            subscribers,
+            api_clients,
         } = self;
-        [expressions, certificates, matching, bodies, answers, state, events, queue, subscribers]
+        [expressions, certificates, matching, bodies, answers, state, events, queue, api_clients]
             .map(|b| b.view())
             .into()
     }

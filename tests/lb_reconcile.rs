@@ -197,6 +197,39 @@ fn a_vip_found_at_first_programming_is_recreated_as_ours_unless_it_does_nat() {
 }
 
 #[test]
+fn a_vip_that_memory_has_no_room_for_stays_or_is_not_made_and_one_that_stays_needs_none() {
+    let wide = Wanted { table_length: 65_536, ..wanted(&[(1, w(7))]) };
+    let same = wanted(&[(1, w(7))]);
+    let have = actual(&[(1, 100)]);
+    let of = |want: &Wanted, have: Option<&Actual>, adopt: bool, before: &Ledger, room: u64| {
+        let member = Member { adopt, ..member(Some(want), have) };
+        plan(&[member], before, &Costs { room, ..Costs::default() })
+    };
+    let (ours, nobody) = (ledger(&[]), Ledger::default());
+    let little = 65_536 * 4;
+    // Of ours the weights follow all the same; what is not ours is left alone.
+    let rows = [
+        (of(&wide, Some(&have), false, &ours, little), vec![vec![set(1, 7)]], "so it stays as it is"),
+        (of(&wide, Some(&have), true, &nobody, little), vec![], "so it is not made"),
+        (of(&wide, None, true, &nobody, little), vec![], "so it is not made"),
+    ];
+    for (plan, ops, told) in rows {
+        assert_eq!(steps(&plan), ops, "{told}");
+        let [note @ Note::NoRoom { .. }] = plan.notes.as_slice() else { panic!("{:?}", plan.notes) };
+        assert!(note.to_string().ends_with(told) && note.unmet() == Some(&vip()), "{note}");
+    }
+    // A server has its share; and what is there as it is wanted takes nothing.
+    for (plan, made) in [
+        (of(&wide, None, true, &nobody, little + 64 + 1024), true),
+        (of(&wide, None, true, &nobody, little + 64 + 1023), false),
+        (of(&same, Some(&have), false, &ours, 0), false),
+    ] {
+        assert_eq!(plan.ops().any(|op| matches!(op, Op::AddVip { .. })), made);
+    }
+    assert_eq!(of(&same, Some(&have), false, &ours, 0).notes, []);
+}
+
+#[test]
 fn what_cannot_be_changed_in_place_recreates_the_vip_under_one_barrier() {
     let base = wanted(&[(1, w(100)), (2, flushed()), (3, kept()), (4, kept())]);
     let have = actual(&[(1, 50), (2, 0), (3, 9), (5, 7)]);

@@ -78,3 +78,87 @@ fn without_the_option_nothing_is_kept() {
     assert_eq!(r.ctl(&DISABLE).0, Some(0));
     assert!(r.ctl(&["show", "status"]).1.contains("\nstate file        -\n"));
 }
+
+/// Without the line breaks and blanks of a long value.
+fn unwrapped(text: &str) -> String {
+    text.split_ascii_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn two_with_one_state_file_do_not_overwrite_each_other() {
+    let s = Scratch::new();
+    let (config, state) = (s.file("c.yaml", CONFIG), s.path("state.json"));
+    let mut first = Running::start_with_state(&s, &config, &state);
+    assert_eq!(first.ctl(&DISABLE).0, Some(0));
+
+    let mut second =
+        Running::start_at(&s, "second.sock", &config, &["--state-file".as_ref(), state.as_os_str()]);
+    let text = unwrapped(&second.ctl(&["show", "status"]).1);
+    assert!(text.starts_with("problem state-file: not "), "{text}");
+    assert!(text.contains("has it as its state file; nothing is saved here while it does"), "{text}");
+    assert!(!second.ctl(&["show", "backend", "nginx0"]).1.contains("disabled"), "it has read nothing");
+    let (code, text, _) = second.ctl(&["set", "backend", "nginx1", "disable"]);
+    assert_eq!(code, Some(0));
+    assert!(text.contains("done, not saved: ") && text.contains("has it as its state file"), "{text}");
+    let saved = fs::read_to_string(&state).unwrap();
+    assert_eq!(saved.matches("\"state\":\"disabled\"").count(), 1, "{saved}");
+
+    // However the first one ends, the second takes over, within its pause; and keeps what it has not read.
+    first.signal(Signal::KILL);
+    first.ended();
+    second.wait_for("problem ends kind=state-file");
+    assert!(!second.ctl(&["show", "status"]).1.contains("\nproblem"));
+    second.signal(Signal::KILL);
+    second.ended();
+    assert_eq!(fs::read_to_string(s.path("state.json.bad")).unwrap(), saved);
+    fs::remove_file(&second.socket).unwrap();
+    let third = Running::start_at(&s, "second.sock", &config, &["--state-file".as_ref(), state.as_os_str()]);
+    assert!(third.ctl(&["show", "backend", "nginx1"]).1.contains("disabled"));
+}
+
+#[test]
+fn one_that_is_just_ending_hands_its_words_over() {
+    let s = Scratch::new();
+    let (config, state) = (s.file("c.yaml", CONFIG), s.path("state.json"));
+    let mut first = Running::start_with_state(&s, &config, &state);
+    assert_eq!(first.ctl(&DISABLE).0, Some(0));
+    // It still has the lock when the next one starts.
+    first.signal(Signal::STOP);
+    let ends = std::thread::spawn(move || {
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        first.signal(Signal::KILL);
+        first.ended();
+    });
+    let second = Running::start_at(&s, "second.sock", &config, &["--state-file".as_ref(), state.as_os_str()]);
+    ends.join().unwrap();
+    assert!(second.ctl(&["show", "backend", "nginx0"]).1.contains("disabled"));
+    assert!(!second.ctl(&["show", "status"]).1.starts_with("problem"));
+}
+
+#[test]
+fn a_file_that_is_not_ours_is_left_alone() {
+    let s = Scratch::new();
+    let config = s.file("c.yaml", CONFIG);
+    let (socket, notes) = (s.path("cli.sock"), s.file("notes.txt", "mine\n"));
+    std::os::unix::fs::symlink(s.path("."), s.path("folder")).unwrap();
+    for (state, why) in [
+        (config.clone(), "that is the configuration"),
+        (s.path("folder/c.yaml"), "that is the configuration"),
+        (notes.clone(), "not a state file of maglev"),
+        (socket, "not a regular file"),
+    ] {
+        let mut r = Running::start_with_state(&s, &config, &state);
+        let (code, text, _) = r.ctl(&DISABLE);
+        assert_eq!(code, Some(0));
+        assert!(text.contains("done, not saved: ") && text.contains(why), "{text}");
+        let text = unwrapped(&r.ctl(&["show", "status"]).1);
+        assert!(text.starts_with("problem state-file: not saved: ") && text.contains(why), "{text}");
+        assert_eq!(r.ctl(&["config", "reload"]).0, Some(0), "it is still there");
+        r.signal(Signal::TERM);
+        assert_eq!(r.ended().code(), Some(0));
+        assert_eq!(fs::read_to_string(&config).unwrap(), CONFIG);
+        assert_eq!(fs::read_to_string(&notes).unwrap(), "mine\n");
+        let names = fs::read_dir(s.path(".")).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
+        assert!(names.into_iter().all(|n| !n.ends_with(".bad") && !n.contains(".new")));
+    }
+}

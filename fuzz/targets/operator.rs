@@ -131,7 +131,7 @@ impl Operator for Stand {
         assert!(path.is_none_or(|p| !p.contains('\0')));
         Ok(self.ticket())
     }
-    fn config_reload(&mut self) -> Result<Ticket, VerbError> {
+    fn config_reload(&mut self, _force: bool) -> Result<Ticket, VerbError> {
         Ok(self.ticket())
     }
     fn settled(&self) -> bool {

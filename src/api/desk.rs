@@ -83,8 +83,8 @@ impl Desk {
     }
 
     /// `maglev_config_reload`
-    pub fn reload(&mut self, op: &mut dyn Operator, now: Now) -> Answer {
-        self.start(now, Started::Reload, || op.config_reload())
+    pub fn reload(&mut self, op: &mut dyn Operator, now: Now, force: bool) -> Answer {
+        self.start(now, Started::Reload, || op.config_reload(force))
     }
 
     /// Something that was started and has ended, or will be waited for no longer.

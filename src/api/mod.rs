@@ -5,6 +5,7 @@
 //! [`Operator`]: crate::control::Operator
 
 mod desk;
+mod outbox;
 mod record;
 
 #[cfg(test)]
@@ -12,11 +13,15 @@ mod tests;
 
 use std::net::IpAddr;
 
+use crate::balance::FrontendState;
+use crate::config::{CheckKind, CounterKind, HttpCheck, PanicMode};
 use crate::control::{BackendVerb, Done, LogLevel, Ticket, VerbError};
-use crate::lb::LbError;
+use crate::health::State;
+use crate::lb::{Encap, LbError};
 
 pub use desk::Desk;
-pub use record::{Kind, Record};
+pub use outbox::Outbox;
+pub use record::{Kind, Record, Verdict};
 
 /// Bytes of a name's field, with the NUL that ends it.
 pub const NAME_SIZE: usize = 64;
@@ -38,6 +43,7 @@ pub mod retval {
     pub const INVALID_ADDRESS_FAMILY: i32 = -97;
     pub const INIT_FAILED: i32 = -144;
     pub const LIMIT_EXCEEDED: i32 = -162;
+    pub const EAGAIN: i32 = -165;
     pub const BUSY: i32 = -167;
     pub const BUG: i32 = -168;
 }
@@ -90,6 +96,7 @@ pub fn error_number(error: &VerbError) -> i32 {
             LbError::InvalidMemorySize => retval::INVALID_MEMORY_SIZE,
             LbError::Other(n) if *n < 0 => *n,
             LbError::Other(_) | LbError::NoAnswer(_) => retval::UNSPECIFIED,
+            LbError::NoRoom => retval::LIMIT_EXCEEDED,
             LbError::Unavailable(_) => retval::FEATURE_DISABLED,
         },
     }
@@ -100,26 +107,66 @@ pub fn verb(number: u8) -> Option<BackendVerb> {
     BackendVerb::ALL.get(usize::from(number)).copied()
 }
 
-/// The `maglev_backend_state` of a state in a view.
-pub fn backend_state(state: &str) -> u8 {
-    match state.split(' ').next().unwrap_or_default() {
-        "up" => 1,
-        "down" => 2,
-        "paused" => 3,
-        "disabled" => 4,
-        "removed" => 5,
-        "stopping" => 6,
-        "drain" => 7,
-        _ => 0,
+/// The `maglev_backend_state` of a state.
+pub fn backend_state(state: State) -> u8 {
+    match state {
+        State::Unknown => 0,
+        State::Up => 1,
+        State::Down => 2,
+        State::Paused => 3,
+        State::Disabled => 4,
+        State::Removed => 5,
+        State::Stopping => 6,
+        State::Drain => 7,
     }
 }
 
-/// The `maglev_frontend_state` of a state in a view.
-pub fn frontend_state(state: &str) -> u8 {
+/// The `maglev_frontend_state` of a state.
+pub fn frontend_state(state: FrontendState) -> u8 {
     match state {
-        "up" => 1,
-        "down" => 2,
-        _ => 0,
+        FrontendState::Unknown => 0,
+        FrontendState::Up => 1,
+        FrontendState::Down => 2,
+    }
+}
+
+/// The `maglev_encap` of an encapsulation.
+pub fn encap(encap: Encap) -> u8 {
+    match encap {
+        Encap::Gre4 => 0,
+        Encap::Gre6 => 1,
+        Encap::L3dsr { .. } => 2,
+        Encap::Nat4 { .. } => 3,
+        Encap::Nat6 { .. } => 4,
+    }
+}
+
+/// The `maglev_check_type` of a check.
+pub fn check_type(kind: &CheckKind) -> u8 {
+    match kind {
+        CheckKind::Tcp(_) => 0,
+        CheckKind::Http(HttpCheck { tls: None, .. }) => 1,
+        CheckKind::Http(HttpCheck { tls: Some(_), .. }) => 2,
+        CheckKind::Icmp => 3,
+        CheckKind::Udp(_) => 4,
+        CheckKind::Dns(_) => 5,
+    }
+}
+
+/// The `maglev_counter_kind` of a counter.
+pub fn counter_kind(kind: CounterKind) -> u8 {
+    match kind {
+        CounterKind::Linear => 0,
+        CounterKind::Haproxy => 1,
+    }
+}
+
+/// The `maglev_panic_mode` of a frontend.
+pub fn panic_mode(mode: Option<PanicMode>) -> u8 {
+    match mode {
+        None => 0,
+        Some(PanicMode::FailOpen) => 1,
+        Some(PanicMode::KeepLast) => 2,
     }
 }
 
@@ -132,14 +179,14 @@ pub fn run_state(state: &str) -> u8 {
     }
 }
 
-/// The `maglev_level` of a level.
+/// The `maglev_level` of a level: VPP's number.
 pub fn level(level: LogLevel) -> u8 {
     match level {
-        LogLevel::Debug => 0,
-        LogLevel::Info => 1,
-        LogLevel::Notice => 2,
-        LogLevel::Warning => 3,
-        LogLevel::Error => 4,
+        LogLevel::Error => 3,
+        LogLevel::Warning => 4,
+        LogLevel::Notice => 5,
+        LogLevel::Info => 6,
+        LogLevel::Debug => 7,
     }
 }
 
@@ -154,18 +201,26 @@ pub fn fixed<const N: usize>(text: &str) -> [u8; N] {
     field
 }
 
-/// An address of a view: whether it is IPv6, and its bytes, IPv4 in the first four.
-pub fn address(text: &str) -> (bool, [u8; 16]) {
-    let mut bytes = [0; 16];
-    match text.parse() {
-        Ok(IpAddr::V6(a)) => (true, a.octets()),
-        Ok(IpAddr::V4(a)) => {
+/// A text in a field that ends in NUL, cut where it does not fit; for words alone, never for names.
+pub fn cut<const N: usize>(text: &str) -> [u8; N] {
+    let mut end = text.len().min(N.saturating_sub(1));
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    fixed(text.get(..end).unwrap_or_default())
+}
+
+/// An address: whether it is IPv6, and its bytes, IPv4 in the first four.
+pub fn address(address: IpAddr) -> (bool, [u8; 16]) {
+    match address {
+        IpAddr::V6(a) => (true, a.octets()),
+        IpAddr::V4(a) => {
+            let mut bytes = [0; 16];
             for (to, from) in bytes.iter_mut().zip(a.octets()) {
                 *to = from;
             }
             (false, bytes)
         }
-        Err(_) => (false, bytes),
     }
 }
 

@@ -2,7 +2,9 @@
 
 use super::desk::Started;
 use super::retval;
+use crate::balance::FrontendState;
 use crate::cli;
+use crate::config::PanicMode;
 use crate::control::{Event, Finished, LogLevel, Ticket};
 use crate::health::State;
 
@@ -30,79 +32,122 @@ pub enum Kind {
     Problem = 13,
 }
 
-/// One event, as subscribers are told it; what a kind does not have is empty or 0.
+/// `maglev_verdict`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+#[allow(missing_docs)]
+pub enum Verdict {
+    None = 0,
+    Pass = 1,
+    Fail = 2,
+}
+
+/// One event, as subscribers are told it; what a kind does not have is empty, false or 0 (`maglev_event_kind` says what each
+/// has).
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
 pub struct Record {
-    /// What happened.
     pub kind: Kind,
     /// How loud the log said it.
     pub level: LogLevel,
+    /// The number that `show events` has for it; 0 of a result, which is not among those.
+    pub sequence: u64,
     /// When, milliseconds since the Unix epoch.
     pub at_ms: u64,
     /// Of a result.
     pub ticket: u64,
     /// Of a result, one of [`retval`].
     pub retval: i32,
-    /// Of a probe, microseconds.
-    pub latency_us: u64,
-    /// The backend or frontend.
+    /// The backend, the frontend, or the problem's kind.
     pub name: String,
-    /// State or pool.
-    pub before: String,
-    /// State, pool or verdict.
-    pub after: String,
+    pub backend_from: Option<State>,
+    pub backend_to: Option<State>,
+    pub frontend_from: Option<FrontendState>,
+    pub frontend_to: Option<FrontendState>,
+    pub pool_from: String,
+    pub pool_to: String,
     /// Of a transition or a probe.
     pub code: String,
+    pub failed: bool,
+    pub begins: bool,
+    pub panic_mode: Option<PanicMode>,
+    pub up: u32,
+    pub of: u32,
+    pub count: u64,
+    pub verdict: Verdict,
+    /// Of a probe, microseconds.
+    pub latency_us: u64,
+    /// A few words, where the kind has some apart from its line.
+    pub detail: String,
     /// For people.
     pub text: String,
 }
 
 impl Record {
-    /// Of what the log says.
-    pub fn of_event(at_ms: u64, event: &Event) -> Record {
+    /// Of what the log says, with its number there.
+    pub fn of_event(sequence: u64, at_ms: u64, event: &Event) -> Record {
         let mut r = Record::new(Kind::Engine, event.level(), at_ms, event.to_string());
+        r.sequence = sequence;
         match event {
-            Event::Backend { backend, from, to, code, .. } => {
+            Event::Backend { backend, from, to, code, detail } => {
                 r.kind = Kind::Backend;
                 r.name = backend.to_string();
-                r.before = from.map_or("", State::as_str).to_owned();
-                r.after = to.as_str().to_owned();
+                r.backend_from = *from;
+                r.backend_to = Some(*to);
                 r.code = (*code).to_owned();
+                r.detail = detail.to_string();
             }
-            Event::Frontend { frontend, from, to, .. } => {
+            Event::Frontend { frontend, from, to, pool } => {
                 r.kind = Kind::Frontend;
                 r.name = frontend.to_string();
-                r.before = from.as_str().to_owned();
-                r.after = to.as_str().to_owned();
+                r.frontend_from = Some(*from);
+                r.frontend_to = Some(*to);
+                r.pool_to = pool.to_string();
             }
             Event::Failover { frontend, from, to } => {
                 r.kind = Kind::Failover;
                 r.name = frontend.to_string();
-                r.before = from.to_string();
-                r.after = to.to_string();
+                r.pool_from = from.to_string();
+                r.pool_to = to.to_string();
             }
-            Event::ProbeFault { backend, .. } => {
+            Event::ProbeFault { backend, detail, count } => {
                 r.kind = Kind::ProbeFault;
                 r.name = backend.to_string();
                 r.code = "SOCKERR".to_owned();
+                r.count = *count;
+                r.detail = detail.to_string();
             }
-            Event::Agent { backend, .. } => {
+            Event::Agent { backend, text, .. } => {
                 r.kind = Kind::Agent;
                 r.name = backend.to_string();
+                r.detail.clone_from(text);
             }
-            Event::Panic { frontend, on, .. } => {
+            Event::Panic { frontend, mode, on, up, of } => {
                 r.kind = Kind::Panic;
                 r.name = frontend.to_string();
-                r.after = if *on { "begins" } else { "ends" }.to_owned();
+                r.begins = *on;
+                r.panic_mode = PanicMode::ALL.into_iter().find(|m| m.as_str() == *mode);
+                r.up = super::count(*up);
+                r.of = super::count(*of);
             }
-            Event::Problem { kind, begins, .. } => {
+            Event::Problem { kind, detail, begins } => {
                 r.kind = Kind::Problem;
                 r.name = (*kind).to_owned();
-                r.after = if *begins { "begins" } else { "ends" }.to_owned();
+                r.begins = *begins;
+                r.detail.clone_from(detail);
             }
-            Event::LbSync { .. } => r.kind = Kind::LbSync,
-            Event::Operator { .. } => r.kind = Kind::Operator,
-            Event::ConfigReload { .. } => r.kind = Kind::Config,
+            Event::LbSync { failed, .. } => {
+                r.kind = Kind::LbSync;
+                r.failed = *failed;
+            }
+            Event::Operator { text } => {
+                r.kind = Kind::Operator;
+                r.detail.clone_from(text);
+            }
+            Event::ConfigReload { ok, .. } => {
+                r.kind = Kind::Config;
+                r.failed = !*ok;
+            }
             Event::Engine { .. } => r.kind = Kind::Engine,
         }
         r
@@ -115,16 +160,26 @@ impl Record {
         let level = if reply.ok { LogLevel::Notice } else { LogLevel::Error };
         let mut r = Record::new(what.kind(), level, at_ms, text.to_owned());
         r.ticket = ticket.0;
+        r.failed = !reply.ok;
         r.retval = match (reply.ok, finished) {
             (true, _) => retval::OK,
             (false, Finished::Config(_)) => retval::INVALID_VALUE,
             (false, Finished::Sync(_) | Finished::Probe(_)) => retval::UNSPECIFIED,
         };
-        if let Finished::Probe(v) = finished {
-            r.name.clone_from(&v.backend);
-            r.after.clone_from(&v.verdict);
-            r.code.clone_from(&v.code);
-            r.latency_us = v.latency_us;
+        match finished {
+            Finished::Probe(v) => {
+                r.name.clone_from(&v.backend);
+                r.verdict = match v.verdict.as_str() {
+                    "pass" => Verdict::Pass,
+                    "fail" => Verdict::Fail,
+                    _ => Verdict::None,
+                };
+                r.code.clone_from(&v.code);
+                r.latency_us = v.latency_us;
+                r.detail.clone_from(&v.detail);
+            }
+            Finished::Sync(v) => r.count = v.writes,
+            Finished::Config(v) => r.count = v.errors.len() as u64,
         }
         r
     }
@@ -134,6 +189,7 @@ impl Record {
         let text = "no answer in time; it may still be carried out".to_owned();
         let mut r = Record::new(what.kind(), LogLevel::Error, at_ms, text);
         r.ticket = ticket.0;
+        r.failed = true;
         r.retval = retval::RESPONSE_NOT_READY;
         r
     }
@@ -143,16 +199,35 @@ impl Record {
         Record {
             kind,
             level,
+            sequence: 0,
             at_ms,
             ticket: 0,
             retval: retval::OK,
-            latency_us: 0,
             name: none(),
-            before: none(),
-            after: none(),
+            backend_from: None,
+            backend_to: None,
+            frontend_from: None,
+            frontend_to: None,
+            pool_from: none(),
+            pool_to: none(),
             code: none(),
+            failed: false,
+            begins: false,
+            panic_mode: None,
+            up: 0,
+            of: 0,
+            count: 0,
+            verdict: Verdict::None,
+            latency_us: 0,
+            detail: none(),
             text: shortened(text),
         }
+    }
+
+    /// About what it takes of memory, in bytes.
+    pub(super) fn size(&self) -> usize {
+        let texts = [&self.name, &self.pool_from, &self.pool_to, &self.code, &self.detail, &self.text];
+        size_of::<Record>() + texts.iter().map(|t| t.capacity()).sum::<usize>()
     }
 }
 

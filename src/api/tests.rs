@@ -34,11 +34,11 @@ fn number(name: &str) -> u8 {
 fn numbers_are_those_of_the_file() {
     for s in State::ALL {
         let name = format!("MAGLEV_API_BACKEND_{}", s.as_str().to_uppercase());
-        assert_eq!(backend_state(s.as_str()), number(&name), "{name}");
+        assert_eq!(backend_state(s), number(&name), "{name}");
     }
     for s in [FrontendState::Unknown, FrontendState::Up, FrontendState::Down] {
         let name = format!("MAGLEV_API_FRONTEND_{}", s.as_str().to_uppercase());
-        assert_eq!(frontend_state(s.as_str()), number(&name), "{name}");
+        assert_eq!(frontend_state(s), number(&name), "{name}");
     }
     for s in ["running", "idle", "frozen"] {
         assert_eq!(run_state(s), number(&format!("MAGLEV_API_RUN_{}", s.to_uppercase())));
@@ -70,8 +70,39 @@ fn numbers_are_those_of_the_file() {
         (Kind::ConfigResult, "CONFIG_RESULT"),
         (Kind::Agent, "AGENT"),
         (Kind::Panic, "PANIC"),
+        (Kind::Problem, "PROBLEM"),
     ] {
         assert_eq!(k as u8, number(&format!("MAGLEV_API_EVENT_{name}")));
+    }
+    for (v, name) in [(Verdict::None, "NONE"), (Verdict::Pass, "PASS"), (Verdict::Fail, "FAIL")] {
+        assert_eq!(v as u8, number(&format!("MAGLEV_API_VERDICT_{name}")));
+    }
+    for e in [
+        Encap::Gre4,
+        Encap::Gre6,
+        Encap::L3dsr { dscp: 1 },
+        Encap::Nat4 { target_port: 1 },
+        Encap::Nat6 { target_port: 1 },
+    ] {
+        assert_eq!(encap(e), number(&format!("MAGLEV_API_ENCAP_{}", e.as_str().to_uppercase())));
+    }
+    for k in [CounterKind::Linear, CounterKind::Haproxy] {
+        let name = format!("{k:?}").to_uppercase();
+        assert_eq!(counter_kind(k), number(&format!("MAGLEV_API_COUNTER_{name}")));
+    }
+    assert_eq!(panic_mode(None), number("MAGLEV_API_PANIC_MODE_NONE"));
+    for m in PanicMode::ALL {
+        let name = m.as_str().to_uppercase().replace('-', "_");
+        assert_eq!(panic_mode(Some(m)), number(&format!("MAGLEV_API_PANIC_MODE_{name}")));
+    }
+    let checks = "maglev: {healthchecks: {a: {type: tcp, port: 1}, b: {type: http, port: 1}, \
+                  c: {type: https, port: 1, params: {insecure-skip-verify: true}}, d: {type: icmp}, \
+                  e: {type: udp, port: 1}, f: {type: dns, params: {name: a.example}}}}";
+    let config = crate::config::parse(checks).unwrap().config;
+    assert_eq!(config.healthchecks.len(), 6);
+    for h in config.healthchecks.values() {
+        let name = h.kind.as_str().to_uppercase();
+        assert_eq!(check_type(&h.kind), number(&format!("MAGLEV_API_CHECK_{name}")), "{name}");
     }
 }
 
@@ -82,21 +113,13 @@ fn the_page_has_every_message() {
     let page = fs::read_to_string(root.join("docs/api.md")).unwrap();
     let messages: Vec<&str> = file
         .lines()
-        .filter_map(|l| l.trim_start_matches("autoreply ").strip_prefix("define "))
+        .filter_map(|l| l.trim_start_matches("autoreply ").strip_prefix("autoendian define "))
         .filter(|m| !m.ends_with("_reply"))
         .collect();
     assert_eq!(messages.len(), 18, "{messages:?}");
     for m in messages {
         assert!(page.contains(&format!("`{m}`")), "{m}");
     }
-}
-
-#[test]
-fn states_with_their_progress_are_the_same_states() {
-    assert_eq!(backend_state("up 3/4"), backend_state("up"));
-    assert_eq!(backend_state("up unchecked"), backend_state("up"));
-    assert_eq!(backend_state("down 1/4"), backend_state("down"));
-    assert_eq!(backend_state(""), backend_state("unknown"));
 }
 
 #[test]
@@ -114,11 +137,19 @@ fn a_field_holds_all_of_a_name_or_nothing() {
 }
 
 #[test]
+fn words_are_cut_where_a_character_ends() {
+    assert_eq!(&cut::<4>("abcd"), b"abc\0");
+    assert_eq!(&cut::<4>("abc"), b"abc\0");
+    assert_eq!(&cut::<4>("ab\u{e9}"), b"ab\0\0");
+    assert_eq!(&cut::<4>(""), b"\0\0\0\0");
+}
+
+#[test]
 fn addresses_of_both_families() {
-    assert_eq!(address("192.0.2.1"), (false, [192, 0, 2, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]));
-    assert_eq!(address("2001:db8::1").1.first_chunk(), Some(&[0x20, 1, 0x0d, 0xb8]));
-    assert!(address("2001:db8::1").0);
-    assert_eq!(address("nonsense"), (false, [0; 16]));
+    let bytes = |text: &str| address(text.parse().unwrap());
+    assert_eq!(bytes("192.0.2.1"), (false, [192, 0, 2, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]));
+    assert_eq!(bytes("2001:db8::1").1.first_chunk(), Some(&[0x20, 1, 0x0d, 0xb8]));
+    assert!(bytes("2001:db8::1").0);
 }
 
 #[test]
@@ -200,7 +231,8 @@ fn what_is_started_ends_in_one_result() {
     let mut desk = Desk::new();
     let probe = desk.probe(&mut op, start(), "nginx0");
     let sync = desk.sync(&mut op, start(), "");
-    let reload = desk.reload(&mut op, start());
+    let reload = desk.reload(&mut op, start(), true);
+    assert!(op.forced);
     let mut tickets = Vec::new();
     while let Some(r) = desk.ended(&mut op, start()) {
         assert_eq!(r.retval, retval::OK, "{r:?}");
@@ -222,7 +254,7 @@ fn a_probes_result_has_its_parts() {
     desk.probe(&mut op, start(), "nginx0");
     let r = desk.ended(&mut op, start()).unwrap();
     assert_eq!(r.name, "nginx0");
-    assert!(["pass", "fail", "none"].contains(&r.after.as_str()), "{r:?}");
+    assert_eq!((r.verdict, r.failed, r.sequence), (Verdict::Pass, false, 0));
     assert!(!r.code.is_empty() && r.latency_us > 0, "{r:?}");
 }
 
@@ -244,12 +276,13 @@ fn failures_are_told_as_such() {
     op.answers.insert(Ticket(ticket), sync);
     let r = desk.ended(&mut op, start()).unwrap();
     assert_eq!((r.retval, r.level), (retval::UNSPECIFIED, LogLevel::Error));
+    assert_eq!((r.failed, r.count), (true, 0));
     assert!(r.text.contains("web: lb: no") && !r.text.starts_with("error: "), "{}", r.text);
 
     let ticket = desk.check(&mut op, start(), "/x").ticket;
     op.answers.insert(Ticket(ticket), config);
     let r = desk.ended(&mut op, start()).unwrap();
-    assert_eq!(r.retval, retval::INVALID_VALUE);
+    assert_eq!((r.retval, r.failed, r.count), (retval::INVALID_VALUE, true, 5000));
     assert!(r.text.len() < 8300, "{}", r.text.len());
     let (shown, more) = (r.text.lines().count(), r.text.lines().last().unwrap().to_owned());
     assert_eq!(more, format!("... and {} more lines", 5001 - (shown - 1)));
@@ -280,7 +313,16 @@ fn only_so_much_is_started_at_once() {
 }
 
 #[test]
-fn events_keep_their_parts_and_the_line_of_the_log() {
+fn every_event_has_its_parts_typed_and_the_line_of_the_log() {
+    let blank = Record::of_event(0, 0, &Event::Engine { text: String::new(), level: LogLevel::Info });
+    let parts = |event: &Event, kind: Kind| {
+        let r = Record::of_event(9, 7, event);
+        assert_eq!((r.kind, r.level, r.at_ms, r.sequence), (kind, event.level(), 7, 9));
+        assert_eq!((r.ticket, r.retval), (0, retval::OK));
+        assert_eq!(r.text, event.to_string());
+        // Only what is its own is left to be compared.
+        Record { kind: blank.kind, level: blank.level, at_ms: 0, sequence: 0, text: blank.text.clone(), ..r }
+    };
     let down = Event::Backend {
         backend: "a".into(),
         from: Some(State::Up),
@@ -288,53 +330,70 @@ fn events_keep_their_parts_and_the_line_of_the_log() {
         code: "L7STS",
         detail: "HTTP 503".into(),
     };
-    let r = Record::of_event(7, &down);
-    assert_eq!((r.kind, r.level, r.at_ms), (Kind::Backend, LogLevel::Warning, 7));
-    assert_eq!((&*r.name, &*r.before, &*r.after, &*r.code), ("a", "up", "down", "L7STS"));
-    assert_eq!(r.text, down.to_string());
-
-    let first = Event::Backend {
-        backend: "a".into(),
-        from: None,
-        to: State::Unknown,
-        code: "start",
-        detail: "".into(),
+    let wanted = Record {
+        name: "a".into(),
+        backend_from: Some(State::Up),
+        backend_to: Some(State::Down),
+        code: "L7STS".into(),
+        detail: "HTTP 503".into(),
+        ..blank.clone()
     };
-    assert_eq!(Record::of_event(0, &first).before, "");
-
+    assert_eq!(parts(&down, Kind::Backend), wanted);
     let f = Event::Frontend {
         frontend: "web".into(),
         from: FrontendState::Up,
         to: FrontendState::Down,
         pool: "p".into(),
     };
-    let r = Record::of_event(0, &f);
-    assert_eq!((r.kind, &*r.name, &*r.before, &*r.after), (Kind::Frontend, "web", "up", "down"));
-
+    let wanted = Record {
+        name: "web".into(),
+        frontend_from: Some(FrontendState::Up),
+        frontend_to: Some(FrontendState::Down),
+        pool_to: "p".into(),
+        ..blank.clone()
+    };
+    assert_eq!(parts(&f, Kind::Frontend), wanted);
     let f = Event::Failover { frontend: "web".into(), from: "primary".into(), to: "spare".into() };
-    let r = Record::of_event(0, &f);
-    assert_eq!((r.kind, &*r.name, &*r.before, &*r.after), (Kind::Failover, "web", "primary", "spare"));
-
+    let wanted =
+        Record { name: "web".into(), pool_from: "primary".into(), pool_to: "spare".into(), ..blank.clone() };
+    assert_eq!(parts(&f, Kind::Failover), wanted);
     let fault = Event::ProbeFault { backend: "a".into(), detail: "no route".into(), count: 3 };
-    let r = Record::of_event(0, &fault);
-    assert_eq!((r.kind, &*r.name, &*r.code), (Kind::ProbeFault, "a", "SOCKERR"));
+    let wanted = Record {
+        name: "a".into(),
+        code: "SOCKERR".into(),
+        count: 3,
+        detail: "no route".into(),
+        ..blank.clone()
+    };
+    assert_eq!(parts(&fault, Kind::ProbeFault), wanted);
     let agent = Event::Agent { backend: "a".into(), text: "up ready 50%".into(), level: LogLevel::Notice };
-    let r = Record::of_event(0, &agent);
-    assert_eq!((r.kind, &*r.name, &*r.text), (Kind::Agent, "a", "agent backend=a up ready 50%"));
-
-    for (on, after) in [(true, "begins"), (false, "ends")] {
+    let wanted = Record { name: "a".into(), detail: "up ready 50%".into(), ..blank.clone() };
+    assert_eq!(parts(&agent, Kind::Agent), wanted);
+    for begins in [true, false] {
         let mode = PanicMode::KeepLast.as_str();
-        let r = Record::of_event(0, &Event::Panic { frontend: "web".into(), mode, on, up: 1, of: 4 });
-        assert_eq!((r.kind, &*r.name, &*r.after), (Kind::Panic, "web", after));
+        let panic = Event::Panic { frontend: "web".into(), mode, on: begins, up: 1, of: 4 };
+        let wanted = Record {
+            name: "web".into(),
+            begins,
+            panic_mode: Some(PanicMode::KeepLast),
+            up: 1,
+            of: 4,
+            ..blank.clone()
+        };
+        assert_eq!(parts(&panic, Kind::Panic), wanted);
+        let problem = Event::Problem { kind: "stats-segment", detail: "full".into(), begins };
+        let wanted = Record { name: "stats-segment".into(), begins, detail: "full".into(), ..blank.clone() };
+        assert_eq!(parts(&problem, Kind::Problem), wanted);
     }
-
-    for (event, kind) in [
-        (Event::LbSync { text: "x".into(), failed: true }, Kind::LbSync),
-        (Event::Operator { text: "x".into() }, Kind::Operator),
-        (Event::ConfigReload { text: "x".into(), ok: true }, Kind::Config),
-        (Event::Engine { text: "x".into(), level: LogLevel::Error }, Kind::Engine),
-    ] {
-        let r = Record::of_event(0, &event);
-        assert_eq!((r.kind, r.level, r.text), (kind, event.level(), event.to_string()));
+    for failed in [true, false] {
+        let wanted = Record { failed, ..blank.clone() };
+        assert_eq!(parts(&Event::LbSync { text: "x".into(), failed }, Kind::LbSync), wanted);
+        let reload = Event::ConfigReload { text: "x".into(), ok: !failed };
+        assert_eq!(parts(&reload, Kind::Config), wanted);
     }
+    let verb = Event::Operator { text: "set backend a pause".into() };
+    let wanted = Record { detail: "set backend a pause".into(), ..blank.clone() };
+    assert_eq!(parts(&verb, Kind::Operator), wanted);
+    let engine = Event::Engine { text: "x".into(), level: LogLevel::Error };
+    assert_eq!(parts(&engine, Kind::Engine), blank);
 }

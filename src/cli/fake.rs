@@ -33,6 +33,8 @@ pub(crate) struct Fake {
     pub delay: u32,
     /// It is asked so often before a configuration is applied.
     pub applying: std::cell::Cell<u32>,
+    /// The last reload was `force`.
+    pub forced: bool,
 }
 
 pub(super) fn member(name: &str, address: &str, effective: u8, state: &str) -> MemberView {
@@ -218,6 +220,8 @@ impl Fake {
                 call_mean_us: 35,
                 call_total_us: 0,
                 failing: vec![],
+                lost_tables: 0,
+                lost_bytes: 0,
             },
             prober: ProberView {
                 running: true,
@@ -238,6 +242,7 @@ impl Fake {
                 heap: Some(HeapView { used: 35 << 20, most: 64 << 20 }),
                 budgets: crate::budget::Budgets::default().views(),
             },
+            api: None,
             state_file: StateFileView {
                 path: Some("/var/lib/vpp/maglev-state.json".into()),
                 saved_ms: Some(NOW - 60_000),
@@ -267,6 +272,7 @@ impl Fake {
             told: vec![],
             answers: BTreeMap::new(),
             delay: 0,
+            forced: false,
             applying: std::cell::Cell::new(0),
         }
     }
@@ -383,6 +389,7 @@ impl Fake {
         f.status.config_errors = vec!["c ".repeat(200); 3];
         f.status.lb.unavailable = Some("u ".repeat(100));
         f.status.lb.failing = vec![name('f'), name('g')];
+        (f.status.lb.lost_tables, f.status.lb.lost_bytes) = (u64::MAX, u64::MAX);
         f.status.lb.calls = u64::MAX;
         f.status.lb.call_max_us = u64::MAX;
         f.status.agents = AgentCountsView { queries: u64::MAX, replies: u64::MAX, failures: u64::MAX };
@@ -551,7 +558,8 @@ impl Operator for Fake {
     fn config_check(&mut self, path: Option<&str>) -> Result<Ticket, VerbError> {
         self.config(path.unwrap_or("/etc/vpp/maglev.yaml"), false)
     }
-    fn config_reload(&mut self) -> Result<Ticket, VerbError> {
+    fn config_reload(&mut self, force: bool) -> Result<Ticket, VerbError> {
+        self.forced = force;
         self.config("/etc/vpp/maglev.yaml", true)
     }
     fn settled(&self) -> bool {

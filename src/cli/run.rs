@@ -220,8 +220,8 @@ pub(super) fn config_check(call: &Call<'_>, op: &mut dyn Operator) -> Answer {
     later(op.config_check(call.value(0)), What::Check)
 }
 
-pub(super) fn config_reload(_: &Call<'_>, op: &mut dyn Operator) -> Answer {
-    later(op.config_reload(), What::Reload)
+pub(super) fn config_reload(call: &Call<'_>, op: &mut dyn Operator) -> Answer {
+    later(op.config_reload(call.args.keys.contains(&"force")), What::Reload)
 }
 
 /// Lines that ask for help are answered before the table is searched; this is for its completeness.

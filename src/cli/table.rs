@@ -233,7 +233,7 @@ pub(super) static TABLE: &[Row] = &[
     },
     Row {
         path: &["config", "reload"],
-        rest: &[],
+        rest: &[Opt(&[Key("force")])],
         json: false,
         help: "load the file anew; a bad one changes nothing",
         run: run::config_reload,

@@ -344,7 +344,7 @@ fn errors_say_what_was_meant() {
             "show",
             "error: incomplete command `show` (one of: status, version, config, frontends, backends, healthchecks, events, counters, lb, flow)",
         ),
-        ("config re x", "error: too many words, from `x` on; usage: config reload"),
+        ("config re x", "error: expected `force`, not `x`; usage: config reload [force]"),
         ("show backend nginx9", "error: unknown backend `nginx9` (nearest: nginx0, nginx1, weight)"),
         ("show status jason", "error: too many words, from `jason` on; usage: show status [json]"),
         ("show status json json", "error: too many words, from `json` on; usage: show status [json]"),
@@ -427,7 +427,10 @@ fn answers_that_take_a_while() {
         "valid: /etc/vpp/maglev.yaml\n2 backends added, 1 removed, 0 changed\n\
          warning: /etc/vpp/maglev.yaml:9:1: key `metrics` has no meaning here\n"
     );
-    assert!(reply("config reload", &mut op).text.starts_with("reloaded: /etc/vpp/maglev.yaml\n"));
+    for (line, forced) in [("config reload", false), ("config reload force", true), ("conf rel f", true)] {
+        assert!(reply(line, &mut op).text.starts_with("reloaded: /etc/vpp/maglev.yaml\n"));
+        assert_eq!(op.forced, forced, "{line}");
+    }
 }
 
 #[test]

@@ -8,6 +8,7 @@ use super::backend::{Backends, Draft as BackendDraft};
 use super::context::{At, Context};
 use super::frontend::{Draft, EncapWord, Frontends, PoolDraft, in_v4_space, who};
 use super::issue::quote;
+use super::loops;
 use super::scalar::default_table_length;
 use super::{Frontend, LbConfig, PanicMode, Pool};
 use crate::Name;
@@ -36,6 +37,7 @@ pub(super) fn check(
     vips(ctx, frontends);
     one_encap(ctx, frontends, &encaps);
     nat_servers(ctx, backends, frontends);
+    loops::check(ctx, lb, backends, frontends);
     out
 }
 

@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::path::Path;
 
-use rustix::fs::{CWD, FileType, Mode, OFlags};
+use rustix::fs::{CWD, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
 /// Why a file was not read.
@@ -15,6 +15,8 @@ pub(super) enum Unread {
     NotRegular,
     /// It has more bytes than the limit.
     Long,
+    /// Somebody is writing it.
+    Changing,
 }
 
 impl Unread {
@@ -24,15 +26,16 @@ impl Unread {
             Unread::System(e) => system(e),
             Unread::NotRegular => "not a regular file".into(),
             Unread::Long => format!("longer than {} MiB", limit >> 20),
+            Unread::Changing => "is being written: it changes while it is read; try again".into(),
         }
     }
 }
 
-/// A regular file of at most `limit` bytes.
+/// A regular file of at most `limit` bytes, between what the system says of it before and after.
 ///
 /// # Errors
 /// It cannot be read, is something else, or too long.
-pub(super) fn regular(path: &Path, limit: usize) -> Result<Vec<u8>, Unread> {
+pub(super) fn stamped(path: &Path, limit: usize) -> Result<(Stat, Vec<u8>, Stat), Unread> {
     // Opening a pipe or a terminal could wait for ever; without blocking it cannot. It is looked at after, since what a
     // name stands for may change between a look and the opening.
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
@@ -46,9 +49,14 @@ pub(super) fn regular(path: &Path, limit: usize) -> Result<Vec<u8>, Unread> {
         return Err(Unread::NotRegular);
     }
     let mut bytes = Vec::new();
-    let read = std::fs::File::from(fd).take(limit as u64 + 1).read_to_end(&mut bytes);
+    let file = std::fs::File::from(fd);
+    let read = (&file).take(limit as u64 + 1).read_to_end(&mut bytes);
     read.map_err(|e| Unread::System(Errno::from_io_error(&e).unwrap_or(Errno::IO)))?;
-    if bytes.len() > limit { Err(Unread::Long) } else { Ok(bytes) }
+    if bytes.len() > limit {
+        return Err(Unread::Long);
+    }
+    let after = rustix::fs::fstat(&file).map_err(Unread::System)?;
+    Ok((stat, bytes, after))
 }
 
 #[cfg(test)]
@@ -58,6 +66,10 @@ mod tests {
 
     use super::*;
     use crate::config::{LoadError, load};
+
+    fn regular(path: &Path, limit: usize) -> Result<Vec<u8>, Unread> {
+        stamped(path, limit).map(|(_, bytes, _)| bytes)
+    }
 
     fn pipe(path: &Path) {
         rustix::fs::mknodat(CWD, path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
@@ -88,6 +100,9 @@ mod tests {
         let (path, fifo, text) = (dir.path().join("c"), dir.path().join("f"), dir.path().join("t"));
         pipe(&fifo);
         std::fs::write(&text, "maglev: {}\n").unwrap();
+        // Nobody has been writing it for long: it is not waited for either.
+        let long_ago = std::fs::FileTimes::new().set_modified(std::time::SystemTime::UNIX_EPOCH);
+        std::fs::File::open(&text).unwrap().set_times(long_ago).unwrap();
         std::fs::copy(&text, &path).unwrap();
         let place = path.clone();
         let swap = std::thread::spawn(move || {

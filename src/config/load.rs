@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::context::{Context, Map};
 use super::issue::{Errors, Issue, Pos};
+use super::settled::{Patience, Pause, settled, sleep};
 use super::yaml::{self, Body, MAX_INPUT};
 use super::{Config, LbConfig, backend, cross, frontend, global_keys, healthcheck};
 use crate::budget::Budgets;
@@ -49,21 +50,28 @@ impl LoadError {
 /// Reads and checks a regular file of at most [`MAX_INPUT`] bytes. Blocks, and needs a stack of the usual size.
 ///
 /// # Errors
-/// The file cannot be read, is not UTF-8 YAML, or not valid.
+/// The file cannot be read, somebody goes on writing it, it is not UTF-8 YAML, or not valid.
 pub fn load(path: &Path) -> Result<Parsed, LoadError> {
-    load_within(path, &Budgets::default())
+    parse_bytes(&read(path, Patience::USUAL, &mut sleep)?, &Budgets::default())
 }
 
-/// As [`load`]; what is made of it is taken from those budgets.
+/// Reads what [`parse_bytes`] takes. `pause` is called while somebody is writing the file.
 ///
 /// # Errors
-/// As [`load`], or there is no room.
-pub fn load_within(path: &Path, budgets: &Budgets) -> Result<Parsed, LoadError> {
-    let bytes = super::file::regular(path, MAX_INPUT).map_err(|e| {
+/// The file cannot be read, or somebody goes on writing it.
+pub fn read(path: &Path, patience: Patience, pause: Pause<'_>) -> Result<Vec<u8>, LoadError> {
+    settled(path, MAX_INPUT, patience, pause).map_err(|e| {
         let reason = e.words(MAX_INPUT, |e| in_words(&e.into()));
         LoadError::Unreadable { path: path.to_owned(), reason }
-    })?;
-    match std::str::from_utf8(&bytes) {
+    })
+}
+
+/// Checks what was read; what is made of it is taken from those budgets.
+///
+/// # Errors
+/// It is not UTF-8 YAML, or not valid, or there is no room.
+pub fn parse_bytes(bytes: &[u8], budgets: &Budgets) -> Result<Parsed, LoadError> {
+    match std::str::from_utf8(bytes) {
         Ok(text) => Ok(parse_within(text, budgets)?),
         Err(e) => {
             let good = bytes.get(..e.valid_up_to()).unwrap_or_default();

@@ -356,6 +356,9 @@ pub enum PanicMode {
 }
 
 impl PanicMode {
+    /// All there are.
+    pub const ALL: [PanicMode; 2] = [PanicMode::FailOpen, PanicMode::KeepLast];
+
     /// As in the file.
     pub fn as_str(self) -> &'static str {
         match self {

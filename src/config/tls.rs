@@ -15,6 +15,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
+use super::settled::{Patience, settled, sleep};
 use crate::budget::{Budget, Budgets, CERTIFICATES_OF_ONE, Reservation, size};
 
 /// The most bytes of a `ca-file`: some 200 certificates are a quarter of it.
@@ -93,7 +94,7 @@ impl Trust {
             // A store that is there only in part is used as far as it goes.
             TrustFrom::Host => rustls_native_certs::load_native_certs().certs,
             TrustFrom::File(path) => {
-                let bytes = super::file::regular(Path::new(path), MAX_CA_FILE);
+                let bytes = settled(Path::new(path), MAX_CA_FILE, Patience::SHORT, &mut sleep);
                 let system = |e| crate::probe::text::words(e).into_owned();
                 certificates(&bytes.map_err(|e| e.words(MAX_CA_FILE, system))?)?
             }

@@ -22,6 +22,9 @@ use crate::health::{self, Author, State};
 use crate::lb::VipKey;
 use crate::time::{Now, Time};
 
+/// Warnings of one file that become events and lines of the log; a file may cause 10,000.
+const WARNINGS_TOLD: usize = 20;
+
 /// How far it has come, in the order of these. Each stage is begun when the one before it is done, and none begins with a list
 /// of all there is: to make one of tens of thousands takes milliseconds.
 #[derive(Debug)]
@@ -74,6 +77,8 @@ pub struct Applying {
     leaving: BTreeMap<IpAddr, Vec<Slot>>,
     /// Those who follow somebody.
     deep: BTreeSet<(usize, Slot)>,
+    /// How many backends use each healthcheck.
+    check_users: BTreeMap<Name, u32>,
     /// Backends that are new, and of which nothing is remembered.
     newborn: Vec<Slot>,
     /// What was said of backends while nobody was judged.
@@ -150,6 +155,7 @@ impl Controller {
             old_by_vip: std::mem::take(&mut self.by_vip),
             leaving: BTreeMap::new(),
             deep: BTreeSet::new(),
+            check_users: BTreeMap::new(),
             newborn: Vec::new(),
             whys: BTreeMap::new(),
             probed: (0, 0),
@@ -193,6 +199,7 @@ impl Controller {
                 }
                 None => {
                     a.retired = self.config.replace(a.new.clone());
+                    self.check_users = std::mem::take(&mut a.check_users);
                     a.stage = Stage::Introduce(0);
                 }
             },
@@ -317,6 +324,9 @@ impl Controller {
     }
 
     fn keep(&mut self, a: &mut Applying, b: &Arc<Backend>) {
+        if let Some(check) = &b.healthcheck {
+            *a.check_users.entry(check.name.clone()).or_default() += 1;
+        }
         if let Some(slot) = self.backends.slot(&b.name) {
             a.summary.backends.changed += usize::from(self.keep_backend(a.now, slot, b));
         } else if let Some(slot) = self.heir(&mut a.leaving, b) {
@@ -343,7 +353,8 @@ impl Controller {
             None => a.summary.frontends.added += 1,
             Some(b) => a.summary.frontends.changed += usize::from(b.config != *f),
         }
-        let entry = self.seat(a.now.mono, f, before, a.start, &a.new);
+        let namesake = a.old_frontends.get(&f.name);
+        let entry = self.seat(a.now.mono, f, before, namesake, a.start, &a.new);
         for seat in &entry.seats {
             if let Some(b) = self.backends.get_mut(seat.slot) {
                 b.frontends.push(f.name.clone());
@@ -363,8 +374,12 @@ impl Controller {
         a.summary.frontends.removed = a.old_by_vip.keys().filter(|vip| gone(vip)).count();
         self.config_status.loaded_ms = Some(a.now.wall_ms);
         self.config_status.errors.clear();
-        for w in &a.warnings {
+        for w in a.warnings.iter().take(WARNINGS_TOLD) {
             self.engine_event(LogLevel::Warning, format!("config {w}"));
+        }
+        if let Some(more @ 1..) = a.warnings.len().checked_sub(WARNINGS_TOLD) {
+            let text = format!("config has {more} more warnings: `maglev config check` lists all");
+            self.engine_event(LogLevel::Warning, text);
         }
         self.config_status.warnings = std::mem::take(&mut a.warnings);
         self.configure_prober();
@@ -429,5 +444,7 @@ impl Controller {
         let Applying { new, path, summary, .. } = a;
         self.event(Event::ConfigReload { text: format!("path={path} {summary}"), ok: true });
         self.programmer.configure(new.lb.sync_interval);
+        self.backends.forget_loops();
+        self.tell_loops(a.now);
     }
 }

@@ -1,7 +1,8 @@
 //! The backends the controller knows, and what it knows of each.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use crate::Name;
 use crate::config::{Backend, Healthcheck};
 use crate::health::agent::AgentWeight;
 use crate::health::{Health, History, Standing, State, Vital};
+use crate::lb::Reach;
 use crate::probe::{Code, ProbeId};
 use crate::time::Time;
 
@@ -207,9 +209,43 @@ pub struct Backends {
     free: Vec<Slot>,
     /// The configured ones.
     by_name: BTreeMap<Name, Slot>,
+    /// Addresses that are a forwarding loop: a server with one gets no weight.
+    loops: BTreeMap<IpAddr, Reach>,
 }
 
 impl Backends {
+    /// Where packets to an address go, as last looked at.
+    pub fn reach(&self, address: IpAddr) -> Reach {
+        self.loops.get(&address).copied().unwrap_or(Reach::Away)
+    }
+
+    /// Why a server of this address would be a forwarding loop; none: it would not.
+    pub fn looping(&self, address: IpAddr) -> Option<&'static str> {
+        self.reach(address).loops()
+    }
+
+    /// All addresses that would be, ascending.
+    pub fn loops(&self) -> impl Iterator<Item = (IpAddr, &'static str)> {
+        self.loops.iter().filter_map(|(address, reach)| Some((*address, reach.loops()?)))
+    }
+
+    /// Notes where packets to an address go.
+    pub fn set_reach(&mut self, address: IpAddr, reach: Reach) {
+        match reach {
+            Reach::Away => self.loops.remove(&address),
+            Reach::Local | Reach::Vip => self.loops.insert(address, reach),
+        };
+    }
+
+    /// Forgets what is known of addresses that no backend has.
+    pub fn forget_loops(&mut self) {
+        if self.loops.is_empty() {
+            return;
+        }
+        let is: BTreeSet<IpAddr> = self.iter().map(|(_, b)| b.config.address).collect();
+        self.loops.retain(|address, _| is.contains(address));
+    }
+
     /// A configured backend's slot.
     pub fn slot(&self, name: &str) -> Option<Slot> {
         self.by_name.get(name).copied()

@@ -110,6 +110,8 @@ pub struct Controller {
     pub(super) first_load: Option<Time>,
     /// Configurations applied so far.
     pub(super) generation: u64,
+    /// How many backends use each healthcheck of the running configuration.
+    pub(super) check_users: BTreeMap<Name, u32>,
     /// While a configuration is applied: whose words have changed, and why. Nobody is judged before all have theirs.
     pub(super) deferred: Option<BTreeMap<Slot, Why>>,
 }
@@ -147,6 +149,7 @@ impl Controller {
             alive_since: now.mono,
             first_load: None,
             generation: 0,
+            check_users: BTreeMap::new(),
             deferred: None,
         }
     }
@@ -206,7 +209,10 @@ impl Controller {
         for (ticket, view) in self.programmer.take_finished() {
             self.finish(now, ticket, Finished::Sync(view));
         }
+        self.reached(now);
         self.forget_removed();
+        let problem = self.programmer.memory_problem();
+        self.problem(now, "lb-memory", problem);
     }
 
     /// The next moment at which [`Controller::poll`] or [`Controller::next_lb`] has something to do.

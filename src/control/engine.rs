@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::clients::Clients;
 use super::controller::Controller;
 use super::event::{Event, LogLevel};
 use super::journal::Journal;
@@ -14,10 +15,9 @@ use super::latency::Histogram;
 use super::loader::{Hook, Loader, Purpose, Reply};
 use super::loading::Underway;
 use super::operator::{BackendVerb, Done, Finished, NameKind, Operator, Ticket, VerbError};
-use super::programmer::{LbAnswer, LbRequest};
 use super::revive::Replacement;
 use super::show::millis;
-use super::state::{Found, Saving};
+use super::state::{Found, Saving, Store};
 use super::stats::{LbCalls, Picture};
 use super::view::{
     BackendView, CountersView, EventsView, FlowView, FrontendView, HealthcheckView, HeapView, LbCallsView,
@@ -75,7 +75,7 @@ pub struct Turn {
 /// The control plane, running.
 pub struct Engine {
     pub(super) controller: Controller,
-    lb: Box<dyn LoadBalancer>,
+    pub(super) lb: Box<dyn LoadBalancer>,
     pub(super) prober: Option<Prober>,
     pub(super) replacement: Replacement,
     pub(super) loader: Loader,
@@ -92,6 +92,7 @@ pub struct Engine {
     journal: Journal,
     watched: Watched,
     pub(super) budgets: Budgets,
+    pub(super) clients: Clients,
 }
 
 impl Engine {
@@ -107,10 +108,10 @@ impl Engine {
         let mut controller = Controller::new(now, now.wall_ms ^ now.mono.0);
         // The loader answers in this order: the first configuration finds what is remembered.
         if let Some(path) = &options.state_path {
-            loader.restore(path.clone());
+            loader.restore(Store::beside_config(path.clone(), options.config_path.clone()));
             controller.keep_state();
         }
-        loader.request(options.config_path.clone(), Purpose::Start);
+        loader.request(options.config_path.clone(), Purpose::Start, None);
         controller.programmer.set_threads(lb.threads());
         let mut engine = Engine {
             controller,
@@ -127,6 +128,7 @@ impl Engine {
             journal: Journal::within(budgets.events.clone()),
             watched: Watched::within(budgets.queue.clone()),
             budgets,
+            clients: Clients::default(),
         };
         if let Some(why) = engine.lb.unavailable() {
             engine.controller.without_lb();
@@ -145,15 +147,16 @@ impl Engine {
         let told = self.hear(now, RESULTS);
         while let Some(reply) = self.loader.try_recv() {
             match reply {
-                Reply::Loaded(loaded) => self.loaded(now, loaded),
-                Reply::Restored(found) => self.restored(found),
-                Reply::Saved(generation, result) => self.controller.state_saved(now, generation, result),
+                Reply::Loaded(loaded) => self.loaded(now, *loaded),
+                Reply::Restored(found) => self.restored(now, found),
+                Reply::Saved(generation, result) => self.controller.state_written(now, generation, result),
             }
             if self.applying.is_some() {
                 return MORE;
             }
         }
         self.controller.poll(now);
+        self.watch_api_clients(now);
         self.revive(now);
         self.save();
         self.journal.poll(now.mono, &mut self.options.log);
@@ -214,6 +217,12 @@ impl Engine {
         self.controller.repaint(picture, calls)
     }
 
+    /// Opens, updates or ends the problem `stats-segment`.
+    pub fn stats_problem(&mut self, text: Option<String>) {
+        self.controller.problem(clock::now(), "stats-segment", text);
+        self.flush_out();
+    }
+
     /// What memory may be taken for what, and is.
     pub fn budgets(&self) -> &Budgets {
         &self.budgets
@@ -226,12 +235,7 @@ impl Engine {
 
     fn ask_lb(&mut self, now: Now) -> bool {
         let Some(request) = self.controller.next_lb(now) else { return false };
-        let answer = self.timed(|lb| match request {
-            LbRequest::Settings => LbAnswer::Settings(lb.settings()),
-            LbRequest::Vips => LbAnswer::Vips(lb.vips()),
-            LbRequest::Servers(vip) => LbAnswer::Servers(lb.servers(&vip)),
-            LbRequest::Apply(ops) => LbAnswer::Apply(lb.apply(&ops)),
-        });
+        let answer = self.timed(|lb| request.ask(lb));
         self.controller.lb_answer(clock::now(), answer);
         true
     }
@@ -250,13 +254,16 @@ impl Engine {
         }
     }
 
-    fn restored(&mut self, found: Found) {
+    fn restored(&mut self, now: Now, found: Found) {
         if let Some(snapshot) = found.snapshot {
             self.controller.remember(snapshot);
         }
         if let Some(problem) = &found.problem {
             let text = format!("state-file not read, start goes on without it: {problem}");
             self.controller.engine_event(LogLevel::Error, text);
+            if found.blocked {
+                self.controller.state_blocked(now, problem);
+            }
         }
         self.state_problem = found.problem;
     }
@@ -275,7 +282,7 @@ impl Engine {
 
     pub(super) fn log(&mut self, event: Event) {
         let now = clock::now();
-        self.watched.push(now.wall_ms, &event);
+        self.watched.push(self.journal.newest() + 1, now.wall_ms, &event);
         self.journal.tell(now, event, &mut self.options.log);
     }
 }
@@ -323,6 +330,7 @@ impl Operator for Engine {
         s.lb.call_mean_us = self.calls.mean_us();
         s.lb.call_total_us = self.calls.total_us();
         s.memory = MemoryView { heap: (self.options.heap)(), budgets: self.budgets.views() };
+        s.api = self.clients.view;
         s.prober.running = self.prober.as_ref().is_some_and(Prober::alive);
         s
     }
@@ -498,9 +506,9 @@ impl Operator for Engine {
         Ok(ticket)
     }
 
-    fn config_reload(&mut self) -> Result<Ticket, VerbError> {
+    fn config_reload(&mut self, force: bool) -> Result<Ticket, VerbError> {
         let ticket = self.controller.ticket();
-        self.load(self.options.config_path.clone(), Purpose::Reload(ticket))?;
+        self.load(self.options.config_path.clone(), Purpose::Reload(ticket, force))?;
         Ok(ticket)
     }
 

@@ -131,6 +131,7 @@ impl Controller {
             (_, 1..) if panic == Some(PanicMode::KeepLast) => "panic keep-last".to_owned(),
             (_, 1..) if share.weight < weight => "slow start".to_owned(),
             (_, 1..) => String::new(),
+            (_, 0) if let Some(why) = seat.looping(&self.backends) => format!("forwarding loop: {why}"),
             (State::Up, 0) if weight == 0 => "its weight is 0".to_owned(),
             (State::Up, 0) if panic.is_some() => format!("panic {}", panic.map_or("", PanicMode::as_str)),
             (State::Up, 0) if !active => "standby".to_owned(),
@@ -221,6 +222,9 @@ fn waits(b: &Entry, backends: &Backends) -> Vec<String> {
         return all;
     }
     let (o, words) = (b.health.operator(), b.health.agent());
+    if let Some(why) = backends.looping(b.config.address) {
+        all.push(format!("an end of the forwarding loop ({} is {why})", b.config.address));
+    }
     if o.disabled.is_some() {
         all.push("operator enable".to_owned());
     }

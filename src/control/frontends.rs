@@ -35,8 +35,16 @@ impl Seat {
 
     /// The weight that counts, before any state.
     pub fn weight(&self, backends: &Backends) -> u8 {
+        if self.looping(backends).is_some() {
+            return 0;
+        }
         let agent = backends.get(self.slot).and_then(|b| b.agent_weight(backends));
         weight(self.overridden, agent, self.configured)
+    }
+
+    /// Why its server would be a forwarding loop; none: it would not.
+    pub fn looping(&self, backends: &Backends) -> Option<&'static str> {
+        backends.looping(backends.get(self.slot)?.config.address)
     }
 }
 
@@ -79,7 +87,9 @@ impl Entry {
                 (None, _) | (_, None) => 100,
             };
             let last = self.last.get(i).copied().flatten();
-            Member { ramp, last, ..Member::new(s.pool, s.weight(backends), &b.standing) }
+            let member = Member::new(s.pool, s.weight(backends), &b.standing);
+            let barred = member.barred || s.looping(backends).is_some();
+            Member { ramp, last, barred, ..member }
         };
         self.seats.iter().enumerate().map(member).collect()
     }

@@ -67,7 +67,10 @@ impl Intentions<'_> {
         }
         let mut servers = BTreeMap::new();
         for (seat, share) in f.seats.iter().zip(&f.shares.members) {
-            if let Some(b) = self.backends.get(seat.slot) {
+            if let Some(b) = self.backends.get(seat.slot)
+                // Its flows would loop, too: it leaves with a flush.
+                && self.backends.looping(b.config.address).is_none()
+            {
                 let address = b.config.address;
                 servers.insert(
                     address,
@@ -83,7 +86,7 @@ impl Intentions<'_> {
         if let Some(actual) = actual
             && f.holds(self.backends, self.now)
         {
-            for address in actual.servers.keys() {
+            for address in actual.servers.keys().filter(|a| self.backends.looping(**a).is_none()) {
                 servers.entry(*address).or_insert(WantedServer {
                     weight: 0,
                     flush: false,
@@ -116,6 +119,9 @@ impl Intentions<'_> {
             && f.seats.iter().zip(&f.shares.members).all(|(seat, share)| {
                 let Some(b) = self.backends.get(seat.slot) else { return false };
                 let address = b.config.address;
+                if self.backends.looping(address).is_some() {
+                    return false;
+                }
                 let flush = share.flush && share.weight == 0 && ledger.dirty(vip, address) != Some(false);
                 actual.servers.get(&address) == Some(&share.weight) && !flush
             })

@@ -91,6 +91,11 @@ impl Journal {
         }
     }
 
+    /// The number of the newest event, as [`Journal::view`] has it; 0: there was none yet.
+    pub fn newest(&self) -> u64 {
+        self.dropped + self.ring.len() as u64
+    }
+
     fn may_log(&mut self, now: Time, event: &Event) -> bool {
         let kind = event.kind();
         if !comes_in_crowds(event) {

@@ -1,18 +1,26 @@
 //! Reads, parses and validates configuration files, and reads and writes the state file, on a thread of its own: never on VPP's main thread, whose
 //! coroutine stacks are small and whose time is the routers'.
 
+use std::collections::VecDeque;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, unbounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 
 use super::applying::Retired;
+use super::loss::Loss;
 use super::operator::Ticket;
-use super::state::{Found, Snapshot, Store};
+use super::state::{Found, Lock, Snapshot, Store, Written};
 use crate::budget::Budgets;
-use crate::config::{Config, Issue, LoadError};
+use crate::config::{Config, Issue, LoadError, Patience};
+
+/// At the start a state file that another process has is waited for: it may be one that is just ending.
+const HANDED_OVER: Duration = Duration::from_secs(2);
+/// Between two looks at it.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// What one file's errors or warnings may take together as they are shown: they are kept for `show status`, and until who
 /// asked takes them.
@@ -25,17 +33,17 @@ pub enum Purpose {
     Start,
     /// `config check`
     Check(Ticket),
-    /// `config reload`
-    Reload(Ticket),
+    /// `config reload`; true: `force`, whatever it takes out of service.
+    Reload(Ticket, bool),
 }
 
 /// What the thread is to do.
 #[derive(Debug)]
 enum Request {
     /// A configuration is to be read.
-    Load { path: PathBuf, purpose: Purpose },
+    Load { path: PathBuf, purpose: Purpose, running: Option<Arc<Config>> },
     /// The state file is there; it is to be read.
-    Restore(PathBuf),
+    Restore(Store),
     /// It is to be written.
     Save(u64, Snapshot),
     /// It is to be freed.
@@ -46,11 +54,11 @@ enum Request {
 #[derive(Debug)]
 pub enum Reply {
     /// A configuration was read.
-    Loaded(Loaded),
+    Loaded(Box<Loaded>),
     /// So was the state file.
     Restored(Found),
     /// It was written: the number that came with the request, and why not, if so.
-    Saved(u64, Result<(), String>),
+    Saved(u64, Result<Written, String>),
 }
 
 /// A file that was read.
@@ -62,6 +70,8 @@ pub struct Loaded {
     pub purpose: Purpose,
     /// The configuration and its warnings, or the errors; one line each, with the path before it.
     pub result: Result<(Config, Vec<String>), Vec<String>>,
+    /// What of the running configuration would be out of service with it.
+    pub loss: Loss,
 }
 
 /// The thread.
@@ -87,29 +97,22 @@ impl Loader {
             if let Some(init) = init {
                 init();
             }
-            let mut store = None;
-            for request in inbox {
-                let Some(reply) = carry_out(request, &mut store, &budgets) else { continue };
-                if outbox.send(reply).is_err() {
-                    break;
-                }
-                wake();
-            }
+            Work { inbox, outbox, wake, store: None, later: VecDeque::new(), budgets }.run();
         })?;
         Ok(Loader { requests: Some(requests), results, thread: Some(thread) })
     }
 
-    /// Asks for a file.
-    pub fn request(&self, path: PathBuf, purpose: Purpose) {
+    /// Asks for a file, and for what of the running configuration it would take out of service.
+    pub fn request(&self, path: PathBuf, purpose: Purpose, running: Option<Arc<Config>>) {
         if let Some(r) = &self.requests {
-            let _ = r.send(Request::Load { path, purpose });
+            let _ = r.send(Request::Load { path, purpose, running });
         }
     }
 
     /// Asks for what the state file says; that is where [`Loader::save`] writes from then on.
-    pub fn restore(&self, path: PathBuf) {
+    pub fn restore(&self, store: Store) {
         if let Some(r) = &self.requests {
-            let _ = r.send(Request::Restore(path));
+            let _ = r.send(Request::Restore(store));
         }
     }
 
@@ -144,30 +147,103 @@ impl Loader {
     }
 }
 
-fn carry_out(request: Request, store: &mut Option<Store>, budgets: &Budgets) -> Option<Reply> {
-    Some(match request {
-        Request::Load { path, purpose } => {
-            // A parser that panics must not leave whoever asked without an answer.
-            let read = std::panic::AssertUnwindSafe(|| read(&path, budgets));
-            let result = std::panic::catch_unwind(read)
-                .unwrap_or_else(|_| Err(vec![format!("{}: the parser failed (a bug)", path.display())]));
-            Reply::Loaded(Loaded { path, purpose, result })
-        }
-        Request::Restore(path) => Reply::Restored(store.insert(Store::new(path)).read()),
-        Request::Save(generation, snapshot) => {
-            let written = store.as_mut().map_or(Ok(()), |s| s.write(&snapshot));
-            budgets.state.set(store.as_ref().map_or(0, Store::size));
-            Reply::Saved(generation, written)
-        }
-        Request::Free(retired) => {
-            drop(retired);
-            return None;
-        }
-    })
+/// What runs in the thread.
+struct Work {
+    inbox: Receiver<Request>,
+    outbox: Sender<Reply>,
+    wake: Hook,
+    store: Option<Store>,
+    /// Came while a file was waited for.
+    later: VecDeque<Request>,
+    /// What is made of a file is taken from them.
+    budgets: Budgets,
 }
 
-fn read(path: &std::path::Path, budgets: &Budgets) -> Result<(Config, Vec<String>), Vec<String>> {
-    match crate::config::load_within(path, budgets) {
+impl Work {
+    fn run(mut self) {
+        while let Some(request) = self.later.pop_front().or_else(|| self.inbox.recv().ok()) {
+            if !self.carry_out(request) {
+                break;
+            }
+        }
+    }
+
+    /// False: nobody is there any more to hear the reply.
+    fn carry_out(&mut self, request: Request) -> bool {
+        match request {
+            Request::Load { path, purpose, running } => {
+                let result = self.load(&path, purpose);
+                let loss = match (&result, &running) {
+                    (Ok((new, _)), Some(running)) => Loss::between(running, new),
+                    (Ok(_), None) | (Err(_), _) => Loss::default(),
+                };
+                self.reply(Reply::Loaded(Box::new(Loaded { path, purpose, result, loss })))
+            }
+            Request::Restore(store) => {
+                let found = self.restore(store);
+                self.reply(Reply::Restored(found))
+            }
+            Request::Save(generation, snapshot) => {
+                let written =
+                    self.store.as_mut().map_or_else(|| Ok(Written::default()), |s| s.write(&snapshot));
+                self.budgets.state.set(self.store.as_ref().map_or(0, Store::size));
+                self.reply(Reply::Saved(generation, written))
+            }
+            Request::Free(retired) => {
+                drop(retired);
+                true
+            }
+        }
+    }
+
+    fn reply(&self, reply: Reply) -> bool {
+        let heard = self.outbox.send(reply).is_ok();
+        if heard {
+            (self.wake)();
+        }
+        heard
+    }
+
+    /// Waits. The state is saved meanwhile if that is asked for: an operator's verb waits for it. False: the thread is to end.
+    fn pause(&mut self, time: Duration) -> bool {
+        let until = crate::clock::mono() + time;
+        loop {
+            match self.inbox.recv_timeout(until.since(crate::clock::mono())) {
+                Ok(request @ (Request::Save(..) | Request::Free(_))) => {
+                    if !self.carry_out(request) {
+                        return false;
+                    }
+                }
+                Ok(request @ (Request::Load { .. } | Request::Restore(_))) => self.later.push_back(request),
+                Err(RecvTimeoutError::Timeout) => return true,
+                Err(RecvTimeoutError::Disconnected) => return false,
+            }
+        }
+    }
+
+    fn load(&mut self, path: &Path, purpose: Purpose) -> Result<(Config, Vec<String>), Vec<String>> {
+        let patience = match purpose {
+            Purpose::Start => Patience::AT_START,
+            Purpose::Check(_) | Purpose::Reload(..) => Patience::USUAL,
+        };
+        let bytes = crate::config::read(path, patience, &mut |time| self.pause(time))
+            .map_err(|e| vec![e.to_string()])?;
+        // A parser that panics must not leave whoever asked without an answer.
+        let parse = std::panic::AssertUnwindSafe(|| parse(path, &bytes, &self.budgets));
+        std::panic::catch_unwind(parse)
+            .unwrap_or_else(|_| Err(vec![format!("{}: the parser failed (a bug)", path.display())]))
+    }
+
+    /// What the state file says. Another process that is just ending may still have it.
+    fn restore(&mut self, mut store: Store) -> Found {
+        let until = crate::clock::mono() + HANDED_OVER;
+        while store.lock() == Lock::Busy && crate::clock::mono() < until && self.pause(LOOK_AGAIN) {}
+        self.store.insert(store).read()
+    }
+}
+
+fn parse(path: &Path, bytes: &[u8], budgets: &Budgets) -> Result<(Config, Vec<String>), Vec<String>> {
+    match crate::config::parse_bytes(bytes, budgets) {
         Ok(parsed) => Ok((parsed.config, lines(path, &parsed.warnings))),
         Err(e @ LoadError::Unreadable { .. }) => Err(vec![e.to_string()]),
         Err(LoadError::Bad(errors)) => Err(lines(path, &errors.list)),
@@ -175,7 +251,7 @@ fn read(path: &std::path::Path, budgets: &Budgets) -> Result<(Config, Vec<String
 }
 
 /// One line each, with the path before it; where they are too long together the last one says how many are left out.
-fn lines(path: &std::path::Path, issues: &[Issue]) -> Vec<String> {
+fn lines(path: &Path, issues: &[Issue]) -> Vec<String> {
     let path = path.display().to_string();
     let mut out: Vec<String> = Vec::new();
     let mut bytes = 0_usize;
@@ -206,6 +282,6 @@ mod tests {
         assert!(left > 0);
         assert_eq!(all.last().unwrap(), &format!("{}: and {left} more", path.display()));
         assert_eq!(lines(&path, &issues[..3]).len(), 3);
-        assert_eq!(lines(std::path::Path::new("f"), &issues).len(), 1000);
+        assert_eq!(lines(Path::new("f"), &issues).len(), 1000);
     }
 }

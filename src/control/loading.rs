@@ -1,6 +1,7 @@
 //! What the engine makes of a configuration file that was read: the answer to who asked for it, and a reload in slices.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::applying::Applying;
@@ -9,6 +10,7 @@ use super::loader::{Loaded, Purpose};
 use super::operator::{Finished, Ticket, VerbError};
 use super::view::ConfigView;
 use crate::clock;
+use crate::config::Config;
 use crate::time::Now;
 
 /// A configuration is applied for so long in one turn, about.
@@ -33,7 +35,12 @@ impl Engine {
             return Err(VerbError::Refused("another load is under way; try again".into()));
         }
         self.loading = true;
-        self.loader.request(path, purpose);
+        // Of a file that is only checked nothing is taken out of service, and at the start there is nothing.
+        let running = match purpose {
+            Purpose::Start | Purpose::Check(_) | Purpose::Reload(_, true) => None,
+            Purpose::Reload(_, false) => self.controller.config().cloned(),
+        };
+        self.loader.request(path, purpose, running);
         Ok(())
     }
 
@@ -41,7 +48,7 @@ impl Engine {
         let path = loaded.path.display().to_string();
         let ticket = match loaded.purpose {
             Purpose::Start => None,
-            Purpose::Check(t) | Purpose::Reload(t) => Some(t),
+            Purpose::Check(t) | Purpose::Reload(t, _) => Some(t),
         };
         let apply = !matches!(loaded.purpose, Purpose::Check(_));
         let mut view = ConfigView {
@@ -55,18 +62,35 @@ impl Engine {
         match loaded.result {
             Ok((config, warnings)) => {
                 view.warnings.clone_from(&warnings);
-                if apply {
+                let fits = self.fits(&config);
+                let refused = match (apply, &fits) {
+                    (true, Err(why)) => Some(format!("{path}: {why}")),
+                    _ if loaded.loss.is_large() => Some(format!(
+                        "{path}: it would take {} out of service; if that is meant: `config reload force`",
+                        loaded.loss
+                    )),
+                    _ => None,
+                };
+                if let Some(why) = refused {
+                    view.ok = false;
+                    view.errors = vec![why.clone()];
+                    self.controller.config_failed(&path, vec![why]);
+                    self.loader.free(config.into());
+                } else if apply {
                     let applying = self.controller.begin_apply(now, config, &path, warnings);
                     self.applying = Some(Underway { applying, view, ticket });
                     return;
+                } else {
+                    // It may fit another VPP.
+                    view.warnings.extend(fits.err().map(|why| format!("{path}: {why}")));
+                    view.summary = format!(
+                        "{} healthchecks, {} backends, {} frontends",
+                        config.healthchecks.len(),
+                        config.backends.len(),
+                        config.frontends.len()
+                    );
+                    self.loader.free(config.into());
                 }
-                view.summary = format!(
-                    "{} healthchecks, {} backends, {} frontends",
-                    config.healthchecks.len(),
-                    config.backends.len(),
-                    config.frontends.len()
-                );
-                self.loader.free(config.into());
             }
             Err(errors) => {
                 view.errors.clone_from(&errors);
@@ -76,6 +100,20 @@ impl Engine {
             }
         }
         self.answer_load(now, view, ticket);
+    }
+
+    /// Whether `lb` has memory for the tables of a configuration.
+    fn fits(&mut self, config: &Config) -> Result<(), String> {
+        if self.lb.unavailable().is_some() {
+            return Ok(());
+        }
+        let Some(heap) = self.lb.heap() else { return Ok(()) };
+        let need = self.controller.programmer.need(
+            config,
+            self.controller.config().map(Arc::as_ref),
+            self.lb.threads(),
+        );
+        need.fits(&heap)
     }
 
     fn answer_load(&mut self, now: Now, view: ConfigView, ticket: Option<Ticket>) {

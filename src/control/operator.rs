@@ -230,11 +230,12 @@ pub trait Operator {
     /// # Errors
     /// Another check or reload is under way.
     fn config_check(&mut self, path: Option<&str>) -> Result<Ticket, VerbError>;
-    /// `config reload`
+    /// `config reload [force]`: without `force` a file that would take most of what there is out of service changes
+    /// nothing.
     ///
     /// # Errors
     /// Another check or reload is under way.
-    fn config_reload(&mut self) -> Result<Ticket, VerbError>;
+    fn config_reload(&mut self, force: bool) -> Result<Ticket, VerbError>;
     /// The answer behind a ticket, once; none while it is not there. An answer that nobody takes is dropped after
     /// a minute.
     fn take(&mut self, ticket: Ticket) -> Option<Finished>;

@@ -6,6 +6,8 @@
 
 mod cause;
 mod full;
+mod heap;
+mod look;
 mod show;
 mod vips;
 mod work;
@@ -16,6 +18,7 @@ use std::time::Duration;
 
 pub use cause::Cause;
 use cause::Causes;
+use heap::Memory;
 use vips::Vips;
 
 use super::event::Event;
@@ -26,7 +29,7 @@ use super::view::SyncView;
 use crate::lb::ledger::Ledger;
 use crate::lb::reconcile::{Costs, Step};
 use crate::lb::run::Run;
-use crate::lb::{AsRecord, LbError, Op, Settings, VipKey, VipRecord};
+use crate::lb::{AsRecord, Heap, LbError, LoadBalancer, Op, Reach, Settings, VipKey, VipRecord};
 use crate::time::{Now, Time};
 
 /// Between two pieces of routine work, so that a full sync of many VIPs leaves the main thread and the workers
@@ -44,8 +47,29 @@ pub enum LbRequest {
     Vips,
     /// The servers of one VIP.
     Servers(VipKey),
+    /// Where packets to these servers go, and which indices these VIPs have.
+    Look(Vec<IpAddr>, Vec<VipKey>),
+    /// How much memory is left.
+    Heap,
     /// Changes, in order, under one barrier.
     Apply(Vec<Op>),
+}
+
+impl LbRequest {
+    /// Asks it of `lb`.
+    pub fn ask(&self, lb: &mut dyn LoadBalancer) -> LbAnswer {
+        match self {
+            LbRequest::Settings => LbAnswer::Settings(lb.settings()),
+            LbRequest::Vips => LbAnswer::Vips(lb.vips()),
+            LbRequest::Servers(vip) => LbAnswer::Servers(lb.servers(vip)),
+            LbRequest::Look(servers, vips) => LbAnswer::Look(
+                servers.iter().map(|a| (*a, lb.reach(*a))).collect(),
+                vips.iter().map(|vip| (*vip, lb.index(vip))).collect(),
+            ),
+            LbRequest::Heap => LbAnswer::Heap(lb.heap()),
+            LbRequest::Apply(ops) => LbAnswer::Apply(lb.apply(ops)),
+        }
+    }
 }
 
 /// What `lb` said to the request of the same name.
@@ -55,6 +79,8 @@ pub enum LbAnswer {
     Settings(Result<Settings, LbError>),
     Vips(Result<Vec<VipRecord>, LbError>),
     Servers(Result<Vec<AsRecord>, LbError>),
+    Look(Vec<(IpAddr, Reach)>, Vec<(VipKey, Option<u32>)>),
+    Heap(Option<Heap>),
     Apply(Vec<Result<(), LbError>>),
 }
 
@@ -66,6 +92,7 @@ enum Full {
     ReadSettings,
     WriteSettings(Settings),
     ListVips,
+    Measure,
 }
 
 /// The work on one address.
@@ -77,6 +104,8 @@ struct Job {
     dump: VecDeque<VipKey>,
     /// The dump under way.
     asked: Option<VipKey>,
+    /// Still to be looked at; none: that has not been found out yet.
+    look: Option<Look>,
     /// The plan, once all is dumped.
     run: Option<Run>,
     /// The step under way.
@@ -87,10 +116,19 @@ struct Job {
     again: bool,
     /// An answer told that the list of VIPs is out of date.
     stale: bool,
+    /// Whether a VIP was made or deleted is not known: an answer was lost.
+    unsure: bool,
     /// To be logged with the first step.
     notes: Vec<String>,
     writes: u64,
     failures: Vec<(Option<VipKey>, String)>,
+}
+
+/// What of an address is to be looked at beside its dumps.
+#[derive(Debug, Default)]
+struct Look {
+    servers: VecDeque<IpAddr>,
+    vips: VecDeque<VipKey>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -124,12 +162,19 @@ pub struct Programmer {
     routine_at: Time,
     job: Option<Job>,
     retries: BTreeMap<IpAddr, Retry>,
+    /// Addresses with a VIP of which it is not known whether it was made or deleted: none is planned for before the VIPs are
+    /// listed again.
+    unsure: BTreeSet<IpAddr>,
+    /// Those of them that wait for it.
+    held: BTreeSet<IpAddr>,
     settings_retry: Option<Retry>,
     errors: BTreeMap<VipKey, String>,
     /// What a plan had to say the first time, though there may be nothing to write.
     unsaid: Vec<String>,
     waiters: Vec<Waiter>,
     finished: Vec<(Ticket, SyncView)>,
+    memory: Memory,
+    reached: Vec<(IpAddr, Reach)>,
     flushed: Vec<(VipKey, IpAddr)>,
     made: Vec<VipKey>,
     /// The last attempt to list the VIPs failed.
@@ -175,6 +220,7 @@ impl Programmer {
         if let Some(job) = self.job.take() {
             self.urgent.push(job.address);
         }
+        // The list comes first.
         self.full = Full::Idle;
         self.sync_all();
     }
@@ -225,8 +271,10 @@ impl Programmer {
     /// Whether no urgent work is left; retries of what has failed do not count, nor does what waits for a list of
     /// the VIPs that `lb` does not give.
     pub fn settled(&self) -> bool {
-        (!self.listed && self.unlisted)
-            || (self.urgent.is_empty() && self.job.as_ref().is_none_or(|j| j.routine && !j.again))
+        self.unlisted && (!self.listed || !self.held.is_empty())
+            || (self.urgent.is_empty()
+                && self.held.is_empty()
+                && self.job.as_ref().is_none_or(|j| j.routine && !j.again))
     }
 
     /// When there is something to ask next.
@@ -259,7 +307,7 @@ impl Programmer {
                 }
                 self.begin(now, intent)?;
             }
-            if let Some(request) = self.job_request(intent) {
+            if let Some(request) = self.job_request(now, intent) {
                 return Some(request);
             }
             self.end_job(now);
@@ -281,6 +329,8 @@ impl Programmer {
             LbAnswer::Settings(r) => self.settings_read(now, intent, r, events),
             LbAnswer::Vips(r) => self.vips_listed(now, intent, r, events),
             LbAnswer::Servers(r) => self.servers_dumped(r, events),
+            LbAnswer::Look(reached, indices) => self.looked(intent, reached, &indices, events),
+            LbAnswer::Heap(heap) => self.measured(now.mono, heap),
             LbAnswer::Apply(results) => {
                 if let Full::WriteSettings(s) = self.full {
                     self.settings_written(now, s, results, events);

@@ -133,24 +133,32 @@ impl Controller {
         self.ask_soon(now, slot, Duration::ZERO);
     }
 
-    /// A frontend's entry; `before` is what the same VIP had.
+    /// A frontend's entry; `before` is what the same VIP had, `namesake` what the same name had: to that the operator's
+    /// words belong.
     pub(super) fn seat(
         &self,
         now: Time,
         f: &Arc<Frontend>,
         before: Option<&Entry>,
+        namesake: Option<&Entry>,
         start: Time,
         new: &Config,
     ) -> Entry {
         // A pool may have thousands; an address sits but once in a frontend.
-        let sat: BTreeMap<Slot, (usize, &Seat)> =
-            before.iter().flat_map(|b| b.seats.iter().enumerate()).map(|(i, s)| (s.slot, (i, s))).collect();
+        let sat: BTreeMap<Slot, usize> =
+            before.iter().flat_map(|b| b.seats.iter().enumerate()).map(|(i, s)| (s.slot, i)).collect();
+        let said: BTreeMap<Slot, &Seat> = namesake
+            .iter()
+            .flat_map(|n| &n.seats)
+            .filter(|s| s.overridden.is_some())
+            .map(|s| (s.slot, s))
+            .collect();
         let seats: Vec<Seat> = f
             .members()
             .filter_map(|(pool, name, configured)| {
                 let slot = self.backends.slot(name)?;
                 let seat = Seat { slot, name: name.clone(), pool, configured, overridden: None };
-                let overridden = before.zip(sat.get(&slot)).and_then(|(b, (_, old))| word(b, old, f, &seat));
+                let overridden = namesake.zip(said.get(&slot)).and_then(|(n, old)| word(n, old, f, &seat));
                 Some(Seat { overridden, ..seat })
             })
             .collect();
@@ -171,7 +179,7 @@ impl Controller {
         };
         let Some(b) = before else { return entry };
         entry.shares = b.shares.clone();
-        let last = |s: &Seat| sat.get(&s.slot).and_then(|(i, _)| b.last.get(*i).copied().flatten());
+        let last = |s: &Seat| sat.get(&s.slot).and_then(|i| b.last.get(*i).copied().flatten());
         entry.last = entry.seats.iter().map(last).collect();
         // A pool that only has another name now is no other pool.
         let (old_name, index) = (&b.active, b.config.pools.iter().position(|p| p.name == b.active));
@@ -202,13 +210,12 @@ impl Controller {
     }
 }
 
-/// The operator's weight stands while the configured weight is the one it overrode; like all words it does not pass to
-/// an heir.
-fn word(before: &Entry, old: &Seat, f: &Frontend, new: &Seat) -> Option<u8> {
-    let same = before.config.name == f.name
-        && old.name == new.name
+/// The operator's weight stands in the frontend of its name, whatever the VIP, while the configured weight is the one it
+/// overrode; like all words it does not pass to an heir.
+fn word(namesake: &Entry, old: &Seat, f: &Frontend, new: &Seat) -> Option<u8> {
+    let same = old.name == new.name
         && old.configured == new.configured
-        && f.pools.get(new.pool).is_some_and(|p| p.name == before.pool_name(old.pool));
+        && f.pools.get(new.pool).is_some_and(|p| p.name == namesake.pool_name(old.pool));
     old.overridden.filter(|_| same)
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::backends::Entry as Backend;
 use super::controller::Controller;
 use super::explain::waits_for;
-use super::frontends::Entry as Frontend;
+use super::frontends::{Entry as Frontend, Seat};
 use super::operator::{NameKind, VerbError};
 use super::schedule::Slot;
 use super::view::{
@@ -146,7 +146,7 @@ impl Controller {
             }),
             in_panic: f.shares.alarm.is_some(),
             programmed: self.programmer.is_programmed(&c.vip),
-            error: self.programmer.error(&c.vip),
+            error: self.programmer.error(&c.vip).or_else(|| self.left_out(f)),
             pools,
             leaving: self
                 .programmer
@@ -155,6 +155,16 @@ impl Controller {
                 .map(|a| a.to_string())
                 .collect(),
         }
+    }
+
+    /// The servers of a frontend that would be a forwarding loop, if there are any.
+    fn left_out(&self, f: &Frontend) -> Option<String> {
+        let address = |s: &Seat| Some(self.backends.get(s.slot)?.config.address);
+        let one = |s: &Seat| Some(format!("{} is {}", address(s)?, s.looping(&self.backends)?));
+        let all: Vec<String> = f.seats.iter().filter_map(one).collect();
+        let (first, more) = (all.first()?, all.len() - 1);
+        let more = if more > 0 { format!(" (and {more} more)") } else { String::new() };
+        Some(format!("left out as a forwarding loop: {first}{more}"))
     }
 
     /// The backends of a frontend by address.
@@ -366,7 +376,7 @@ impl Controller {
     }
 }
 
-fn params(kind: &CheckKind) -> Vec<(String, String)> {
+pub(super) fn params(kind: &CheckKind) -> Vec<(String, String)> {
     let own = |k: &str, v: String| (k.to_owned(), v);
     match kind {
         CheckKind::Icmp => Vec::new(),

@@ -81,7 +81,10 @@ impl Rows {
         self.values.resize_with(table.metrics.len(), Vec::new);
         for metric in &mut self.values {
             metric.clear();
-            metric.reserve(self.names.len());
+            // To grow it would copy what is not needed any more.
+            if metric.capacity() < self.names.len() {
+                *metric = Vec::with_capacity(self.names.len());
+            }
         }
     }
 
@@ -136,13 +139,10 @@ impl Rows {
         Some(self.names.get(usize::try_from(row).ok()?)?.as_str())
     }
 
-    /// One metric of all rows; what `out` has room for beyond them becomes 0.
-    pub fn fill(&self, metric: u32, out: &mut [u64]) {
+    /// The numbers of one metric from a row on; empty where there are none.
+    pub fn numbers(&self, metric: u32, first: u32) -> &[u64] {
         let values = usize::try_from(metric).ok().and_then(|m| self.values.get(m));
-        let values = values.map(Vec::as_slice).unwrap_or_default();
-        for (to, from) in out.iter_mut().zip(values.iter().copied().chain(std::iter::repeat(0))) {
-            *to = from;
-        }
+        values.zip(usize::try_from(first).ok()).and_then(|(v, f)| v.get(f..)).unwrap_or_default()
     }
 }
 

@@ -32,6 +32,8 @@ pub struct StatusView {
     pub frontends: Vec<(String, usize)>,
     pub state_file: StateFileView,
     pub memory: MemoryView,
+    /// None: there is no binary API here.
+    pub api: Option<ApiClientsView>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Default)]
@@ -49,6 +51,21 @@ pub struct HeapView {
     pub used: usize,
     /// The most that it ever had.
     pub most: usize,
+}
+
+/// Clients of the binary API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Default)]
+pub struct ApiClientsView {
+    /// Subscribers to events.
+    pub subscribers: u32,
+    /// To subscribers that did not read in time, of all together.
+    pub events_lost: u64,
+    /// Requests not carried out and replies not sent, since a client did not read.
+    pub replies_dropped: u64,
+    /// Sent and not read yet, of all clients, as counted last.
+    pub unread_bytes: u64,
+    /// Events kept for subscribers.
+    pub kept_bytes: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Default)]
@@ -89,6 +106,9 @@ pub struct LbStatusView {
     pub call_total_us: u64,
     /// Frontends with a call that failed and is to be retried.
     pub failing: Vec<String>,
+    /// Tables of deleted VIPs, which `lb` never frees, and their bytes.
+    pub lost_tables: u64,
+    pub lost_bytes: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Default)]
@@ -146,7 +166,7 @@ pub struct FrontendView {
     pub in_panic: bool,
     /// False: waits for its backends to be known, or for `lb`.
     pub programmed: bool,
-    /// The last call of it that failed, until one succeeds.
+    /// The last call of it that failed, until one succeeds; else its servers that are left out as a forwarding loop.
     pub error: Option<String>,
     pub pools: Vec<PoolView>,
     /// Servers that still are in `lb` though the configuration has them no more.

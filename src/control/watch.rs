@@ -12,7 +12,7 @@ const MOST: usize = 4096;
 /// An event with its number and wall-clock time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Noted {
-    /// One more each time; a gap tells how many were lost.
+    /// That of `show events`: one more each time, so that a gap tells how many were lost.
     pub number: u64,
     /// Milliseconds since the Unix epoch.
     pub at_ms: u64,
@@ -24,7 +24,6 @@ pub struct Noted {
 #[derive(Debug)]
 pub struct Watched {
     on: bool,
-    number: u64,
     queue: VecDeque<Noted>,
     /// Bytes of them, and how many they may be.
     bytes: usize,
@@ -40,7 +39,7 @@ impl Default for Watched {
 impl Watched {
     /// For nobody yet; what waits takes no more than that budget.
     pub fn within(budget: Arc<Budget>) -> Watched {
-        Watched { on: false, number: 0, queue: VecDeque::new(), bytes: 0, budget }
+        Watched { on: false, queue: VecDeque::new(), bytes: 0, budget }
     }
 
     /// Whether there is anyone to be told.
@@ -53,14 +52,8 @@ impl Watched {
         }
     }
 
-    /// The next number, for something else that is told.
-    pub fn number(&mut self) -> u64 {
-        self.number += 1;
-        self.number
-    }
-
-    /// Something happened at `at_ms`, milliseconds since the Unix epoch.
-    pub fn push(&mut self, at_ms: u64, event: &Event) {
+    /// The event of that number happened at `at_ms`, milliseconds since the Unix epoch.
+    pub fn push(&mut self, number: u64, at_ms: u64, event: &Event) {
         if !self.on {
             return;
         }
@@ -71,10 +64,14 @@ impl Watched {
                 break;
             }
         }
-        let number = self.number();
         self.bytes = self.bytes.saturating_add(bytes);
         self.budget.set(self.bytes);
         self.queue.push_back(Noted { number, at_ms, event: event.clone() });
+    }
+
+    /// Whether there is none to be told.
+    pub fn is_empty(&self) -> bool {
+        self.queue.is_empty()
     }
 
     /// The next one to be told.
@@ -97,12 +94,12 @@ mod tests {
     #[test]
     fn nothing_is_kept_while_nobody_listens() {
         let mut w = Watched::default();
-        w.push(1, &said("a"));
+        w.push(1, 1, &said("a"));
         assert_eq!(w.pop(), None);
         w.set(true);
-        w.push(2, &said("b"));
-        assert_eq!(w.pop(), Some(Noted { number: 1, at_ms: 2, event: said("b") }));
-        w.push(3, &said("c"));
+        w.push(2, 2, &said("b"));
+        assert_eq!(w.pop(), Some(Noted { number: 2, at_ms: 2, event: said("b") }));
+        w.push(3, 3, &said("c"));
         w.set(false);
         assert_eq!(w.pop(), None, "who comes later is not told what was before");
     }
@@ -112,8 +109,8 @@ mod tests {
         let budget = Budget::new("queue", 100_000);
         let mut w = Watched::within(budget.clone());
         w.set(true);
-        for _ in 0..30 {
-            w.push(0, &said(&"x".repeat(9_000)));
+        for n in 1..=30 {
+            w.push(n, 0, &said(&"x".repeat(9_000)));
             assert!(budget.used() <= 100_000);
         }
         let numbers: Vec<u64> = std::iter::from_fn(|| w.pop()).map(|n| n.number).collect();
@@ -121,7 +118,7 @@ mod tests {
         assert!((8..=11).contains(&numbers.len()), "{numbers:?}");
         assert_eq!((budget.used(), budget.view().refused), (0, 30 - numbers.len() as u64));
         // One alone may be longer than all: it is told all the same.
-        w.push(0, &said(&"x".repeat(200_000)));
+        w.push(31, 0, &said(&"x".repeat(200_000)));
         assert_eq!(w.pop().map(|n| n.number), Some(31));
     }
 
@@ -129,12 +126,11 @@ mod tests {
     fn what_is_lost_leaves_a_gap_in_the_numbers() {
         let mut w = Watched::default();
         w.set(true);
-        for i in 0..MOST + 3 {
-            w.push(0, &said(&i.to_string()));
+        for i in 1..=MOST as u64 + 3 {
+            w.push(i, 0, &said(&i.to_string()));
         }
         let numbers: Vec<u64> = std::iter::from_fn(|| w.pop()).map(|n| n.number).collect();
         assert_eq!(numbers.len(), MOST);
         assert_eq!(numbers.first(), Some(&4));
-        assert_eq!(w.number(), MOST as u64 + 4);
     }
 }

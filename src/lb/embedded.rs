@@ -1,8 +1,8 @@
 //! An `lb` in memory: what VPP's `lb` plugin answers to each call, the new-flow tables it builds, and where it would
 //! send a packet. It forwards nothing. The standalone tool runs on it, and so do the tests, which can make it fail.
 //!
-//! It follows VPP's `lb.c` and `api.c` to their quirks, with two exceptions, where VPP would die: a table length or a
-//! bucket count of 0 is refused here, and so is a table longer than 65,536.
+//! It follows VPP's `lb.c` and `api.c` to their quirks, but where VPP would die: a table length or a bucket count of 0, and
+//! NAT for all ports, are refused here and counted ([`Embedded::deadly_calls`]); a table longer than 65,536 is refused, too.
 
 mod pool;
 mod state;
@@ -16,7 +16,7 @@ use std::net::IpAddr;
 
 use super::flow::Flow;
 use super::maglev::Table;
-use super::types::{AsRecord, LbError, LoadBalancer, Op, Settings, VipKey, VipRecord};
+use super::types::{AsRecord, Heap, LbError, LoadBalancer, Op, Reach, Settings, VipKey, VipRecord};
 use crate::time::Time;
 use state::{Id, Kind, State};
 
@@ -62,6 +62,8 @@ pub struct Embedded {
     lose_answers: usize,
     fault: Option<Fault>,
     unavailable: Option<String>,
+    local: BTreeSet<IpAddr>,
+    heap: Option<Heap>,
 }
 
 impl fmt::Debug for Embedded {
@@ -122,6 +124,11 @@ impl Embedded {
     /// Times that VPP would have aborted: a deleted NAT server was collected whose key was not in the SNAT map any more.
     pub fn snat_aborts(&self) -> u64 {
         self.state.snat_aborts()
+    }
+
+    /// Calls that end VPP at once: a table length or a bucket count of 0, NAT for all ports. They are refused here.
+    pub fn deadly_calls(&self) -> u64 {
+        self.state.deadly_calls()
     }
 
     /// Does `op` as somebody else would: it is not logged and no fault that was asked for strikes it.
@@ -189,6 +196,22 @@ impl Embedded {
         self.unavailable = why;
     }
 
+    /// The addresses of the router itself: a server that has one of them is a forwarding loop.
+    pub fn set_local(&mut self, local: BTreeSet<IpAddr>) {
+        self.local = local;
+    }
+
+    /// From now on there is so much memory, and it fills as VPP's does: `lb` takes a table for each VIP, and frees none.
+    pub fn set_heap(&mut self, heap: Option<Heap>) {
+        self.heap = heap;
+        self.state.count_tables();
+    }
+
+    /// Whether a process with that heap would have aborted.
+    pub fn out_of_memory(&self) -> bool {
+        self.heap.is_some_and(|h| self.state.tables() > h.free)
+    }
+
     /// The calls since the last time, at most the newest 65,536.
     pub fn take_log(&mut self) -> Vec<Call> {
         self.log.drain(..).collect()
@@ -254,6 +277,24 @@ impl LoadBalancer for Embedded {
     fn servers(&mut self, vip: &VipKey) -> Result<Vec<AsRecord>, LbError> {
         self.dump()?;
         Ok(self.state.servers(Id::of(vip)))
+    }
+
+    fn reach(&mut self, server: IpAddr) -> Reach {
+        match () {
+            () if self.local.contains(&server) => Reach::Local,
+            () if self.state.has_vip_for(server) => Reach::Vip,
+            () => Reach::Away,
+        }
+    }
+
+    fn index(&mut self, vip: &VipKey) -> Option<u32> {
+        self.state.index(vip)
+    }
+
+    fn heap(&mut self) -> Option<Heap> {
+        let heap = self.heap?;
+        let taken = self.state.tables();
+        Some(Heap { free: heap.free.saturating_sub(taken), top: heap.top.saturating_sub(taken), ..heap })
     }
 
     fn apply(&mut self, ops: &[Op]) -> Vec<Result<(), LbError>> {

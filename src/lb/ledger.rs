@@ -29,6 +29,8 @@ struct Memory {
     encap: Encap,
     src_ip_sticky: bool,
     owes_flush: bool,
+    /// `lb`'s index of it, once seen.
+    index: Option<u32>,
     servers: BTreeMap<IpAddr, Seen>,
 }
 
@@ -73,6 +75,18 @@ impl Ledger {
     /// The encapsulation with which we made this VIP; none where we did not.
     pub fn made_as(&self, vip: &VipKey) -> Option<Encap> {
         self.vips.get(vip).map(|m| m.encap)
+    }
+
+    /// Notes the index under which `lb` has a VIP of ours. False: it is another than before, so somebody has deleted our VIP and
+    /// made one of the same name. That one is not ours.
+    #[must_use]
+    pub fn seen_at(&mut self, vip: &VipKey, index: Option<u32>) -> bool {
+        let (Some(memory), Some(index)) = (self.vips.get_mut(vip), index) else { return true };
+        if *memory.index.get_or_insert(index) == index {
+            return true;
+        }
+        self.forget(vip);
+        false
     }
 
     /// Whether `server` may be added to `vip`, a NAT VIP with `target_port`. `lb` keeps one entry a (server, target port)
@@ -182,6 +196,7 @@ impl Ledger {
                 | LbError::InvalidArgument
                 | LbError::InvalidAddressFamily
                 | LbError::InvalidMemorySize
+                | LbError::NoRoom
                 | LbError::Other(_)
                 | LbError::Unavailable(_),
             ) => {}
@@ -194,7 +209,9 @@ impl Ledger {
             Op::SetSettings(_) => {}
             Op::AddVip { vip, encap, src_ip_sticky, .. } => {
                 let owes_flush = self.filling.remove(&vip);
-                self.vips.insert(vip, Memory { encap, src_ip_sticky, owes_flush, servers: BTreeMap::new() });
+                let memory =
+                    Memory { encap, src_ip_sticky, owes_flush, index: None, servers: BTreeMap::new() };
+                self.vips.insert(vip, memory);
             }
             Op::DelVip { vip } => self.forget(&vip),
             Op::AddServer { vip, address, weight, flush } => {
@@ -337,6 +354,17 @@ mod tests {
         let mut ledger = made();
         ledger.applied(&Op::DelVip { vip: vip() });
         assert!(!ledger.ours(&vip()));
+    }
+
+    #[test]
+    fn a_vip_of_ours_under_another_index_is_somebody_elses() {
+        assert!(Ledger::default().seen_at(&vip(), Some(7)), "not ours");
+        let mut ledger = made();
+        assert!(ledger.seen_at(&vip(), None) && ledger.seen_at(&vip(), Some(7)));
+        assert!(ledger.seen_at(&vip(), Some(7)) && ledger.seen_at(&vip(), None) && ledger.ours(&vip()));
+        assert!(!ledger.seen_at(&vip(), Some(8)) && !ledger.ours(&vip()));
+        let mut again = made();
+        assert!(again.seen_at(&vip(), Some(8)), "made anew by us");
     }
 
     #[test]

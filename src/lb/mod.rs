@@ -5,6 +5,7 @@
 //! * [`flow`]: the hash that gives a flow its place in that table
 //! * [`embedded`]: an `lb` in memory, for the standalone tool and for tests
 //! * [`ledger`]: what was done to `lb` and cannot be read back from it
+//! * [`memory`]: what its tables take of VPP's heap
 //! * [`reconcile`]: from what is wanted and what is there to the calls between them
 //! * [`run`]: those calls under way
 //! * [`traffic`]: what it counts
@@ -15,6 +16,7 @@ pub mod embedded;
 pub mod flow;
 pub mod ledger;
 pub mod maglev;
+pub mod memory;
 pub mod reconcile;
 pub mod run;
 pub mod traffic;

@@ -12,6 +12,7 @@
 mod estimate;
 mod nat;
 mod planner;
+mod room;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -147,13 +148,20 @@ pub enum Note {
         /// In words.
         reason: String,
     },
+    /// The VIP cannot be made, or made anew, for want of memory.
+    NoRoom {
+        /// Which.
+        vip: VipKey,
+        /// In words.
+        reason: String,
+    },
 }
 
 impl Note {
     /// The VIP that is not as it is wanted, if this note says so.
     pub fn unmet(&self) -> Option<&VipKey> {
         match self {
-            Note::Foreign { vip, .. } | Note::Refused { vip, .. } => Some(vip),
+            Note::Foreign { vip, .. } | Note::Refused { vip, .. } | Note::NoRoom { vip, .. } => Some(vip),
             Note::Recreate { .. } | Note::InSteps { .. } => None,
         }
     }
@@ -167,7 +175,7 @@ impl fmt::Display for Note {
                 write!(f, "{vip} in steps: {} ms under one barrier would be too long", estimate.as_millis())
             }
             Note::Foreign { vip, reason } => write!(f, "{vip} left alone: {reason}"),
-            Note::Refused { vip, reason } => {
+            Note::Refused { vip, reason } | Note::NoRoom { vip, reason } => {
                 write!(f, "{vip} cannot be as configured before VPP is restarted: {reason}")
             }
         }
@@ -202,9 +210,11 @@ impl Plan {
     pub fn recreate_reason(&self, key: &VipKey) -> Option<&str> {
         self.notes.iter().find_map(|note| match note {
             Note::Recreate { vip, reason } if vip == key => Some(reason.as_str()),
-            Note::Recreate { .. } | Note::InSteps { .. } | Note::Foreign { .. } | Note::Refused { .. } => {
-                None
-            }
+            Note::Recreate { .. }
+            | Note::InSteps { .. }
+            | Note::Foreign { .. }
+            | Note::Refused { .. }
+            | Note::NoRoom { .. } => None,
         })
     }
 

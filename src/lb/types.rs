@@ -318,6 +318,9 @@ pub enum LbError {
     /// `VNET_API_ERROR_INVALID_MEMORY_SIZE`: a length that is not a power of two.
     #[error("invalid memory size")]
     InvalidMemorySize,
+    /// VPP's heap has no room for the VIP's table: not sent, since VPP would abort.
+    #[error("VPP's heap has no room for its table")]
+    NoRoom,
     /// Any other return value.
     #[error("lb error {0}")]
     Other(i32),
@@ -327,6 +330,39 @@ pub enum LbError {
     /// `lb` is not loaded, or lacks a message: says what. Lasts as long as this VPP lives.
     #[error("{0}")]
     Unavailable(String),
+}
+
+/// Where a packet to an address goes, if it does not leave VPP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reach {
+    /// It leaves VPP, or is dropped.
+    Away,
+    /// An address of VPP itself.
+    Local,
+    /// A VIP of `lb`, or a route by way of one.
+    Vip,
+}
+
+impl Reach {
+    /// Why a server of this address would be a forwarding loop; none: it would not.
+    pub fn loops(self) -> Option<&'static str> {
+        match self {
+            Reach::Away => None,
+            Reach::Local => Some("an address of VPP itself"),
+            Reach::Vip => Some("a VIP in lb, or routed by way of one"),
+        }
+    }
+}
+
+/// The heap that `lb` takes its tables from. A process whose heap is full aborts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heap {
+    /// All of it, bytes.
+    pub size: u64,
+    /// What is free, in pieces of whatever size.
+    pub free: u64,
+    /// Of that, the block at the end.
+    pub top: u64,
 }
 
 /// An `lb`: VPP's, in-process, or the embedded one. Called on one thread only, and answers at once.
@@ -366,6 +402,24 @@ pub trait LoadBalancer {
     /// As [`LbError`] says.
     fn traffic(&mut self) -> Result<Option<Vec<VipTraffic>>, LbError> {
         Ok(None)
+    }
+
+    /// Where packets to this address go.
+    fn reach(&mut self, server: IpAddr) -> Reach {
+        let _ = server;
+        Reach::Away
+    }
+
+    /// The index that `lb` has the VIP under. While the VIP lives it is the same; a VIP that is deleted and made again gets
+    /// another as long as its old servers linger, about a minute. None: not there, or it cannot be told.
+    fn index(&mut self, vip: &VipKey) -> Option<u32> {
+        let _ = vip;
+        None
+    }
+
+    /// How much memory there is for tables; none: no bound is known.
+    fn heap(&mut self) -> Option<Heap> {
+        None
     }
 
     /// Does `ops` in order under one worker barrier, goes on after a failure except that ops on a VIP whose

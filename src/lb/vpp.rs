@@ -5,13 +5,15 @@
 use std::ffi::{CStr, c_char};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use super::memory;
 use super::traffic::{self, VipTraffic};
-use super::types::{AsRecord, Encap, LbError, LoadBalancer, Op, Settings, VipKey, VipRecord};
+use super::types::{AsRecord, Encap, Heap, LbError, LoadBalancer, Op, Reach, Settings, VipKey, VipRecord};
 use super::wire::{self, RawAsRecord, RawEncap, RawVip, RawVipRecord};
 use crate::plugin::MainThread;
 use crate::plugin::shim::{
     self, maglev_address_t, maglev_api_error_t as api_error, maglev_as_record_t, maglev_encap_t as encap,
-    maglev_lb_settings_t, maglev_lb_status_t as status, maglev_vip_args_t, maglev_vip_record_t, maglev_vip_t,
+    maglev_heap_t, maglev_lb_settings_t, maglev_lb_status_t as status, maglev_reach_t as reach,
+    maglev_vip_args_t, maglev_vip_record_t, maglev_vip_t,
 };
 
 const _: () = {
@@ -211,9 +213,38 @@ impl LoadBalancer for VppLb {
         Ok(Some(traffic::parse(&read)))
     }
 
+    fn reach(&mut self, server: IpAddr) -> Reach {
+        let server = encode_address(server);
+        // SAFETY: on the main thread (self holds the token); the pointer is to a live value.
+        match unsafe { shim::maglev_shim_reach(&server) } {
+            reach::MAGLEV_REACH_LOCAL => Reach::Local,
+            reach::MAGLEV_REACH_VIP => Reach::Vip,
+            _ => Reach::Away,
+        }
+    }
+
+    fn index(&mut self, vip: &VipKey) -> Option<u32> {
+        let (vip, mut index) = (encode_vip(vip), 0);
+        // SAFETY: on the main thread (self holds the token); both pointers are to live values.
+        let known = unsafe { shim::maglev_shim_lb_vip_index(&vip, &mut index) };
+        (known != 0).then_some(index)
+    }
+
+    fn heap(&mut self) -> Option<Heap> {
+        let mut h = maglev_heap_t::default();
+        // SAFETY: on the main thread (self holds the token); the pointer is to a live value.
+        unsafe { shim::maglev_shim_heap(&mut h) };
+        Some(Heap { size: h.size, free: h.free, top: h.top })
+    }
+
     fn apply(&mut self, ops: &[Op]) -> Vec<Result<(), LbError>> {
         if let Err(why) = self.available() {
             return ops.iter().map(|_| Err(why.clone())).collect();
+        }
+        let tables = memory::tables(ops);
+        // SAFETY: on the main thread (self holds the token); what it takes it gives back.
+        if tables > 0 && unsafe { shim::maglev_shim_heap_has(tables) } == 0 {
+            return ops.iter().map(|_| Err(LbError::NoRoom)).collect();
         }
         // One message takes the barrier by itself.
         let _held = (ops.len() > 1).then(|| Barrier::hold(self.main));

@@ -1,19 +1,19 @@
 //! The binary API's requests: from the state to the structs of include/maglev_shim.h.
 
-use std::collections::VecDeque;
 use std::ptr;
 
 use super::shim::{
-    self, maglev_address_t, maglev_api_answer_t, maglev_api_backend_t, maglev_api_event_t,
-    maglev_api_frontend_t, maglev_api_healthcheck_t, maglev_api_member_t, maglev_api_status_t, maglev_text_t,
+    self, maglev_api_answer_t, maglev_api_backend_t, maglev_api_clients_t, maglev_api_event_t,
+    maglev_api_status_t, maglev_text_t,
 };
 use super::state::{Life, State};
 use super::threads;
-use crate::api::{self, Answer, Desk, Record, fixed, retval};
+use crate::api::{self, Answer, Desk, Outbox, Record, cut, fixed, retval};
 use crate::clock;
+use crate::control::Operator;
 use crate::control::engine::Engine;
-use crate::control::view::{BackendView, FrontendView, HealthcheckView, MemberView, StatusView};
-use crate::control::{Operator, VerbError};
+use crate::control::rows::Rows;
+use crate::control::view::{ApiClientsView, StatusView};
 
 /// The numbers of the header are those of [`retval`], the sizes those of [`api`].
 const _: () = {
@@ -29,18 +29,21 @@ const _: () = {
     assert!(retval::INVALID_ADDRESS_FAMILY == e::MAGLEV_INVALID_ADDRESS_FAMILY);
     assert!(retval::INIT_FAILED == e::MAGLEV_INIT_FAILED);
     assert!(retval::LIMIT_EXCEEDED == e::MAGLEV_LIMIT_EXCEEDED);
+    assert!(retval::EAGAIN == e::MAGLEV_EAGAIN);
     assert!(retval::BUSY == e::MAGLEV_BUSY);
     assert!(retval::BUG == e::MAGLEV_BUG);
     let _: fn(maglev_api_backend_t) -> [u8; api::NAME_SIZE] = |b| b.name;
 };
 
+pub(super) const NO_TEXT: maglev_text_t = maglev_text_t { data: ptr::null(), length: 0 };
+
+/// So many events are taken in one turn.
+const GATHERED: usize = 256;
+
 /// `maglev_run_state` where there is no engine to ask.
 const STARTING: u8 = 0;
 const FROZEN: u8 = 3;
 const FAILED: u8 = 4;
-
-/// A member with its frontend and pool.
-type Member = (String, String, bool, MemberView);
 
 /// What the binary API keeps from one call to the next.
 #[derive(Default)]
@@ -48,12 +51,13 @@ pub(super) struct Api {
     desk: Desk,
     /// There are subscribers, who may be there before the engine is.
     pub watching: bool,
+    outbox: Outbox,
     /// The text that C reads now.
     said: String,
-    backends: VecDeque<BackendView>,
-    frontends: VecDeque<FrontendView>,
-    members: VecDeque<Member>,
-    healthchecks: VecDeque<HealthcheckView>,
+    /// The list that is being read.
+    pub rows: Option<Rows>,
+    /// Where to go on, while there is no such list.
+    pub cursor: u64,
 }
 
 impl Api {
@@ -61,16 +65,15 @@ impl Api {
         Api {
             desk: Desk::new(),
             watching: false,
+            outbox: Outbox::new(),
             said: String::new(),
-            backends: VecDeque::new(),
-            frontends: VecDeque::new(),
-            members: VecDeque::new(),
-            healthchecks: VecDeque::new(),
+            rows: None,
+            cursor: 0,
         }
     }
 
     /// Keeps a text for C until the next call.
-    fn say(&mut self, text: String) -> maglev_text_t {
+    pub(super) fn say(&mut self, text: String) -> maglev_text_t {
         self.said = text;
         maglev_text_t { data: self.said.as_ptr().cast(), length: self.said.len() as u64 }
     }
@@ -83,8 +86,7 @@ impl Api {
 
 /// The answer of a call that a panic, or the lack of a main thread, has made void.
 pub(super) fn void(_why: &str) -> maglev_api_answer_t {
-    let none = maglev_text_t { data: ptr::null(), length: 0 };
-    maglev_api_answer_t { retval: retval::BUG, changed: 0, ticket: 0, text: none }
+    maglev_api_answer_t { retval: retval::BUG, changed: 0, ticket: 0, text: NO_TEXT }
 }
 
 /// Lets the desk carry out a verb, unless there is nobody to do it.
@@ -94,8 +96,12 @@ pub(super) fn verb(
 ) -> maglev_api_answer_t {
     let answer = match (&state.panicked, &mut state.life) {
         (Some(why), _) => Answer::refused(retval::BUG, format!("frozen after {why}")),
+        // To bring it to its end would hold VPP's main thread for as long as that takes.
+        (None, Life::Running(engine)) if engine.applying() => {
+            Answer::refused(retval::EAGAIN, "a configuration is being applied; try again")
+        }
         (None, Life::Running(engine)) => {
-            engine.finish_reload();
+            engine.catch_up();
             let answer = run(&mut state.api.desk, engine);
             // What was ordered is to begin at once, not at the next deadline.
             threads::wake();
@@ -114,7 +120,6 @@ pub(super) fn verb(
 pub(super) fn status(state: &mut State) -> maglev_api_status_t {
     let (code, view, reason) = match (&mut state.life, &state.panicked) {
         (Life::Running(engine), panicked) => {
-            engine.finish_reload();
             let view = engine.status();
             let reason = panicked.as_ref().map(|why| format!("frozen after {why}"));
             let code = if reason.is_some() { FROZEN } else { api::run_state(&view.state) };
@@ -129,7 +134,10 @@ pub(super) fn status(state: &mut State) -> maglev_api_status_t {
     };
     let all = |of: &[(String, usize)]| api::count(of.iter().map(|(_, n)| n).sum());
     let up = |of: &[(String, usize)]| api::count(of.iter().filter(|(s, _)| s == "up").map(|(_, n)| n).sum());
-    let running = matches!(state.life, Life::Running(_));
+    let (running, generation) = match &state.life {
+        Life::Running(engine) => (true, engine.controller().config_number()),
+        Life::Loaded | Life::Failed(_) | Life::Stopped => (false, 0),
+    };
     maglev_api_status_t {
         state: code,
         lb_available: (running && view.lb.unavailable.is_none()).into(),
@@ -147,125 +155,12 @@ pub(super) fn status(state: &mut State) -> maglev_api_status_t {
         syncs: view.lb.syncs,
         calls: view.lb.calls,
         failures: view.lb.failures,
+        generation,
+        problems: api::count(view.problems.len()),
         version: fixed(env!("CARGO_PKG_VERSION")),
         built_for: fixed(env!("MAGLEV_VPP_VERSION")),
         reason: state.api.say(reason),
     }
-}
-
-/// What of a dump is asked for: all, or the one of that name; none where there is no engine.
-fn picture<T>(
-    state: &mut State,
-    name: &str,
-    all: impl FnOnce(&mut Engine) -> Vec<T>,
-    one: impl FnOnce(&mut Engine) -> Result<T, VerbError>,
-) -> VecDeque<T> {
-    let Life::Running(engine) = &mut state.life else { return VecDeque::new() };
-    engine.finish_reload();
-    if name.is_empty() { all(engine).into() } else { one(engine).into_iter().collect() }
-}
-
-pub(super) fn dump_backends(state: &mut State, name: &str) {
-    state.api.backends = picture(state, name, |e| e.backends(), |e| e.backend(name));
-}
-
-pub(super) fn dump_frontends(state: &mut State, name: &str) {
-    // The controller's own view: that of `show frontend` asks lb for its buckets, which are not told here.
-    state.api.frontends = picture(state, name, |e| e.frontends(), |e| e.controller().frontend(name));
-}
-
-pub(super) fn dump_members(state: &mut State, name: &str) {
-    let frontends = picture(state, name, |e| e.frontends(), |e| e.controller().frontend(name));
-    let mut members = VecDeque::new();
-    for f in frontends {
-        for p in f.pools {
-            members.extend(p.backends.into_iter().map(|m| (f.name.clone(), p.name.clone(), p.active, m)));
-        }
-    }
-    state.api.members = members;
-}
-
-pub(super) fn dump_healthchecks(state: &mut State, name: &str) {
-    state.api.healthchecks = picture(state, name, |e| e.healthchecks(), |e| e.healthcheck(name));
-}
-
-pub(super) fn next_backend(state: &mut State) -> Option<maglev_api_backend_t> {
-    let v = state.api.backends.pop_front()?;
-    Some(maglev_api_backend_t {
-        name: fixed(&v.name),
-        address: address(&v.address),
-        healthcheck: fixed(v.healthcheck.as_deref().unwrap_or_default()),
-        state: api::backend_state(&v.state),
-        counter: v.counter,
-        counter_max: v.counter_max,
-        rise: v.rise,
-        fall: v.fall,
-        since_ms: v.since_ms,
-        last_probe_ms: v.last_probe_ms.unwrap_or(0),
-        last_latency_us: v.last_latency_us.unwrap_or(0),
-        passes: v.passes,
-        failures: v.failures,
-        faults: v.sockerrs,
-        last_code: fixed(v.last_code.as_deref().unwrap_or_default()),
-        last_detail: state.api.say(v.last_detail),
-    })
-}
-
-pub(super) fn next_frontend(state: &mut State) -> Option<maglev_api_frontend_t> {
-    let v = state.api.frontends.pop_front()?;
-    Some(maglev_api_frontend_t {
-        name: fixed(&v.name),
-        address: address(&v.address),
-        all_ports: v.port.is_none().into(),
-        protocol: v.protocol.map_or(0, |p| p.number()),
-        port: v.port.unwrap_or(0),
-        state: api::frontend_state(&v.state),
-        pool: fixed(&v.pool),
-        serving: api::count(v.serving),
-        total: api::count(v.total),
-        encap: fixed(&v.encap),
-        table_length: v.table_length,
-        src_ip_sticky: v.src_ip_sticky.into(),
-        flush_on_down: v.flush_on_down.into(),
-        in_panic: v.in_panic.into(),
-        programmed: v.programmed.into(),
-        leaving: api::count(v.leaving.len()),
-        error: state.api.say(v.error.unwrap_or_default()),
-    })
-}
-
-pub(super) fn next_member(state: &mut State) -> Option<maglev_api_member_t> {
-    let (frontend, pool, active, v) = state.api.members.pop_front()?;
-    Some(maglev_api_member_t {
-        frontend: fixed(&frontend),
-        pool: fixed(&pool),
-        backend: fixed(&v.name),
-        pool_active: active.into(),
-        state: api::backend_state(&v.state),
-        weight: v.weight,
-        overridden: v.overridden.into(),
-        effective: v.effective,
-    })
-}
-
-pub(super) fn next_healthcheck(state: &mut State) -> Option<maglev_api_healthcheck_t> {
-    let v = state.api.healthchecks.pop_front()?;
-    Some(maglev_api_healthcheck_t {
-        name: fixed(&v.name),
-        type_: fixed(&v.kind),
-        port: v.port.unwrap_or(0),
-        interval_ms: v.interval_ms,
-        fast_interval_ms: v.fast_interval_ms,
-        down_interval_ms: v.down_interval_ms,
-        timeout_ms: v.timeout_ms,
-        rise: v.rise,
-        fall: v.fall,
-        jitter_percent: v.jitter_percent,
-        silent_bound_ms: v.silent_bound_ms,
-        refused_bound_ms: v.refused_bound_ms,
-        backends: api::count(v.backends.len()),
-        counter: fixed(&v.counter),
-    })
 }
 
 /// Whether events are to be kept.
@@ -274,36 +169,79 @@ pub(super) fn watch(state: &mut State, on: bool) {
         engine.watched().set(on);
     }
     state.api.watching = on;
+    if !on {
+        state.api.outbox.clear();
+    }
 }
 
-/// The next event, or the end of something that was started.
-pub(super) fn next_event(state: &mut State) -> Option<maglev_api_event_t> {
-    let Life::Running(engine) = &mut state.life else { return None };
-    let (sequence, record) = match engine.watched().pop() {
-        Some(noted) => (noted.number, Record::of_event(noted.at_ms, &noted.event)),
-        None if state.panicked.is_some() => return None,
-        None => {
-            let record = state.api.desk.ended(engine.as_mut(), clock::now())?;
-            (engine.watched().number(), record)
+/// Takes new events, and what was started and has ended, among what subscribers are told. Answers the position behind
+/// the newest, and whether there is more to be taken.
+pub(super) fn gather(state: &mut State) -> (u64, bool) {
+    let State { life, api, panicked, .. } = state;
+    let Life::Running(engine) = life else { return (api.outbox.end(), false) };
+    for _ in 0..GATHERED {
+        let Some(noted) = engine.watched().pop() else { break };
+        api.outbox.push(Record::of_event(noted.number, noted.at_ms, &noted.event));
+    }
+    if !engine.watched().is_empty() {
+        return (api.outbox.end(), true);
+    }
+    if panicked.is_none() {
+        let now = clock::now();
+        while let Some(record) = api.desk.ended(engine.as_mut(), now) {
+            // Without subscribers a result is lost.
+            if api.watching {
+                api.outbox.push(record);
+            }
         }
-    };
-    Some(maglev_api_event_t {
-        sequence,
-        time_ms: record.at_ms,
-        kind: record.kind as u8,
-        level: api::level(record.level),
-        ticket: record.ticket,
-        retval: record.retval,
-        latency_us: record.latency_us,
-        name: fixed(&record.name),
-        before: fixed(&record.before),
-        after: fixed(&record.after),
-        code: fixed(&record.code),
-        text: state.api.say(record.text),
-    })
+    }
+    (api.outbox.end(), false)
 }
 
-fn address(text: &str) -> maglev_address_t {
-    let (is_ip6, bytes) = api::address(text);
-    maglev_address_t { is_ip6: is_ip6.into(), bytes }
+/// The first event at that position or behind it.
+pub(super) fn event(state: &mut State, position: u64) -> Option<maglev_api_event_t> {
+    let (position, r) = state.api.outbox.from(position)?;
+    let text = r.text.clone();
+    let mut out = maglev_api_event_t {
+        position,
+        sequence: r.sequence,
+        time_ms: r.at_ms,
+        kind: r.kind as u8,
+        level: api::level(r.level),
+        ticket: r.ticket,
+        retval: r.retval,
+        name: fixed(&r.name),
+        backend_from: r.backend_from.map_or(0, api::backend_state),
+        backend_to: r.backend_to.map_or(0, api::backend_state),
+        first_seen: (r.backend_to.is_some() && r.backend_from.is_none()).into(),
+        frontend_from: r.frontend_from.map_or(0, api::frontend_state),
+        frontend_to: r.frontend_to.map_or(0, api::frontend_state),
+        pool_from: fixed(&r.pool_from),
+        pool_to: fixed(&r.pool_to),
+        code: fixed(&r.code),
+        failed: r.failed.into(),
+        begins: r.begins.into(),
+        panic_mode: api::panic_mode(r.panic_mode),
+        up: r.up,
+        of: r.of,
+        count: r.count,
+        verdict: r.verdict as u8,
+        latency_us: r.latency_us,
+        detail: cut(&r.detail),
+        text: NO_TEXT,
+    };
+    out.text = state.api.say(text);
+    Some(out)
+}
+
+/// How the clients do.
+pub(super) fn clients(state: &mut State, of: maglev_api_clients_t) {
+    let maglev_api_clients_t { subscribers, events_lost, replies_dropped, unread_bytes } = of;
+    let kept_bytes = state.api.outbox.bytes() as u64;
+    if let Life::Running(engine) = &mut state.life {
+        let view = ApiClientsView { subscribers, events_lost, replies_dropped, unread_bytes, kept_bytes };
+        if !engine.applying() && state.panicked.is_none() {
+            engine.api_clients(clock::now(), view);
+        }
+    }
 }

@@ -1,20 +1,21 @@
 //! What C calls for the binary API; include/maglev_shim.h says what each does.
 
 use super::shim::{
-    self, maglev_api_answer_t, maglev_api_backend_t, maglev_api_event_t, maglev_api_frontend_t,
-    maglev_api_healthcheck_t, maglev_api_member_t, maglev_api_status_t, maglev_name_t,
+    self, maglev_api_answer_t, maglev_api_backend_t, maglev_api_clients_t, maglev_api_event_t,
+    maglev_api_frontend_t, maglev_api_healthcheck_t, maglev_api_member_t, maglev_api_status_t, maglev_name_t,
+    maglev_rows_t,
 };
 use super::state::State;
-use super::{api, guard, text};
+use super::{api, guard, rows, text};
+use crate::api::retval;
 use crate::clock;
+use crate::control::rows::END;
 
 /// The declarations of the header and the definitions here have the same types, or this does not compile.
 const _: () = {
     let _ = [shim::maglev_rs_api_status, maglev_rs_api_status];
-    let _ = [shim::maglev_rs_api_dump_backends, maglev_rs_api_dump_backends];
-    let _ = [shim::maglev_rs_api_dump_frontends, maglev_rs_api_dump_frontends];
-    let _ = [shim::maglev_rs_api_dump_members, maglev_rs_api_dump_members];
-    let _ = [shim::maglev_rs_api_dump_healthchecks, maglev_rs_api_dump_healthchecks];
+    let _ = [shim::maglev_rs_api_rows, maglev_rs_api_rows];
+    let _ = [shim::maglev_rs_api_cursor, maglev_rs_api_cursor];
     let _ = [shim::maglev_rs_api_next_backend, maglev_rs_api_next_backend];
     let _ = [shim::maglev_rs_api_next_frontend, maglev_rs_api_next_frontend];
     let _ = [shim::maglev_rs_api_next_member, maglev_rs_api_next_member];
@@ -27,11 +28,13 @@ const _: () = {
     let _ = [shim::maglev_rs_api_config_check, maglev_rs_api_config_check];
     let _ = [shim::maglev_rs_api_config_reload, maglev_rs_api_config_reload];
     let _ = [shim::maglev_rs_api_watch, maglev_rs_api_watch];
-    let _ = [shim::maglev_rs_api_next_event, maglev_rs_api_next_event];
+    let _ = [shim::maglev_rs_api_gather, maglev_rs_api_gather];
+    let _ = [shim::maglev_rs_api_event, maglev_rs_api_event];
+    let _ = [shim::maglev_rs_api_clients, maglev_rs_api_clients];
 };
 
 /// # Safety
-/// `out` is null or points to a status block.
+/// `out` is null or points to room for a status block, which may be uninitialised.
 // SAFETY: the name is ours by its prefix.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn maglev_rs_api_status(out: *mut maglev_api_status_t) {
@@ -40,83 +43,65 @@ pub unsafe extern "C" fn maglev_rs_api_status(out: *mut maglev_api_status_t) {
 }
 
 /// # Safety
-/// `name` is as include/maglev_shim.h says.
+/// `only` is as include/maglev_shim.h says.
 // SAFETY: the name is ours by its prefix.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn maglev_rs_api_dump_backends(name: maglev_name_t) {
+pub unsafe extern "C" fn maglev_rs_api_rows(
+    table: maglev_rows_t::Type,
+    only: maglev_name_t,
+    cursor: u64,
+) -> i32 {
     // SAFETY: so many bytes, as the caller promises.
-    let name = unsafe { text::from_parts(name.data, name.length) };
-    guard::run(|_, state| api::dump_backends(state, &name), |_| ());
+    let only = unsafe { text::from_parts(only.data, only.length) };
+    guard::run(|_, state| rows::begin(state, table, &only, cursor), |_| retval::BUG)
 }
 
 /// # Safety
-/// `out` is null or points to room for one.
+/// Called on VPP's main thread.
+// SAFETY: the name is ours by its prefix.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn maglev_rs_api_cursor() -> u64 {
+    guard::run(|_, state| rows::cursor(state), |_| END)
+}
+
+/// # Safety
+/// `out` is null or points to room for one, which may be uninitialised.
 // SAFETY: the name is ours by its prefix.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn maglev_rs_api_next_backend(out: *mut maglev_api_backend_t) -> i32 {
     // SAFETY: null or room for one, as the caller promises.
-    unsafe { give(out, api::next_backend) }
+    unsafe { give(out, rows::next_backend) }
 }
 
 /// # Safety
-/// `name` is as include/maglev_shim.h says.
-// SAFETY: the name is ours by its prefix.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn maglev_rs_api_dump_frontends(name: maglev_name_t) {
-    // SAFETY: so many bytes, as the caller promises.
-    let name = unsafe { text::from_parts(name.data, name.length) };
-    guard::run(|_, state| api::dump_frontends(state, &name), |_| ());
-}
-
-/// # Safety
-/// `out` is null or points to room for one.
+/// `out` is null or points to room for one, which may be uninitialised.
 // SAFETY: the name is ours by its prefix.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn maglev_rs_api_next_frontend(out: *mut maglev_api_frontend_t) -> i32 {
     // SAFETY: null or room for one, as the caller promises.
-    unsafe { give(out, api::next_frontend) }
+    unsafe { give(out, rows::next_frontend) }
 }
 
 /// # Safety
-/// `name` is as include/maglev_shim.h says.
-// SAFETY: the name is ours by its prefix.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn maglev_rs_api_dump_members(name: maglev_name_t) {
-    // SAFETY: so many bytes, as the caller promises.
-    let name = unsafe { text::from_parts(name.data, name.length) };
-    guard::run(|_, state| api::dump_members(state, &name), |_| ());
-}
-
-/// # Safety
-/// `out` is null or points to room for one.
+/// `out` is null or points to room for one, which may be uninitialised.
 // SAFETY: the name is ours by its prefix.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn maglev_rs_api_next_member(out: *mut maglev_api_member_t) -> i32 {
     // SAFETY: null or room for one, as the caller promises.
-    unsafe { give(out, api::next_member) }
+    unsafe { give(out, rows::next_member) }
 }
 
 /// # Safety
-/// `name` is as include/maglev_shim.h says.
-// SAFETY: the name is ours by its prefix.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn maglev_rs_api_dump_healthchecks(name: maglev_name_t) {
-    // SAFETY: so many bytes, as the caller promises.
-    let name = unsafe { text::from_parts(name.data, name.length) };
-    guard::run(|_, state| api::dump_healthchecks(state, &name), |_| ());
-}
-
-/// # Safety
-/// `out` is null or points to room for one.
+/// `out` is null or points to room for one, which may be uninitialised.
 // SAFETY: the name is ours by its prefix.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn maglev_rs_api_next_healthcheck(out: *mut maglev_api_healthcheck_t) -> i32 {
     // SAFETY: null or room for one, as the caller promises.
-    unsafe { give(out, api::next_healthcheck) }
+    unsafe { give(out, rows::next_healthcheck) }
 }
 
 /// # Safety
-/// `backend` is as include/maglev_shim.h says, `out` is null or points to an answer.
+/// `backend` is as include/maglev_shim.h says, `out` is null or points to room for an answer, which may be uninitialised.
 // SAFETY: the name is ours by its prefix.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn maglev_rs_api_set_backend(
@@ -131,7 +116,7 @@ pub unsafe extern "C" fn maglev_rs_api_set_backend(
 }
 
 /// # Safety
-/// The names are as include/maglev_shim.h says, `out` is null or points to an answer.
+/// The names are as include/maglev_shim.h says, `out` is null or points to room for an answer, which may be uninitialised.
 // SAFETY: the name is ours by its prefix.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn maglev_rs_api_set_weight(
@@ -158,7 +143,7 @@ pub unsafe extern "C" fn maglev_rs_api_set_weight(
 }
 
 /// # Safety
-/// `frontend` is as include/maglev_shim.h says, `out` is null or points to an answer.
+/// `frontend` is as include/maglev_shim.h says, `out` is null or points to room for an answer, which may be uninitialised.
 // SAFETY: the name is ours by its prefix.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn maglev_rs_api_flush_frontend(
@@ -172,7 +157,7 @@ pub unsafe extern "C" fn maglev_rs_api_flush_frontend(
 }
 
 /// # Safety
-/// `backend` is as include/maglev_shim.h says, `out` is null or points to an answer.
+/// `backend` is as include/maglev_shim.h says, `out` is null or points to room for an answer, which may be uninitialised.
 // SAFETY: the name is ours by its prefix.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn maglev_rs_api_probe(backend: maglev_name_t, out: *mut maglev_api_answer_t) {
@@ -183,7 +168,7 @@ pub unsafe extern "C" fn maglev_rs_api_probe(backend: maglev_name_t, out: *mut m
 }
 
 /// # Safety
-/// `frontend` is as include/maglev_shim.h says, `out` is null or points to an answer.
+/// `frontend` is as include/maglev_shim.h says, `out` is null or points to room for an answer, which may be uninitialised.
 // SAFETY: the name is ours by its prefix.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn maglev_rs_api_sync(frontend: maglev_name_t, out: *mut maglev_api_answer_t) {
@@ -194,7 +179,7 @@ pub unsafe extern "C" fn maglev_rs_api_sync(frontend: maglev_name_t, out: *mut m
 }
 
 /// # Safety
-/// `path` is as include/maglev_shim.h says, `out` is null or points to an answer.
+/// `path` is as include/maglev_shim.h says, `out` is null or points to room for an answer, which may be uninitialised.
 // SAFETY: the name is ours by its prefix.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn maglev_rs_api_config_check(path: maglev_name_t, out: *mut maglev_api_answer_t) {
@@ -205,12 +190,12 @@ pub unsafe extern "C" fn maglev_rs_api_config_check(path: maglev_name_t, out: *m
 }
 
 /// # Safety
-/// `out` is null or points to an answer.
+/// `out` is null or points to room for an answer, which may be uninitialised.
 // SAFETY: the name is ours by its prefix.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn maglev_rs_api_config_reload(out: *mut maglev_api_answer_t) {
+pub unsafe extern "C" fn maglev_rs_api_config_reload(force: u8, out: *mut maglev_api_answer_t) {
     // SAFETY: null or an answer, as the caller promises.
-    unsafe { answer(out, |state| api::verb(state, |desk, op| desk.reload(op, clock::now()))) }
+    unsafe { answer(out, |state| api::verb(state, |desk, op| desk.reload(op, clock::now(), force != 0))) }
 }
 
 /// # Safety
@@ -222,34 +207,58 @@ pub unsafe extern "C" fn maglev_rs_api_watch(on: u8) {
 }
 
 /// # Safety
-/// `out` is null or points to an event block.
+/// `end` is null or points to room for a number, which may be uninitialised.
 // SAFETY: the name is ours by its prefix.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn maglev_rs_api_next_event(out: *mut maglev_api_event_t) -> i32 {
-    // SAFETY: null or an event block, as the caller promises.
-    unsafe { give(out, api::next_event) }
+pub unsafe extern "C" fn maglev_rs_api_gather(end: *mut u64) -> i32 {
+    let (at, more) = guard::run(|_, state| api::gather(state), |_| (0, false));
+    if !end.is_null() {
+        // SAFETY: room for a number, as the caller promises.
+        unsafe { end.write(at) };
+    }
+    more.into()
 }
 
-/// Hands out what `make` makes: 1, or 0 if there is nothing.
+/// # Safety
+/// `out` is null or points to room for an event, which may be uninitialised.
+// SAFETY: the name is ours by its prefix.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn maglev_rs_api_event(position: u64, out: *mut maglev_api_event_t) -> i32 {
+    // SAFETY: null or room for an event, as the caller promises.
+    unsafe { give(out, |state| api::event(state, position)) }
+}
+
+/// # Safety
+/// `clients` is null or points to counts.
+// SAFETY: the name is ours by its prefix.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn maglev_rs_api_clients(clients: *const maglev_api_clients_t) {
+    // SAFETY: null or counts, as the caller promises.
+    let Some(clients) = (unsafe { clients.as_ref() }) else { return };
+    guard::run(|_, state| api::clients(state, *clients), |_| ());
+}
+
+/// Hands out what `make` makes: 1, or 0 if there is nothing. C has not initialised what `out` points to.
 ///
 /// # Safety
-/// `out` is null or points to a `T`.
+/// `out` is null or points to room for a `T`.
 unsafe fn give<T>(out: *mut T, make: impl FnOnce(&mut State) -> Option<T>) -> i32 {
-    let made = guard::run(|_, state| make(state), |_| None);
-    // SAFETY: null or a `T`, as the caller promises.
-    let (Some(made), Some(out)) = (made, unsafe { out.as_mut() }) else { return 0 };
-    *out = made;
+    let Some(made) = guard::run(|_, state| make(state), |_| None).filter(|_| !out.is_null()) else {
+        return 0;
+    };
+    // SAFETY: room for a `T`, as the caller promises; nothing of what was there is read or dropped.
+    unsafe { out.write(made) };
     1
 }
 
-/// Hands out an answer, whatever happens.
+/// Hands out an answer, whatever happens. As [`give`].
 ///
 /// # Safety
-/// `out` is null or points to an answer.
+/// `out` is null or points to room for an answer.
 unsafe fn answer(out: *mut maglev_api_answer_t, make: impl FnOnce(&mut State) -> maglev_api_answer_t) {
     let made = guard::run(|_, state| make(state), api::void);
-    // SAFETY: null or an answer, as the caller promises.
-    if let Some(out) = unsafe { out.as_mut() } {
-        *out = made;
+    if !out.is_null() {
+        // SAFETY: room for an answer, as the caller promises.
+        unsafe { out.write(made) };
     }
 }

@@ -54,16 +54,16 @@ pub unsafe extern "C" fn maglev_rs_start(from: *const maglev_start_t) -> c_int {
 }
 
 /// # Safety
-/// `turn` is null or points to a turn block.
+/// `turn` is null or points to room for a turn block; it may be uninitialised, as with all that is written to.
 // SAFETY: the name is ours by its prefix.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn maglev_rs_turn(turn: *mut maglev_turn_t) {
     start::heed_other_threads();
     let taken = guard::run(|_, state| start::turn(state), |_| start::IDLE);
-    // SAFETY: null or a turn block, as the caller promises.
-    if let Some(turn) = unsafe { turn.as_mut() } {
-        turn.next = start::seconds(taken.next);
-        turn.busy = taken.busy.into();
+    if !turn.is_null() {
+        let taken = maglev_turn_t { next: start::seconds(taken.next), busy: taken.busy.into() };
+        // SAFETY: room for a turn block, as the caller promises.
+        unsafe { turn.write(taken) };
     }
 }
 
@@ -85,13 +85,11 @@ pub unsafe extern "C" fn maglev_rs_cli_path(
     help: *mut *const c_char,
 ) -> i32 {
     let found = guard::run_plain(|| usize::try_from(index).ok().and_then(commands::path), || None);
-    // SAFETY: null or a pointer's place, as the caller promises.
-    let path = unsafe { path.as_mut() };
-    // SAFETY: null or a pointer's place, as the caller promises.
-    let help = unsafe { help.as_mut() };
-    let (Some((p, h)), Some(path), Some(help)) = (found, path, help) else { return 0 };
-    *path = p.as_ptr();
-    *help = h.as_ptr();
+    let Some((p, h)) = found.filter(|_| !path.is_null() && !help.is_null()) else { return 0 };
+    // SAFETY: a pointer's place, as the caller promises.
+    unsafe { path.write(p.as_ptr()) };
+    // SAFETY: a pointer's place, as the caller promises.
+    unsafe { help.write(h.as_ptr()) };
     1
 }
 
@@ -154,8 +152,8 @@ pub unsafe extern "C" fn maglev_rs_reply_free(reply: *mut maglev_reply_t) {
 /// # Safety
 /// `reply` is null or points to a reply that holds nothing.
 unsafe fn give(told: Told, reply: *mut maglev_reply_t) {
-    // SAFETY: null or a reply, as the caller promises.
-    if let Some(reply) = unsafe { reply.as_mut() } {
-        *reply = told.encode();
+    if !reply.is_null() {
+        // SAFETY: room for a reply, as the caller promises; what was there held nothing.
+        unsafe { reply.write(told.encode()) };
     }
 }

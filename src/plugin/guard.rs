@@ -2,6 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use super::shim;
 use super::state::{self, Life, State};
 use super::token::MainThread;
 use super::{log, panics};
@@ -12,6 +13,7 @@ pub(super) fn run<T>(body: impl FnOnce(MainThread, &mut State) -> T, refused: im
     let Some(main) = MainThread::at_entry_point() else {
         return refused("called outside VPP's main thread");
     };
+    let _held = SignalsHeld::now(main);
     let ran = catch_unwind(AssertUnwindSafe(|| state::borrow(main).map(|mut s| body(main, &mut s))));
     match ran {
         Ok(Some(value)) => value,
@@ -21,6 +23,24 @@ pub(super) fn run<T>(body: impl FnOnce(MainThread, &mut State) -> T, refused: im
             freeze(main, &why);
             refused(&format!("frozen after a panic: {why}"))
         }
+    }
+}
+
+/// Signals held back from the main thread until this is dropped (csrc/signals.c says why).
+struct SignalsHeld(MainThread);
+
+impl SignalsHeld {
+    fn now(main: MainThread) -> SignalsHeld {
+        // SAFETY: on the main thread, as the token says.
+        unsafe { shim::maglev_shim_signals_hold() };
+        SignalsHeld(main)
+    }
+}
+
+impl Drop for SignalsHeld {
+    fn drop(&mut self) {
+        // SAFETY: on the main thread, as the token in it says; held once for each value.
+        unsafe { shim::maglev_shim_signals_release() };
     }
 }
 

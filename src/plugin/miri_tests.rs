@@ -7,21 +7,21 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
 use std::ffi::{CStr, CString, c_char};
+use std::mem::MaybeUninit;
 use std::ptr;
 use std::sync::Mutex;
 
 use super::shim::{
-    self, maglev_address_t, maglev_api_answer_t, maglev_api_backend_t, maglev_api_event_t,
-    maglev_api_frontend_t, maglev_api_healthcheck_t, maglev_api_member_t, maglev_api_status_t,
+    self, maglev_address_t, maglev_api_answer_t, maglev_api_clients_t, maglev_api_status_t,
     maglev_as_record_t, maglev_lb_settings_t, maglev_log_level_t, maglev_name_t, maglev_reply_kind_t as kind,
-    maglev_reply_t, maglev_start_t, maglev_stats_t, maglev_text_t, maglev_turn_t, maglev_vip_args_t,
-    maglev_vip_record_t, maglev_vip_t,
+    maglev_reply_t, maglev_start_t, maglev_stats_plan_t, maglev_stats_room_t, maglev_stats_t, maglev_text_t,
+    maglev_turn_t, maglev_vip_args_t, maglev_vip_record_t, maglev_vip_t,
 };
 use super::{MainThread, exports, guard, log, panics, reply, start, text};
 use crate::api::retval;
 use crate::control::LogLevel;
 use crate::lb::vpp::VppLb;
-use crate::lb::{Encap, LbError, LoadBalancer, Op, Protocol, Settings, VipKey};
+use crate::lb::{Encap, Heap, LbError, LoadBalancer, Op, Protocol, Reach, Settings, VipKey};
 
 /// What C was told and is to tell.
 struct Played {
@@ -73,6 +73,10 @@ extern "C" fn maglev_shim_log(level: maglev_log_level_t::Type, from: *const c_ch
     let line = unsafe { text::from_parts(from, length) };
     C.lock().unwrap().said.push(format!("log {level} {line}"));
 }
+#[unsafe(no_mangle)]
+extern "C" fn maglev_shim_signals_hold() {}
+#[unsafe(no_mangle)]
+extern "C" fn maglev_shim_signals_release() {}
 #[unsafe(no_mangle)]
 extern "C" fn maglev_shim_lb_open() -> i32 {
     0
@@ -184,6 +188,29 @@ extern "C" fn maglev_shim_lb_next_as(out: *mut maglev_as_record_t) -> i32 {
     next(|c| &mut c.servers, out)
 }
 #[unsafe(no_mangle)]
+extern "C" fn maglev_shim_heap(out: *mut shim::maglev_heap_t) {
+    // SAFETY: the caller's own, as the contract says.
+    unsafe { out.write(shim::maglev_heap_t { size: 1 << 30, free: 1 << 29, top: 1 << 29 }) };
+}
+#[unsafe(no_mangle)]
+extern "C" fn maglev_shim_heap_has(bytes: u64) -> u8 {
+    u8::from(bytes < 1 << 29)
+}
+#[unsafe(no_mangle)]
+extern "C" fn maglev_shim_reach(a: *const maglev_address_t) -> u32 {
+    match of(a).bytes {
+        [127, ..] => shim::maglev_reach_t::MAGLEV_REACH_LOCAL,
+        _ => shim::maglev_reach_t::MAGLEV_REACH_AWAY,
+    }
+}
+#[unsafe(no_mangle)]
+extern "C" fn maglev_shim_lb_vip_index(v: *const maglev_vip_t, index: *mut u32) -> u8 {
+    let port = of(v).port;
+    // SAFETY: the caller's own, as the contract says.
+    unsafe { index.write(port.into()) };
+    u8::from(port != 0)
+}
+#[unsafe(no_mangle)]
 extern "C" fn maglev_shim_lb_vips_text(out: *mut *mut c_char, length: *mut u64) -> u32 {
     let words = b"no vips at all \xff".to_vec().into_boxed_slice();
     // SAFETY: the caller's own, as the contract says.
@@ -215,8 +242,6 @@ fn main_thread() -> MainThread {
 fn said() -> Vec<String> {
     std::mem::take(&mut C.lock().unwrap().said)
 }
-
-const NO_TEXT: maglev_text_t = maglev_text_t { data: ptr::null(), length: 0 };
 
 fn name(of: &[u8]) -> maglev_name_t {
     maglev_name_t { data: of.as_ptr().cast(), length: of.len() as u64 }
@@ -286,9 +311,11 @@ fn a_reply_is_given_and_taken_back() {
 
 /// A command line and its answer, as C goes about it.
 fn command(line: &[u8]) -> (u32, String) {
-    let mut told = maglev_reply_t::default();
-    // SAFETY: so many bytes, and a reply that holds nothing.
-    unsafe { exports::maglev_rs_cli(line.as_ptr().cast(), line.len() as u64, &mut told) };
+    let mut told = MaybeUninit::<maglev_reply_t>::uninit();
+    // SAFETY: so many bytes, and room for a reply.
+    unsafe { exports::maglev_rs_cli(line.as_ptr().cast(), line.len() as u64, 1, told.as_mut_ptr()) };
+    // SAFETY: filled just before.
+    let mut told = unsafe { told.assume_init() };
     // SAFETY: so many bytes, as the contract says.
     let words = unsafe { text::from_parts(told.text, told.length) };
     // SAFETY: filled just before.
@@ -304,26 +331,28 @@ fn commands_before_the_start() {
         assert_eq!(how, kind::MAGLEV_REPLY_ERROR);
         assert!(words.contains("maglev is starting"), "{words}");
     }
-    let mut told = maglev_reply_t::default();
-    // SAFETY: a reply that holds nothing.
-    unsafe { exports::maglev_rs_cli_poll(3, &mut told) };
+    let mut told = MaybeUninit::<maglev_reply_t>::uninit();
+    // SAFETY: room for a reply.
+    unsafe { exports::maglev_rs_cli_poll(3, told.as_mut_ptr()) };
     // SAFETY: filled just before.
-    unsafe { exports::maglev_rs_reply_free(&mut told) };
+    unsafe { exports::maglev_rs_reply_free(told.as_mut_ptr()) };
     // SAFETY: on the main thread.
     unsafe { exports::maglev_rs_cli_abandon(3) };
     // SAFETY: null for both.
-    unsafe { exports::maglev_rs_cli(ptr::null(), 9, ptr::null_mut()) };
+    unsafe { exports::maglev_rs_cli(ptr::null(), 9, 0, ptr::null_mut()) };
 }
 
 #[test]
 fn all_paths_and_their_help_are_c_strings() {
     let mut count = 0;
     loop {
-        let (mut path, mut help): (*const c_char, *const c_char) = (ptr::null(), ptr::null());
-        // SAFETY: both pointers are to pointers.
-        if unsafe { exports::maglev_rs_cli_path(count, &mut path, &mut help) } == 0 {
+        let (mut path, mut help) = (MaybeUninit::uninit(), MaybeUninit::uninit());
+        // SAFETY: both pointers are to room for a pointer.
+        if unsafe { exports::maglev_rs_cli_path(count, path.as_mut_ptr(), help.as_mut_ptr()) } == 0 {
             break;
         }
+        // SAFETY: filled just before.
+        let (path, help) = unsafe { (path.assume_init(), help.assume_init()) };
         // SAFETY: a C string, as the contract says.
         assert!(!unsafe { CStr::from_ptr(path) }.is_empty());
         // SAFETY: a C string, as the contract says.
@@ -392,9 +421,11 @@ fn a_start_block_is_decoded() {
 #[test]
 fn a_turn_before_the_start_waits_to_be_woken() {
     main_thread();
-    let mut turn = maglev_turn_t { next: 5.0, busy: 9 };
-    // SAFETY: a turn block.
-    unsafe { exports::maglev_rs_turn(&mut turn) };
+    let mut turn = MaybeUninit::<maglev_turn_t>::uninit();
+    // SAFETY: room for a turn block.
+    unsafe { exports::maglev_rs_turn(turn.as_mut_ptr()) };
+    // SAFETY: filled just before.
+    let turn = unsafe { turn.assume_init() };
     assert_eq!((turn.next, turn.busy), (-1.0, 0));
     // SAFETY: null.
     unsafe { exports::maglev_rs_turn(ptr::null_mut()) };
@@ -414,9 +445,11 @@ fn the_log_takes_one_line() {
 fn the_binary_api_before_the_start() {
     use super::api_exports as api;
     main_thread();
-    let mut status = maglev_api_status_t::default();
-    // SAFETY: a status block.
-    unsafe { api::maglev_rs_api_status(&mut status) };
+    let mut status = MaybeUninit::<maglev_api_status_t>::uninit();
+    // SAFETY: room for a status block.
+    unsafe { api::maglev_rs_api_status(status.as_mut_ptr()) };
+    // SAFETY: filled just before.
+    let status = unsafe { status.assume_init() };
     assert_eq!(read(&status.reason), "maglev is starting");
     // SAFETY: null.
     unsafe { api::maglev_rs_api_status(ptr::null_mut()) };
@@ -430,30 +463,45 @@ fn the_binary_api_before_the_start() {
             &|out| unsafe { api::maglev_rs_api_probe(n, out) },
             &|out| unsafe { api::maglev_rs_api_sync(n, out) },
             &|out| unsafe { api::maglev_rs_api_config_check(n, out) },
-            &|out| unsafe { api::maglev_rs_api_config_reload(out) },
+            &|out| unsafe { api::maglev_rs_api_config_reload(0, out) },
         ];
         for ask in answers {
-            let mut answer = maglev_api_answer_t { retval: 1, changed: 1, ticket: 1, text: NO_TEXT };
-            ask(&mut answer);
+            let mut answer = MaybeUninit::<maglev_api_answer_t>::uninit();
+            ask(answer.as_mut_ptr());
+            // SAFETY: filled just before.
+            let answer = unsafe { answer.assume_init() };
             assert_eq!(answer.retval, retval::INIT_FAILED);
             assert_eq!(read(&answer.text), "maglev is starting; try again");
             ask(ptr::null_mut());
         }
-        // SAFETY, of each: a name as above.
-        unsafe { api::maglev_rs_api_dump_backends(n) };
-        unsafe { api::maglev_rs_api_dump_frontends(n) };
-        unsafe { api::maglev_rs_api_dump_members(n) };
-        unsafe { api::maglev_rs_api_dump_healthchecks(n) };
+        for table in 0..4 {
+            for cursor in [0, 1, u64::MAX] {
+                // SAFETY: a name as above.
+                let retval = unsafe { api::maglev_rs_api_rows(table, n, cursor) };
+                assert_eq!(retval, retval::INIT_FAILED);
+                // SAFETY: on the main thread.
+                assert_eq!(unsafe { api::maglev_rs_api_cursor() }, cursor);
+            }
+        }
+        // SAFETY: a name as above.
+        assert_eq!(unsafe { api::maglev_rs_api_rows(77, n, 0) }, retval::BUG);
     }
     // SAFETY, of each: null or room for one.
     unsafe {
-        assert_eq!(api::maglev_rs_api_next_backend(&mut maglev_api_backend_t::default()), 0);
-        assert_eq!(api::maglev_rs_api_next_frontend(&mut maglev_api_frontend_t::default()), 0);
-        assert_eq!(api::maglev_rs_api_next_member(&mut maglev_api_member_t::default()), 0);
-        assert_eq!(api::maglev_rs_api_next_healthcheck(&mut maglev_api_healthcheck_t::default()), 0);
+        assert_eq!(api::maglev_rs_api_next_backend(MaybeUninit::uninit().as_mut_ptr()), 0);
+        assert_eq!(api::maglev_rs_api_next_frontend(MaybeUninit::uninit().as_mut_ptr()), 0);
+        assert_eq!(api::maglev_rs_api_next_member(MaybeUninit::uninit().as_mut_ptr()), 0);
+        assert_eq!(api::maglev_rs_api_next_healthcheck(MaybeUninit::uninit().as_mut_ptr()), 0);
         assert_eq!(api::maglev_rs_api_next_healthcheck(ptr::null_mut()), 0);
         api::maglev_rs_api_watch(1);
-        assert_eq!(api::maglev_rs_api_next_event(&mut maglev_api_event_t::default()), 0);
+        let mut end = MaybeUninit::<u64>::uninit();
+        assert_eq!(api::maglev_rs_api_gather(end.as_mut_ptr()), 0);
+        assert_eq!(end.assume_init(), 0);
+        api::maglev_rs_api_gather(ptr::null_mut());
+        assert_eq!(api::maglev_rs_api_event(0, MaybeUninit::uninit().as_mut_ptr()), 0);
+        assert_eq!(api::maglev_rs_api_event(0, ptr::null_mut()), 0);
+        api::maglev_rs_api_clients(&maglev_api_clients_t::default());
+        api::maglev_rs_api_clients(ptr::null());
         api::maglev_rs_api_watch(0);
     }
 }
@@ -486,15 +534,25 @@ fn the_stats_segment_before_the_start() {
     // SAFETY, of each: null or room for what is said.
     unsafe {
         assert_eq!(stats::maglev_rs_stats_metric(0, 0, ptr::null_mut(), ptr::null_mut()), 0);
-        assert_eq!(stats::maglev_rs_stats_take(&mut maglev_stats_t::default()), 0);
+        // C initialises nothing that it gives to be filled.
+        let mut taken = MaybeUninit::<maglev_stats_t>::uninit();
+        assert_eq!(stats::maglev_rs_stats_take(taken.as_mut_ptr()), 0);
+        assert_eq!(taken.assume_init().n_rows, [0; 4]);
+        let room = maglev_stats_room_t { size: 1 << 25, largest: 1 << 24, directory: 0 };
+        let mut plan = MaybeUninit::<maglev_stats_plan_t>::uninit();
+        for beside in [0, 1] {
+            assert_eq!(stats::maglev_rs_stats_plan(&room, beside, plan.as_mut_ptr()), 0);
+            assert_eq!(stats::maglev_rs_stats_plan(ptr::null(), beside, plan.as_mut_ptr()), 0);
+            assert_eq!(stats::maglev_rs_stats_plan(&room, beside, ptr::null_mut()), 0);
+        }
         assert_eq!(stats::maglev_rs_stats_take(ptr::null_mut()), 0);
-        let mut room = [7u8; 4];
-        assert_eq!(stats::maglev_rs_stats_name(9, u32::MAX, room.as_mut_ptr(), 4), 0);
+        let mut room = [const { MaybeUninit::<u8>::uninit() }; 4];
+        assert_eq!(stats::maglev_rs_stats_name(9, u32::MAX, room.as_mut_ptr().cast(), 4), 0);
         assert_eq!(stats::maglev_rs_stats_name(0, 0, ptr::null_mut(), 4), 0);
-        assert_eq!(room, [7; 4]);
-        let mut numbers = [7u64; 3];
-        stats::maglev_rs_stats_fill(u32::MAX, 0, numbers.as_mut_ptr(), 3);
-        stats::maglev_rs_stats_fill(0, 0, ptr::null_mut(), 3);
+        let mut numbers = [const { MaybeUninit::<u64>::uninit() }; 3];
+        stats::maglev_rs_stats_fill(u32::MAX, 0, 9, numbers.as_mut_ptr().cast(), 3);
+        assert_eq!(numbers.map(|n| n.assume_init()), [0; 3]);
+        stats::maglev_rs_stats_fill(0, 0, 0, ptr::null_mut(), 3);
     }
 }
 
@@ -538,6 +596,12 @@ fn calls_of_lb() {
     assert_eq!(lb.vips(), Err(LbError::NoAnswer("a VIP's details")));
     assert_eq!(lb.servers(&web()), Err(LbError::NoAnswer("a server's details")));
     C.lock().unwrap().unreadable = false;
+
+    let ways = ["127.0.0.1", "2001:db8::1"].map(|a| lb.reach(a.parse().unwrap()));
+    assert_eq!(ways, [Reach::Local, Reach::Away]);
+    let all_ports = VipKey { service: None, ..web() };
+    assert_eq!((lb.index(&web()), lb.index(&all_ports)), (Some(80), None));
+    assert_eq!(lb.heap(), Some(Heap { size: 1 << 30, free: 1 << 29, top: 1 << 29 }));
 
     said();
     let (vip, address) = (web(), "2001:db8::1".parse().unwrap());

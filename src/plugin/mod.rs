@@ -19,6 +19,7 @@ mod miri_tests;
 mod panics;
 mod registration;
 mod reply;
+mod rows;
 mod start;
 mod state;
 mod stats_exports;

@@ -115,7 +115,9 @@ fn frontend(front: &Front, f: &Frontend, model: &Model) -> Result<(), Broken> {
                 format!("{} in {name} has {}, configured is {configured:?}", seat.name, seat.configured);
             return broken("the configured weight is never altered", what);
         }
-        let place = pool.map(|p| (front.config.name.clone(), p.name.clone(), seat.name.clone()));
+        let any = !model.overrides.is_empty();
+        let place =
+            pool.filter(|_| any).map(|p| (front.config.name.clone(), p.name.clone(), seat.name.clone()));
         let over = place.and_then(|p| model.overrides.get(&p)).copied();
         if seat.overridden != over {
             let what = format!("{} in {name} has {:?}, told was {over:?}", seat.name, seat.overridden);

@@ -1,14 +1,16 @@
 //! What `lb` was asked to do, and whether it may have been: every single call is judged by what the model wants at that
 //! moment, and by what `lb` holds.
 
+mod record;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::broken::{Broken, broken};
 use super::front::Front;
 use super::model::Model;
+use super::nat::{May, Nat};
 use crate::control::programmer::{LbAnswer, LbRequest};
-use crate::lb::embedded::Embedded;
 use crate::lb::{Encap, LbError, Op, Settings, VipKey};
 use crate::time::Time;
 
@@ -60,6 +62,10 @@ pub struct Books {
     pub unseen: bool,
     /// VIPs of somebody else.
     pub foreign: BTreeSet<VipKey>,
+    /// With those that have no such key: so many.
+    pub foreigners: usize,
+    /// What NAT has used up.
+    pub nat: Nat,
     /// As `lb` had them first.
     pub settings: Settings,
     /// Nothing is to be written: all is calm.
@@ -85,6 +91,8 @@ impl Default for Books {
             doubts: BTreeSet::new(),
             unseen: false,
             foreign: BTreeSet::new(),
+            foreigners: 0,
+            nat: Nat::default(),
             settings,
             quiet: false,
             synced: None,
@@ -121,7 +129,16 @@ impl Books {
         let before: BTreeMap<VipKey, u32> = self.vips.iter().map(|(k, v)| (*k, v.weights())).collect();
         let deleted: BTreeSet<VipKey> =
             ops.iter().filter_map(|op| if let Op::DelVip { vip } = op { Some(*vip) } else { None }).collect();
+        let mut unsent = BTreeSet::new();
         for (i, op) in ops.iter().enumerate() {
+            // What comes after a VIP that could not be made is not sent.
+            if op.vip().is_some_and(|vip| unsent.contains(&vip)) {
+                self.doubt(op);
+                continue;
+            }
+            if let (Op::AddVip { vip, .. }, Some(Err(_))) = (op, answers.get(i)) {
+                unsent.insert(*vip);
+            }
             self.judge(model, at, op, &before, &deleted)?;
             match answers.get(i) {
                 Some(Ok(())) => self.done(op),
@@ -129,12 +146,18 @@ impl Books {
                     self.perhaps(op);
                     self.doubt(op);
                 }
-                Some(Err(_)) | None => self.doubt(op),
+                Some(Err(e)) => {
+                    self.claim_perhaps(op, e);
+                    self.doubt(op);
+                }
+                None => self.doubt(op),
             }
         }
         for (vip, before) in before {
             let (Some(now), Some(front)) = (self.vips.get(&vip), model.fronts.get(&vip)) else { continue };
-            let wanted = front.due.iter().any(|d| d.weight > 0);
+            let encap = front.config.encap;
+            let can = |a: IpAddr| self.may(&vip, encap, a) == May::Yes;
+            let wanted = front.seats.iter().zip(&front.due).any(|(s, d)| d.weight > 0 && can(s.address));
             if wanted && before > 0 && now.weights() == 0 && !deleted.contains(&vip) {
                 return broken("a failover never passes through an empty VIP", vip.to_string());
             }
@@ -158,6 +181,7 @@ impl Books {
         if front.is_some_and(|f| !f.open) {
             return broken("a frontend waits until its backends are known", op.to_string());
         }
+        self.judge_nat(op)?;
         let here = self.vips.get(&vip);
         let doubt = self.doubts.contains(&vip);
         match *op {
@@ -174,12 +198,26 @@ impl Books {
                 if as_wanted && !doubt { broken("VIPs that are right stay", op.to_string()) } else { Ok(()) }
             }
             Op::DelServer { address, flush, .. } => {
-                if front.is_some_and(|f| f.at(address).is_some()) {
+                if front.is_some_and(|f| f.at(address).is_some() && !self.is_denied(&vip, f)) {
                     broken("configured servers stay in lb", op.to_string())
                 } else if front.is_some_and(|f| f.holds(at)) {
                     broken("nobody leaves before newcomers are known", op.to_string())
                 } else if !flush {
                     broken("who leaves loses its flows", op.to_string())
+                } else {
+                    Ok(())
+                }
+            }
+            Op::SetWeight { address, weight: 0, flush, .. }
+                if self.nat_of(&vip).is_some() && front.is_none_or(|f| f.at(address).is_none()) =>
+            {
+                let server = here.and_then(|h| h.servers.get(&address));
+                if front.is_some_and(|f| f.holds(at)) {
+                    broken("nobody leaves before newcomers are known", op.to_string())
+                } else if !flush {
+                    broken("who leaves loses its flows", op.to_string())
+                } else if !doubt && server.is_some_and(|s| s.weight == Some(0) && s.flows == Flows::Clean) {
+                    broken("a clean server is never flushed", op.to_string())
                 } else {
                     Ok(())
                 }
@@ -256,152 +294,6 @@ impl Books {
             }
             Some(Flows::Dirty | Flows::Unsure) => Ok(()),
         }
-    }
-
-    /// `lb` has done it.
-    pub fn done(&mut self, op: &Op) {
-        match *op {
-            Op::SetSettings(_) => {}
-            Op::AddVip { vip, encap, table_length, src_ip_sticky } => {
-                let made = Some((encap, table_length, src_ip_sticky));
-                self.vips.insert(vip, Vip { made, servers: BTreeMap::new() });
-                self.doubts.remove(&vip);
-                self.owed.retain(|(v, _)| *v != vip);
-            }
-            Op::DelVip { vip } => {
-                self.vips.remove(&vip);
-            }
-            Op::AddServer { vip, address, weight, flush } | Op::SetWeight { vip, address, weight, flush } => {
-                let Some(here) = self.vips.get_mut(&vip) else { return };
-                let before = here.servers.get(&address).map_or(Flows::Clean, |s| s.flows);
-                let flows = match (weight, flush) {
-                    (0, true) => Flows::Clean,
-                    (0, false) => before,
-                    (_, _) => Flows::Dirty,
-                };
-                here.servers.insert(address, Server { weight: Some(weight), flows });
-                if flush {
-                    self.owed.remove(&(vip, address));
-                }
-            }
-            Op::DelServer { vip, address, flush } => {
-                let Some(here) = self.vips.get_mut(&vip) else { return };
-                if flush {
-                    here.servers.remove(&address);
-                } else if let Some(s) = here.servers.get_mut(&address) {
-                    s.weight = None;
-                }
-            }
-            Op::FlushVip { vip } => {
-                let Some(here) = self.vips.get_mut(&vip) else { return };
-                for s in here.servers.values_mut() {
-                    s.flows = if s.weight.is_some_and(|w| w > 0) { Flows::Dirty } else { Flows::Clean };
-                }
-            }
-        }
-    }
-
-    /// `lb` has done it, if it could; but nobody was told.
-    fn perhaps(&mut self, op: &Op) {
-        let there = |books: &Books, vip: &VipKey, a: IpAddr| {
-            books.vips.get(vip).and_then(|v| v.servers.get(&a)).is_some_and(|s| s.weight.is_some())
-        };
-        let owed = self.owed.clone();
-        match *op {
-            Op::AddVip { vip, .. } if self.vips.contains_key(&vip) => {}
-            Op::AddServer { vip, address, .. } if there(self, &vip, address) => {}
-            Op::SetWeight { vip, address, .. } if !there(self, &vip, address) => {}
-            Op::AddVip { .. }
-            | Op::DelVip { .. }
-            | Op::AddServer { .. }
-            | Op::SetWeight { .. }
-            | Op::DelServer { .. }
-            | Op::FlushVip { .. }
-            | Op::SetSettings(_) => self.done(op),
-        }
-        self.owed = owed;
-    }
-
-    /// Nobody can be sure of what is there any more.
-    fn doubt(&mut self, op: &Op) {
-        let Some(vip) = op.vip() else { return };
-        self.doubts.insert(vip);
-        self.unseen = true;
-        let Some(here) = self.vips.get_mut(&vip) else { return };
-        for s in here.servers.values_mut().filter(|s| s.flows == Flows::Clean) {
-            s.flows = Flows::Unsure;
-        }
-    }
-
-    /// Where something failed or somebody meddled, `lb` itself is looked at.
-    pub fn see(&mut self, lb: &Embedded) {
-        if !std::mem::take(&mut self.unseen) {
-            return;
-        }
-        for vip in &self.doubts {
-            if lb.counters(vip).is_none() {
-                self.vips.remove(vip);
-                continue;
-            }
-            let here = self.vips.entry(*vip).or_insert_with(|| Vip { made: None, servers: BTreeMap::new() });
-            let is: BTreeMap<IpAddr, u8> = lb.weights(vip).into_iter().collect();
-            for (a, s) in &mut here.servers {
-                s.weight = is.get(a).copied();
-            }
-            for (a, w) in is {
-                let server = Server { weight: Some(w), flows: Flows::Unsure };
-                here.servers.entry(a).or_insert(server);
-            }
-        }
-    }
-
-    /// Somebody else has done it.
-    pub fn meddled(&mut self, op: &Op) {
-        if let Op::AddVip { vip, .. } = op {
-            self.vips.insert(*vip, Vip { made: None, servers: BTreeMap::new() });
-            self.doubts.insert(*vip);
-            self.unseen = true;
-            return;
-        }
-        let flows = |books: &Books, vip: &VipKey, a: &IpAddr| {
-            books.vips.get(vip).and_then(|v| v.servers.get(a)).map(|s| s.flows)
-        };
-        let owed = self.owed.clone();
-        let before = match op {
-            Op::AddServer { vip, address, .. } | Op::SetWeight { vip, address, .. } => {
-                flows(self, vip, address)
-            }
-            Op::SetSettings(_)
-            | Op::AddVip { .. }
-            | Op::DelVip { .. }
-            | Op::DelServer { .. }
-            | Op::FlushVip { .. } => None,
-        };
-        let may_have: Vec<IpAddr> = op
-            .vip()
-            .and_then(|vip| self.vips.get(&vip))
-            .map(|v| v.servers.iter().filter(|(_, s)| s.flows != Flows::Clean).map(|(a, _)| *a).collect())
-            .unwrap_or_default();
-        self.done(op);
-        if let Some(here) = op.vip().and_then(|vip| self.vips.get_mut(&vip)) {
-            // That somebody else has flushed it nobody can know; a flush more costs a call.
-            for address in may_have {
-                let server =
-                    here.servers.entry(address).or_insert(Server { weight: None, flows: Flows::Unsure });
-                if server.flows == Flows::Clean {
-                    server.flows = Flows::Unsure;
-                }
-            }
-        }
-        if let Op::AddServer { vip, address, .. } | Op::SetWeight { vip, address, .. } = op
-            && let Some(server) = self.vips.get_mut(vip).and_then(|v| v.servers.get_mut(address))
-            && before != Some(Flows::Dirty)
-        {
-            // Nobody but lb knows of the flows that it may have got meanwhile.
-            server.flows = Flows::Unsure;
-        }
-        self.owed = owed;
-        self.doubt(op);
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::babble::babble;
-use super::draft::{self, ADDRESSES, Draft, NAMES};
+use super::draft::{self, ADDRESSES, Draft};
 use super::world::{Net, Voice};
 use crate::control::BackendVerb;
 use crate::lb::{LbError, Op, Settings};
@@ -52,6 +52,8 @@ pub enum Deed {
     Leaky(bool),
     /// The disk is full, or is not.
     Disk(bool),
+    /// Each write of the state file takes so long.
+    SlowDisk(Duration),
     /// VPP dies and starts again, with this file.
     Reborn(Arc<str>),
     /// An old report comes once more.
@@ -91,6 +93,7 @@ impl fmt::Display for Deed {
             Deed::Leaky(false) => f.write_str("what is cancelled from now on does not come"),
             Deed::Disk(true) => f.write_str("the disk is full"),
             Deed::Disk(false) => f.write_str("the disk has room"),
+            Deed::SlowDisk(takes) => write!(f, "the disk takes {takes:?} for each write"),
             Deed::Reborn(yaml) => write!(f, "VPP dies and starts again with\n{yaml}"),
             Deed::Stray => f.write_str("an old report comes once more"),
             Deed::Calm => f.write_str("all is calm from now on"),
@@ -100,6 +103,9 @@ impl fmt::Display for Deed {
 
 /// One in so many steps is not that time goes on.
 const DEEDS: u32 = 5;
+
+/// Milliseconds that a write takes.
+const DISK: [u64; 7] = [0, 0, 3, 300, 999, 1700, 4000];
 
 /// What there is to be done something to.
 pub struct Scene<'a> {
@@ -132,12 +138,12 @@ pub fn draw(chance: &mut fastrand::Rng, scene: &mut Scene<'_>) -> Deed {
         }
         35..=57 => {
             let verb = any(chance, &BackendVerb::ALL).unwrap_or(BackendVerb::Enable);
-            Deed::Verb(backend(chance), verb)
+            Deed::Verb(backend(chance, scene), verb)
         }
         58..=66 => weight(chance, scene),
         67 => Deed::Flush(frontend(chance, scene)),
         68 => Deed::Sync(chance.bool().then(|| frontend(chance, scene))),
-        69..=71 => Deed::Probe(backend(chance)),
+        69..=71 => Deed::Probe(backend(chance, scene)),
         72..=77 => {
             *scene.draft = scene.draft.next(chance);
             Deed::Reload(scene.draft.yaml().into())
@@ -160,7 +166,8 @@ pub fn draw(chance: &mut fastrand::Rng, scene: &mut Scene<'_>) -> Deed {
         92 => Deed::Restart,
         93 => Deed::Stall(Duration::from_millis(chance.u64(500..8000))),
         94 => Deed::Leaky(chance.bool()),
-        95..=96 => Deed::Disk(chance.u32(..3) == 0),
+        95 => Deed::Disk(chance.u32(..3) == 0),
+        96 => Deed::SlowDisk(Duration::from_millis(any(chance, &DISK).unwrap_or(0))),
         97 => {
             if chance.u32(..3) == 0 {
                 *scene.draft = scene.draft.next(chance);
@@ -172,8 +179,8 @@ pub fn draw(chance: &mut fastrand::Rng, scene: &mut Scene<'_>) -> Deed {
 }
 
 /// Now and then a wrong one.
-fn backend(chance: &mut fastrand::Rng) -> String {
-    format!("b{}", chance.usize(..=NAMES))
+fn backend(chance: &mut fastrand::Rng, scene: &Scene<'_>) -> String {
+    format!("b{}", chance.usize(..=scene.draft.names()))
 }
 
 fn frontend(chance: &mut fastrand::Rng, scene: &Scene<'_>) -> String {
@@ -213,12 +220,12 @@ fn meddle(chance: &mut fastrand::Rng, scene: &Scene<'_>) -> Deed {
     let Some(vip) = any(chance, &scene.vips) else {
         return Deed::Meddle(Op::SetSettings(Settings { flow_timeout: 77, ..scene.settings }));
     };
-    let (weight, flush) = (chance.u8(..=100), chance.bool());
+    let (weight, flush, six) = (chance.u8(..=100), chance.bool(), chance.u32(..3) == 0);
     Deed::Meddle(match chance.u32(..8) {
         0 => Op::SetSettings(Settings { flow_timeout: chance.u32(1..100), ..scene.settings }),
         1 => Op::DelVip { vip },
         2 => Op::FlushVip { vip },
-        3 => Op::AddServer { vip, address: draft::agent_address(9), weight, flush },
+        3 => Op::AddServer { vip, address: draft::stranger(six), weight, flush },
         4 => Op::AddServer { vip, address, weight, flush },
         5 => Op::DelServer { vip, address, flush },
         _ => Op::SetWeight { vip, address, weight, flush },

@@ -1,18 +1,28 @@
 //! Configurations at random, each usually much like the one before it: backends come and go and exchange addresses,
-//! healthchecks are edited, tracks are laid and taken up.
+//! healthchecks are edited, chains of `track` and of `agent-track` are laid and taken up.
+
+mod fronts;
+mod yaml;
 
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Names that a backend can have: `b0` and so on.
-pub const NAMES: usize = 7;
+use fronts::Front;
+
+/// Names that a backend can have in most worlds: `b0` and so on.
+const FEW: usize = 7;
+/// As many as the longest chain takes: 16 levels.
+const MANY: usize = 17;
+/// One world in so many has so many.
+const MANY_IN: u32 = 8;
+/// Levels that `track` and `agent-track` go through at most.
+const LEVELS: usize = 16;
 /// Addresses that a backend can have.
-pub const ADDRESSES: u8 = 7;
+pub const ADDRESSES: u8 = 11;
+/// The first so many are IPv4.
+const IPV4: u8 = 7;
 /// Agents that stand apart from their backends.
 const AGENTS: u8 = 2;
-/// Protocol and port of the three VIPs, and which of the two addresses is theirs.
-const VIPS: [(u8, &str); 3] = [(1, "protocol: tcp, port: 80, "), (1, "protocol: tcp, port: 81, "), (2, "")];
 /// Kinds of healthchecks.
 const CHECKS: [&str; 6] = [
     "type: tcp, port: 80, interval: 1s, fast-interval: 200ms, down-interval: 2s, timeout: 500ms",
@@ -23,28 +33,24 @@ const CHECKS: [&str; 6] = [
     "type: http, port: 80, interval: 1s, fast-interval: 300ms, timeout: 200ms, rise: 2, fall: 1, counter: haproxy, params: {disable-on-404: true}",
 ];
 const AGENT_INTERVALS: [&str; 4] = ["300ms", "1s", "2s", "1500ms, timeout: 100ms"];
-const WEIGHTS: [&str; 6] = ["", "weight: 0", "weight: 1", "weight: 3", "weight: 50", "weight: 100"];
-const TABLES: [u32; 4] = [16, 64, 128, 256];
-const SLOW: [&str; 4] = ["", "", "slow-start: 2s, ", "slow-start: 5s, "];
-const PANIC: [&str; 7] = [
-    "",
-    "",
-    "panic: {threshold: 50}, ",
-    "panic: {threshold: 100, mode: fail-open}, ",
-    "panic: {threshold: 34, mode: keep-last}, ",
-    "panic: {threshold: 51, mode: keep-last}, ",
-    "panic: {threshold: 100, mode: keep-last}, ",
-];
-const ENCAPS: [&str; 3] = ["gre", "gre4", "l3dsr, dscp: 7"];
 
 /// The address of a backend.
 pub fn address(n: u8) -> IpAddr {
-    IpAddr::V4(Ipv4Addr::new(10, 1, 0, n + 1))
+    if n < IPV4 {
+        IpAddr::V4(Ipv4Addr::new(10, 1, 0, n + 1))
+    } else {
+        IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, u16::from(n - IPV4) + 1))
+    }
 }
 
 /// The address of an agent that stands apart.
 pub fn agent_address(n: u8) -> IpAddr {
     IpAddr::V4(Ipv4Addr::new(10, 2, 0, n + 1))
+}
+
+/// An address that no backend ever has: somebody else's server, in either family.
+pub fn stranger(six: bool) -> IpAddr {
+    if six { IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 2, 0, 0, 0, 0, 10)) } else { agent_address(9) }
 }
 
 /// All addresses at which an agent may be asked.
@@ -55,10 +61,13 @@ pub fn voices() -> Vec<IpAddr> {
 /// A configuration, as far as it changes.
 #[derive(Clone, Debug, Default)]
 pub struct Draft {
+    /// So many names there are.
+    names: usize,
     checks: [usize; 3],
     backends: Vec<Backend>,
-    encaps: [usize; 2],
-    frontends: [Option<Frontend>; 3],
+    /// The kind of each VIP address.
+    kinds: [usize; fronts::ADDRESSES],
+    frontends: [Option<Front>; fronts::SLOTS],
     history: u8,
 }
 
@@ -71,7 +80,7 @@ struct Backend {
     agent: Option<Agent>,
     /// Of a lower name, if that is there: no circles.
     track: Option<usize>,
-    /// Of a backend with an agent.
+    /// `agent-track`: of any name, if it leads to one with an agent.
     share: Option<usize>,
 }
 
@@ -81,18 +90,6 @@ struct Agent {
     apart: Option<u8>,
 }
 
-#[derive(Clone, Debug)]
-struct Frontend {
-    name: usize,
-    flush: bool,
-    sticky: bool,
-    table: u32,
-    slow: usize,
-    panic: usize,
-    /// Name, and backends with their weights.
-    pools: Vec<(usize, Vec<(usize, usize)>)>,
-}
-
 fn pick<T: Copy>(chance: &mut fastrand::Rng, of: &[T], or: T) -> T {
     chance.choice(of).copied().unwrap_or(or)
 }
@@ -100,22 +97,26 @@ fn pick<T: Copy>(chance: &mut fastrand::Rng, of: &[T], or: T) -> T {
 impl Draft {
     /// A first one.
     pub fn new(chance: &mut fastrand::Rng) -> Draft {
-        let mut d = Draft { history: 5, ..Draft::default() };
+        let names = if chance.u32(..MANY_IN) == 0 { MANY } else { FEW };
+        let mut d = Draft { names, history: 5, ..Draft::default() };
         for c in &mut d.checks {
             *c = chance.usize(..CHECKS.len());
         }
-        for e in &mut d.encaps {
-            *e = chance.usize(..ENCAPS.len());
-        }
+        d.edit_kinds(chance, 1);
         d.edit_backends(chance, 1);
         d.mend(chance, true);
         d
     }
 
+    /// Names that a backend can have.
+    pub fn names(&self) -> usize {
+        self.names
+    }
+
     /// Another one, most of which is as before.
     pub fn next(&self, chance: &mut fastrand::Rng) -> Draft {
         let mut d = self.clone();
-        match chance.u32(..5) {
+        match chance.u32(..6) {
             0 => {
                 for c in &mut d.checks {
                     if chance.u32(..3) == 0 {
@@ -124,14 +125,11 @@ impl Draft {
                 }
             }
             1 => {
-                for e in &mut d.encaps {
-                    if chance.u32(..3) == 0 {
-                        *e = chance.usize(..ENCAPS.len());
-                    }
-                }
+                d.edit_kinds(chance, 3);
                 d.history = chance.u8(1..8);
             }
             2 => d.exchange(chance),
+            3 => d.chain(chance),
             _ => d.edit_backends(chance, 3),
         }
         d.mend(chance, false);
@@ -140,7 +138,7 @@ impl Draft {
 
     /// One of `one_in` backends becomes another, comes or goes.
     fn edit_backends(&mut self, chance: &mut fastrand::Rng, one_in: u32) {
-        for name in 0..NAMES {
+        for name in 0..self.names {
             if chance.u32(..one_in) > 0 {
                 continue;
             }
@@ -153,7 +151,8 @@ impl Draft {
             let address = match &before {
                 Some(b) if !other => b.address,
                 Some(_) | None if other => chance.u8(..ADDRESSES),
-                Some(_) | None => u8::try_from(name).unwrap_or(0),
+                // Names of both families among the first few.
+                Some(_) | None => u8::try_from(name * 3).unwrap_or(0) % ADDRESSES,
             };
             let kind = chance.u32(..10);
             let agent = Agent {
@@ -167,7 +166,7 @@ impl Draft {
                 check: matches!(kind, 0..=3 | 6 | 7).then(|| chance.usize(..self.checks.len())),
                 agent: matches!(kind, 4..=6 | 9).then_some(agent),
                 track: matches!(kind, 8 | 9).then(|| chance.usize(..=name)),
-                share: matches!(kind, 2 | 3 | 7 | 8).then(|| chance.usize(..NAMES)),
+                share: matches!(kind, 2 | 3 | 7 | 8).then(|| chance.usize(..self.names)),
             });
         }
         self.backends.sort_by_key(|b| b.name);
@@ -189,180 +188,141 @@ impl Draft {
         }
     }
 
+    /// A chain is laid through many or few: of `agent-track` in any order, up to one with an agent; or of `track`, each
+    /// following the one before it.
+    fn chain(&mut self, chance: &mut fastrand::Rng) {
+        let share = chance.u32(..3) > 0;
+        let all = chance.bool();
+        let mut before = None;
+        if share {
+            let voiced: Vec<usize> =
+                self.backends.iter().filter(|b| b.agent.is_some()).map(|b| b.name).collect();
+            before = chance.choice(voiced);
+            if before.is_none() {
+                return;
+            }
+            chance.shuffle(&mut self.backends);
+        }
+        for b in &mut self.backends {
+            if !all && chance.bool() {
+                continue;
+            }
+            if share {
+                // One with an agent ends a chain, it does not go on.
+                if b.agent.is_none() {
+                    (b.share, before) = (before, Some(b.name));
+                }
+            } else {
+                (b.track, before) = (before, Some(b.name));
+            }
+        }
+        self.backends.sort_by_key(|b| b.name);
+    }
+
+    /// Where `agent-track` of this backend leads to one with an agent, in so many levels as may be.
+    fn leads(&self, b: &Backend) -> bool {
+        let mut at = b;
+        for _ in 0..LEVELS {
+            let Some(next) = at.share.and_then(|s| self.backends.iter().find(|b| b.name == s)) else {
+                return false;
+            };
+            if next.agent.is_some() {
+                return true;
+            }
+            at = next;
+        }
+        false
+    }
+
     /// What stays must still be possible; and frontends are edited now and then.
     fn mend(&mut self, chance: &mut fastrand::Rng, all: bool) {
         let names: BTreeSet<usize> = self.backends.iter().map(|b| b.name).collect();
-        let voiced: BTreeSet<usize> =
-            self.backends.iter().filter(|b| b.agent.is_some()).map(|b| b.name).collect();
         for b in &mut self.backends {
             b.track = b.track.filter(|t| names.contains(t) && *t < b.name);
             if b.track.is_some() {
                 b.check = None;
             }
             // `mend` may take no agent away: those whose share is taken stay what they are.
-            b.share = b.share.filter(|s| voiced.contains(s) && *s != b.name && b.agent.is_none());
+            b.share = b.share.filter(|_| b.agent.is_none());
         }
-        for i in 0..self.frontends.len() {
-            let Some(slot) = self.frontends.get(i) else { continue };
-            let mut seen = BTreeSet::new();
-            let members = slot.iter().flat_map(|f| &f.pools).flat_map(|p| &p.1);
-            let address = |name: usize| self.backends.iter().find(|b| b.name == name).map(|b| b.address);
-            let broken = members.map(|m| address(m.0)).any(|a| a.is_none_or(|a| !seen.insert(a)));
-            if all || broken || chance.u32(..3) == 0 {
-                let made = self.frontend(chance);
-                if let Some(slot) = self.frontends.get_mut(i) {
-                    *slot = made;
-                }
-            } else if chance.u32(..3) == 0 {
-                self.tweak(chance, i);
-            }
+        // Whoever leads nowhere is followed by nobody who leads anywhere.
+        let lost: Vec<usize> = self.backends.iter().filter(|b| !self.leads(b)).map(|b| b.name).collect();
+        for b in self.backends.iter_mut().filter(|b| lost.contains(&b.name)) {
+            b.share = None;
         }
-    }
-
-    /// The servers stay; what else there is becomes another.
-    fn tweak(&mut self, chance: &mut fastrand::Rng, i: usize) {
-        let Some(Some(f)) = self.frontends.get_mut(i) else { return };
-        match chance.u32(..6) {
-            0 => f.flush = !f.flush,
-            1 => f.slow = chance.usize(..SLOW.len()),
-            2 => f.panic = chance.usize(..PANIC.len()),
-            3 => f.name = chance.usize(..2),
-            4 => f.table = pick(chance, &TABLES, 64),
-            _ => {
-                for m in f.pools.iter_mut().flat_map(|p| &mut p.1) {
-                    if chance.bool() {
-                        m.1 = chance.usize(..WEIGHTS.len());
-                    }
-                }
-            }
-        }
-    }
-
-    fn frontend(&self, chance: &mut fastrand::Rng) -> Option<Frontend> {
-        if self.backends.is_empty() || chance.u32(..8) == 0 {
-            return None;
-        }
-        let mut left: Vec<&Backend> = self.backends.iter().collect();
-        chance.shuffle(&mut left);
-        let mut seen = BTreeSet::new();
-        left.retain(|b| seen.insert(b.address));
-        let mut pools = Vec::new();
-        for p in 0..chance.usize(1..=3) {
-            let n = chance.usize(1..=3).min(left.len());
-            let mut members: Vec<(usize, usize)> =
-                left.drain(..n).map(|b| (b.name, chance.usize(..WEIGHTS.len()))).collect();
-            members.sort_unstable();
-            // Sometimes under another name, so that pools are renamed and change places.
-            pools.push((if chance.u32(..4) == 0 { p + 5 } else { p }, members));
-            if left.is_empty() {
-                break;
-            }
-        }
-        Some(Frontend {
-            name: chance.usize(..2),
-            flush: chance.bool(),
-            sticky: chance.u32(..4) == 0,
-            table: pick(chance, &TABLES, 64),
-            slow: chance.usize(..SLOW.len()),
-            panic: chance.usize(..PANIC.len()),
-            pools,
-        })
-    }
-
-    /// As a file.
-    pub fn yaml(&self) -> String {
-        let mut s = String::from("maglev:\n");
-        let _ = writeln!(s, "  healthchecker: {{transition-history: {}}}", self.history);
-        s += "  vpp: {lb: {ipv4-src-address: 10.0.0.1, sync-interval: 5s, startup-max-delay: 4s, sticky-buckets-per-core: 16}}\n";
-        s += "  healthchecks:\n";
-        for (i, c) in self.checks.iter().enumerate() {
-            let c = CHECKS.get(*c).copied().unwrap_or_default();
-            let jitter = if c.contains("jitter") { "" } else { ", jitter: 0" };
-            let _ = writeln!(s, "    h{i}: {{{c}{jitter}}}");
-        }
-        s += if self.backends.is_empty() { "  backends: {}\n" } else { "  backends:\n" };
-        for b in &self.backends {
-            let _ = write!(s, "    b{}: {{address: {}", b.name, address(b.address));
-            if let Some(c) = b.check {
-                let _ = write!(s, ", healthcheck: h{c}");
-            }
-            if let Some(a) = &b.agent {
-                let interval = AGENT_INTERVALS.get(a.interval).copied().unwrap_or("1s");
-                let _ = write!(s, ", agent: {{port: 99, interval: {interval}");
-                if let Some(n) = a.apart {
-                    let _ = write!(s, ", address: {}, send: \"b{}\"", agent_address(n), b.name);
-                }
-                s += "}";
-            }
-            if let Some(t) = b.track {
-                let _ = write!(s, ", track: b{t}");
-            }
-            if let Some(t) = b.share {
-                let _ = write!(s, ", agent-track: b{t}");
-            }
-            if !b.enabled {
-                s += ", enabled: false";
-            }
-            s += "}\n";
-        }
-        let any = self.frontends.iter().any(Option::is_some);
-        s += if any { "  frontends:\n" } else { "  frontends: {}\n" };
-        for (i, (f, (n, service))) in self.frontends.iter().zip(VIPS).enumerate() {
-            let Some(f) = f else { continue };
-            let encap = self.encaps.get(usize::from(n) - 1).and_then(|e| ENCAPS.get(*e)).unwrap_or(&"gre");
-            let Frontend { name, flush, sticky, table, .. } = f;
-            let _ = write!(s, "    f{i}-{name}: {{address: 192.0.2.{n}, {service}encap: {encap}, ");
-            let _ = write!(
-                s,
-                "flush-on-down: {flush}, src-ip-sticky: {sticky}, new-flow-table-length: {table}, "
-            );
-            s += SLOW.get(f.slow).copied().unwrap_or_default();
-            s += PANIC.get(f.panic).copied().unwrap_or_default();
-            s += "pools: [";
-            for (p, members) in &f.pools {
-                let _ = write!(s, "{{name: p{p}, backends: {{");
-                for (b, weight) in members {
-                    let _ = write!(s, "b{b}: {{{}}}, ", WEIGHTS.get(*weight).copied().unwrap_or_default());
-                }
-                s += "}}, ";
-            }
-            s += "]}\n";
-        }
-        s
+        self.mend_fronts(chance, all);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Config;
+
+    /// Backends that are `agent-track`ed through, up to the one with an agent.
+    fn levels(c: &Config, name: &str) -> usize {
+        let mut n = 0;
+        let mut at = &c.backends[name];
+        while let Some(next) = &at.agent_track {
+            (n, at) = (n + 1, &c.backends[next]);
+        }
+        n
+    }
 
     #[test]
     fn each_is_valid_and_most_of_it_is_as_it_was() {
-        let mut chance = fastrand::Rng::with_seed(1);
-        let mut draft = Draft::new(&mut chance);
-        let (mut same, mut moved, mut edited, mut tracks, mut shares, mut agents) = (0, 0, 0, 0, 0, 0);
-        let mut old = crate::config::parse(&draft.yaml()).unwrap().config;
-        for _ in 0..500 {
-            draft = draft.next(&mut chance);
-            let new = match crate::config::parse(&draft.yaml()) {
-                Ok(p) => p.config,
-                Err(e) => panic!("{e:?}\n{}", draft.yaml()),
-            };
-            for (name, b) in &new.backends {
-                tracks += usize::from(b.track.is_some());
-                shares += usize::from(b.agent_track.is_some());
-                agents += usize::from(b.agent.is_some());
-                match old.backends.get(name) {
-                    Some(o) if o == b => same += 1,
-                    Some(o) if o.address != b.address => moved += 1,
-                    Some(_) => edited += 1,
-                    None => {}
-                }
+        let mut seen: [usize; 16] = [0; 16];
+        let mut longest = 0;
+        for seed in 0..3 {
+            let mut chance = fastrand::Rng::with_seed(seed);
+            let mut draft = Draft::new(&mut chance);
+            if seed == 2 {
+                draft.names = MANY;
             }
-            old = new;
+            let mut old = crate::config::parse(&draft.yaml()).unwrap().config;
+            for _ in 0..500 {
+                draft = draft.next(&mut chance);
+                let new = match crate::config::parse(&draft.yaml()) {
+                    Ok(p) => p.config,
+                    Err(e) => panic!("{e:?}\n{}", draft.yaml()),
+                };
+                for (name, b) in &new.backends {
+                    let before = old.backends.get(name);
+                    let level = levels(&new, name);
+                    longest = longest.max(level);
+                    for (n, is) in seen.iter_mut().zip([
+                        b.track.is_some(),
+                        b.agent.is_some(),
+                        level > 0,
+                        level > 1,
+                        level > 1 && b.track.is_some(),
+                        before.is_some_and(|o| o == b),
+                        before.is_some_and(|o| o.address != b.address),
+                        before.is_some_and(|o| o != b && o.address == b.address),
+                    ]) {
+                        *n += usize::from(is);
+                    }
+                }
+                for f in new.frontends.values() {
+                    let six = f.vip.address.is_ipv6();
+                    let to_six = f.members().any(|(_, b, _)| new.backends[b].address.is_ipv6());
+                    for (n, is) in seen.iter_mut().skip(8).zip([
+                        six && to_six,
+                        six && !to_six,
+                        !six && to_six,
+                        f.encap.as_str() == "nat4",
+                        f.encap.as_str() == "nat6",
+                        f.encap.target_port() == Some(55),
+                        f.vip.service.is_none(),
+                        old.frontends.values().any(|o| o.vip == f.vip && o.encap != f.encap),
+                    ]) {
+                        *n += usize::from(is);
+                    }
+                }
+                old = new;
+            }
         }
-        for n in [same, moved, edited, tracks, shares, agents] {
-            assert!(n > 100, "{same} {moved} {edited} {tracks} {shares} {agents}");
-        }
+        assert!(seen.iter().all(|n| *n > 50), "{seen:?}");
+        assert!((12..=LEVELS).contains(&longest), "{longest}");
     }
 }

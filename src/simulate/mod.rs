@@ -1,9 +1,9 @@
 //! The controller in a world of its own, in virtual time: what the tests of the controller run in, and the simulator.
 //!
-//! * [`world`]: `lb`, network, agents, disk and clock, all in memory
+//! * [`world`], [`disk`], [`foreign`]: `lb`, somebody else in it, network, agents, disk and clock, all in memory
 //! * [`draft`], [`babble`], [`deed`]: configurations, what agents say, and steps, all at random
-//! * [`table`], [`mind`], [`front`], [`model`]: what docs/behaviour.md says is to come of them, worked out anew
-//! * [`agree`], [`books`], [`settled`]: whether the controller is of that mind, whether each call of `lb` was right, and
+//! * [`table`], [`mind`], [`front`], [`model`], [`keep`]: what docs/behaviour.md says is to come of them, worked out anew
+//! * [`agree`], [`books`], [`nat`], [`settled`]: whether the controller is of that mind, whether each call of `lb` was right, and
 //!   whether `lb` is, once all is calm
 //! * [`run`], [`life`]: a step, and a life of many
 
@@ -12,11 +12,15 @@ pub mod babble;
 pub mod books;
 pub mod broken;
 pub mod deed;
+pub mod disk;
 pub mod draft;
+pub mod foreign;
 pub mod front;
+pub mod keep;
 pub mod life;
 pub mod mind;
 pub mod model;
+pub mod nat;
 pub mod run;
 pub mod settled;
 pub mod table;

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use super::broken::{Broken, broken};
 use super::front::{Front, Seat};
+use super::keep::Keep;
 use super::mind::{Mind, Taken};
-use super::table::{self, Verdict, Word};
+use super::table::{self, Says, Verdict, Word};
 use super::world::{Happening, World};
 use crate::Name;
 use crate::config::{Backend, Config};
@@ -34,15 +35,7 @@ pub struct Shown {
 }
 
 /// An operator's weight: frontend, pool, backend.
-type Place = (Name, Name, Name);
-
-/// What the state file is to hold.
-#[derive(Clone, Debug, Default)]
-struct Saved {
-    minds: BTreeMap<Name, (Mind, (Vital, bool))>,
-    /// With the configured weight that it overrides.
-    overrides: BTreeMap<Place, (u8, u8)>,
-}
+pub type Place = (Name, Name, Name);
 
 /// See above.
 #[derive(Clone, Debug, Default)]
@@ -60,7 +53,8 @@ pub struct Model {
     config: Option<Arc<Config>>,
     /// Under way: whose, and whether it asks an agent.
     flights: BTreeMap<ProbeId, (Name, bool)>,
-    saved: Option<Saved>,
+    /// What the state file holds, and is to hold.
+    pub keep: Keep,
     /// When each was last probed; and its agent asked.
     asked: BTreeMap<(Name, bool), Time>,
 }
@@ -114,17 +108,17 @@ impl Model {
         self.weigh(now);
     }
 
-    fn was(&self, name: &Name) -> (Vital, bool) {
+    pub(super) fn was(&self, name: &Name) -> (Vital, bool) {
         self.shown.get(name).map_or((Vital::Unknown, false), |s| (s.vital, s.stopping))
     }
 
-    /// A word on a weight stands while the weight it overrode is the same; and in the same place.
+    /// A word on a weight stands while the weight it overrode is the same; and in the same place, whatever its VIP.
     fn kept_overrides(&self, new: &Config, stayed: &dyn Fn(&Name) -> bool) -> BTreeMap<Place, u8> {
         let Some(old) = &self.config else { return BTreeMap::new() };
         let configured = |c: &Config, (f, p, b): &Place| {
             let f = c.frontends.get(f)?;
             let pool = f.pools.iter().find(|x| x.name == *p)?;
-            Some((f.vip, *pool.backends.get(b)?))
+            pool.backends.get(b).copied()
         };
         self.overrides
             .iter()
@@ -171,8 +165,10 @@ impl Model {
 
     /// Another life begins with this configuration.
     pub fn reborn(&mut self, config: &Arc<Config>, now: Time) {
-        let saved = self.saved.clone().unwrap_or_default();
-        *self = Model { saved: self.saved.take(), ..Model::default() };
+        self.keep.writing = None;
+        let saved = self.keep.file.clone().unwrap_or_default();
+        let keep = std::mem::take(&mut self.keep);
+        *self = Model { keep, ..Model::default() };
         for (name, b) in &config.backends {
             let mind = match saved.minds.get(name).filter(|(m, _)| m.config.address == b.address) {
                 Some((mind, was)) => Mind::restored(mind, *was, b.clone(), now),
@@ -245,26 +241,6 @@ impl Model {
         self.flights.len()
     }
 
-    /// Whether the state file holds what the operator has said.
-    pub fn is_saved(&self) -> bool {
-        let Some(saved) = &self.saved else { return false };
-        let hand = |m: &Mind| (m.config.address, m.disabled, m.paused, m.drain, m.muted);
-        let minds = saved.minds.iter().map(|(n, (m, _))| (n, hand(m)));
-        minds.eq(self.minds.iter().map(|(n, m)| (n, hand(m))))
-            && saved.overrides.iter().map(|(p, (w, _))| (p, w)).eq(&self.overrides)
-    }
-
-    fn save(&mut self) {
-        let configured = |(f, p, b): &Place| {
-            let front = self.config.as_ref()?.frontends.get(f)?;
-            front.pools.iter().find(|x| x.name == *p)?.backends.get(b).copied()
-        };
-        let overrides = self.overrides.iter();
-        let overrides = overrides.filter_map(|(p, w)| Some((p.clone(), (*w, configured(p)?)))).collect();
-        let minds = self.minds.iter().map(|(n, m)| (n.clone(), (m.clone(), self.was(n)))).collect();
-        self.saved = Some(Saved { minds, overrides });
-    }
-
     /// Something happened between the controller and its world.
     ///
     /// # Errors
@@ -302,13 +278,12 @@ impl Model {
                 return self.silent(&backend.clone(), at);
             }
             Happening::Asked(..) => return self.catch_up(world, at),
-            Happening::Saved(true) => {
+            Happening::Saving => {
                 self.catch_up(world, at)?;
-                self.save();
+                return self.saving();
             }
-            Happening::Saved(false)
-            | Happening::Event(..)
-            | Happening::Ordered(Order::Configure { .. } | Order::Stop) => {}
+            Happening::Saved(ok) => self.wrote(*ok),
+            Happening::Event(..) | Happening::Ordered(Order::Configure { .. } | Order::Stop) => {}
         }
         Ok(())
     }
@@ -483,16 +458,14 @@ impl Model {
             let f = front.config.clone();
             let seat = |(pool, name, configured): (usize, &Name, u8)| {
                 let (mind, shown) = (minds.get(name)?, shown.get(name)?);
-                let says = match &mind.config.agent_track {
-                    None => mind.says(),
-                    // The share of the other one's agent, never what it says in the weight's place.
-                    Some(other) => match minds.get(other)?.says() {
-                        says @ table::Says::Percent(_) => says,
-                        table::Says::Nothing | table::Says::Instead(_) => table::Says::Nothing,
-                    },
+                let says = says(minds, mind);
+                let overridden = match overrides.is_empty() {
+                    true => None,
+                    false => {
+                        let place = (f.name.clone(), f.pools.get(pool)?.name.clone(), name.clone());
+                        overrides.get(&place).map(|w| u128::from(*w))
+                    }
                 };
-                let place = (f.name.clone(), f.pools.get(pool)?.name.clone(), name.clone());
-                let overridden = overrides.get(&place).map(|w| u128::from(*w));
                 let weight = table::weight(overridden, says, u128::from(configured));
                 Some(Seat {
                     name: name.clone(),
@@ -509,6 +482,16 @@ impl Model {
             let seats = f.members().filter_map(seat).collect();
             front.weigh(seats, now, patience);
         }
+    }
+}
+
+/// What an agent says of a backend's weight: its own, or that of the one it takes the share of, which may take it from another.
+fn says(minds: &BTreeMap<Name, Mind>, mind: &Mind) -> Says {
+    let Some(other) = &mind.config.agent_track else { return mind.says() };
+    match minds.get(other).map_or(Says::Nothing, |other| says(minds, other)) {
+        share @ Says::Percent(_) => share,
+        // Never what it says in the weight's place.
+        Says::Nothing | Says::Instead(_) => Says::Nothing,
     }
 }
 

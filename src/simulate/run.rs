@@ -1,7 +1,9 @@
 //! The simulator: random steps in a world of its own, and after each of them all that docs/behaviour.md promises.
 
+mod disk;
+mod story;
+
 use std::collections::{BTreeMap, VecDeque};
-use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,15 +12,18 @@ use super::babble::babble;
 use super::books::Books;
 use super::broken::{Broken, broken};
 use super::deed::{Deed, Scene, draw, somebody_acts};
-use super::draft::{self, Draft};
+use super::draft::{Draft, stranger};
+use super::foreign;
+use super::keep::Waiting;
 use super::mind::Taken;
 use super::model::Model;
+use super::nat::alive;
 use super::settled::settled;
 use super::world::{Happening, Net, START, Voice, World};
 use crate::config::{Config, parse};
 use crate::control::programmer::LbRequest;
 use crate::control::{Done, Ticket, VerbError};
-use crate::lb::{Encap, LbError, LoadBalancer, Op, VipRecord};
+use crate::lb::{LbError, LoadBalancer, Op};
 use crate::probe::{Report, Told};
 use crate::time::Time;
 
@@ -71,6 +76,10 @@ pub struct Tally {
     pub writes: u64,
     /// Times that all was calm and as it should be.
     pub calms: u64,
+    /// Deaths of VPP in the middle of a write of the state file.
+    pub deaths_in_write: u64,
+    /// Those of them after which the new file was there.
+    pub deaths_after_rename: u64,
     /// Virtual time, in seconds.
     pub seconds: u64,
 }
@@ -78,7 +87,10 @@ pub struct Tally {
 impl Tally {
     /// Together with another one.
     pub fn add(&mut self, other: &Tally) {
-        let Tally { deeds, reloads, lives, results, calls, writes, calms, seconds } = other;
+        let Tally { deeds, reloads, lives, results, calls, writes, calms, .. } = other;
+        let Tally { deaths_in_write, deaths_after_rename, seconds, .. } = other;
+        self.deaths_in_write += deaths_in_write;
+        self.deaths_after_rename += deaths_after_rename;
         self.deeds += deeds;
         self.reloads += reloads;
         self.lives += lives;
@@ -107,6 +119,8 @@ pub struct Simulator {
     phase: Phase,
     recent: VecDeque<Past>,
     pending: BTreeMap<Ticket, Time>,
+    /// Verbs that wait for the disk.
+    waiting: Vec<Waiting>,
     owes_save: bool,
     old: Option<Report>,
 }
@@ -129,10 +143,11 @@ impl Simulator {
             phase: Phase::Storm(STORM),
             recent: VecDeque::new(),
             pending: BTreeMap::new(),
+            waiting: Vec::new(),
             owes_save: false,
             old: None,
         };
-        sim.foreigners();
+        foreign::put(&mut sim.world, &mut sim.books);
         sim
     }
 
@@ -163,6 +178,7 @@ impl Simulator {
         // What the controller did wrong comes before what it answered.
         replayed?;
         done?;
+        alive(&self.world.lb)?;
         agree(&self.model, &self.world, self.step.is_multiple_of(WHOLE))?;
         self.sizes()?;
         self.change_phase()
@@ -214,6 +230,9 @@ impl Simulator {
                 if is != taken {
                     return broken("verbs", format!("`{deed}` was {is:?}, and not {taken:?}: {done:?}"));
                 }
+                if taken != Taken::Refused {
+                    self.wait_for_disk(taken == Taken::Changed)?;
+                }
             }
             Deed::Weight([f, p, b], weight, flush) => {
                 let done = self.world.c.set_weight(wall, f, p, b, *weight, *flush);
@@ -225,6 +244,9 @@ impl Simulator {
                 }
                 self.owes_save |= changed == Some(true);
                 self.owe_flush(f, b, *flush && done.is_ok());
+                if done.is_ok() {
+                    self.wait_for_disk(changed == Some(true))?;
+                }
             }
             Deed::Flush(name) => self.flush(name),
             Deed::Sync(name) => {
@@ -252,7 +274,8 @@ impl Simulator {
             Deed::Meddle(op) => {
                 // A flush of what is not there would be one at random.
                 let there = op.vip().is_none_or(|vip| self.world.lb.counters(&vip).is_some());
-                if there && self.world.lb.meddle(op).is_ok() {
+                let survived = self.books.is_survived(op, |a| [false, true].map(stranger).contains(&a));
+                if there && survived && self.world.lb.meddle(op).is_ok() {
                     self.books.meddled(op);
                 }
             }
@@ -266,7 +289,10 @@ impl Simulator {
                 return self.turned();
             }
             Deed::Leaky(on) => self.world.leaky = *on,
-            Deed::Disk(full) => self.world.disk = full.then(|| "no space left on device".to_owned()),
+            Deed::Disk(full) => {
+                self.world.disk.error = full.then(|| "no space left on device".to_owned());
+            }
+            Deed::SlowDisk(takes) => self.world.disk.takes = *takes,
             Deed::Reborn(yaml) => return self.reborn(yaml),
             Deed::Stray => {
                 if let Some(report) = self.old.clone() {
@@ -319,6 +345,7 @@ impl Simulator {
                 | Happening::Repeated(_)
                 | Happening::Polled
                 | Happening::Event(..)
+                | Happening::Saving
                 | Happening::Saved(_) => {}
             }
             if result.is_err() {
@@ -332,17 +359,9 @@ impl Simulator {
         result?;
         self.model.catch_up(&self.world, self.world.now)?;
         self.books.see(&self.world.lb);
-        let (c, now) = (&mut self.world.c, self.world.now);
+        let c = &mut self.world.c;
         self.pending.retain(|ticket, _| c.take(*ticket).is_none());
-        // A disk that was full is tried again later, and with the next word.
-        let owed = turned && std::mem::take(&mut self.owes_save) && self.world.disk.is_none();
-        if owed && !self.model.is_saved() {
-            return broken(
-                "an operator's word is saved at once",
-                format!("at {now:?} it is not in the file"),
-            );
-        }
-        Ok(())
+        self.heed_disk(turned)
     }
 
     fn sizes(&self) -> Result<(), Broken> {
@@ -387,7 +406,8 @@ impl Simulator {
     fn calm(&mut self) {
         let world = &mut self.world;
         world.lb.heal();
-        (world.disk, world.beats, world.leaky) = (None, true, false);
+        (world.disk.error, world.disk.takes) = (None, Duration::ZERO);
+        (world.beats, world.leaky) = (true, false);
         for net in world.net.values_mut().filter(|n| **n == Net::Flaky) {
             *net = if self.chance.bool() { Net::Good } else { Net::Refused };
         }
@@ -402,35 +422,20 @@ impl Simulator {
         let now = self.world.now + Duration::from_secs(3);
         self.tally.lives += 1;
         self.tally.reloads += 1;
+        self.tally.deaths_in_write += u64::from(self.world.disk.is_busy());
+        let in_place = self.world.cut_off(self.chance.bool());
+        self.tally.deaths_after_rename += u64::from(in_place);
+        self.model.wrote(in_place);
         self.world = self.world.reborn(now, self.chance.u64(..));
         self.books = Books::default();
         (self.old, self.owes_save) = (None, false);
         self.pending.clear();
-        self.foreigners();
+        self.waiting.clear();
+        foreign::put(&mut self.world, &mut self.books);
         self.world.apply(config.clone(), "simulated.yaml");
         self.model.reborn(&Arc::new(config), now);
         self.model.recall(&self.world, now);
         Ok(())
-    }
-
-    /// VIPs of somebody else, of kinds that we make and that we do not.
-    fn foreigners(&mut self) {
-        let a = |n| IpAddr::V4(Ipv4Addr::new(198, 51, 100, n));
-        let gre = Some(Encap::Gre4);
-        let nat = Some(Encap::Nat4 { target_port: 53 });
-        let vips = [
-            VipRecord { address: a(0), prefix_len: 24, protocol: 255, port: 0, encap: gre, table_length: 16 },
-            VipRecord { address: a(1), prefix_len: 32, protocol: 17, port: 53, encap: nat, table_length: 16 },
-            VipRecord { address: a(2), prefix_len: 32, protocol: 6, port: 80, encap: gre, table_length: 16 },
-        ];
-        for vip in &vips {
-            let _ = self.world.lb.meddle_vip(vip);
-            let _ = self.world.lb.meddle_server(vip, draft::address(0), 10);
-            self.books.foreign.extend(vip.key());
-        }
-        if let Ok(settings) = self.world.lb.settings() {
-            self.books.settings = settings;
-        }
     }
 
     fn owe_flush(&mut self, frontend: &str, backend: &str, flush: bool) {
@@ -457,43 +462,6 @@ impl Simulator {
             Some(Err(LbError::NoAnswer(_))) => self.books.meddled(&op),
             Some(Err(_)) | None => {}
         }
-    }
-
-    /// The last step, and all that happened in it.
-    pub fn last(&self) -> String {
-        format!("{:?}", self.recent.back())
-    }
-
-    /// The last steps, in words.
-    pub fn story(&self) -> Vec<String> {
-        let mut lines = Vec::new();
-        for Past { step, at, deed, happened } in &self.recent {
-            lines.push(format!("step {step} at {at:?}: {deed}"));
-            for (at, what) in happened {
-                match what {
-                    Happening::Told(r, frozen) => {
-                        let name =
-                            self.world.c.backends().get(u32::try_from(r.id.0 & 0xffff_ffff).unwrap_or(0));
-                        let name = name.map_or("?", |b| &b.config.name);
-                        let frozen = if *frozen { " (frozen)" } else { "" };
-                        let reply = r.reply.as_ref().map(|r| format!(" {r:?}")).unwrap_or_default();
-                        lines.push(format!("    {at:?}: {name}: {}{reply}{frozen}", r.outcome.code.as_str()));
-                    }
-                    Happening::Event(_, event) => lines.push(format!("    {at:?}: {event}")),
-                    Happening::Asked(LbRequest::Apply(ops), _) => {
-                        for op in ops {
-                            lines.push(format!("    {at:?}: lb: {op}"));
-                        }
-                    }
-                    Happening::Asked(..)
-                    | Happening::Ordered(_)
-                    | Happening::Repeated(_)
-                    | Happening::Polled => {}
-                    Happening::Saved(ok) => lines.push(format!("    {at:?}: saved: {ok}")),
-                }
-            }
-        }
-        lines
     }
 
     /// The file that is configured.

@@ -3,12 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use super::books::{Books, Flows, Server};
+use super::books::{Books, Flows, Server, Vip};
 use super::broken::{Broken, broken};
+use super::foreign::untouched;
+use super::front::Front;
 use super::model::Model;
+use super::nat::can_have;
 use super::world::World;
 use crate::control::Ticket;
-use crate::lb::{LoadBalancer, VipRecord};
+use crate::lb::{LoadBalancer, VipKey, VipRecord};
 use crate::time::Time;
 
 /// `lb` holds what the rule gives, all that was to be flushed was, nobody waits for anything.
@@ -26,10 +29,14 @@ pub fn settled(
     let mut seen = BTreeSet::new();
     for record in &records {
         let Some(vip) = record.key().filter(|k| !books.foreign.contains(k)) else {
-            foreign(world, record)?;
+            untouched(world, record)?;
             continue;
         };
         seen.insert(vip);
+        if books.nat_of(&vip).is_some() {
+            nat(world, model, books, record, vip)?;
+            continue;
+        }
         let Some(front) = model.fronts.get(&vip) else {
             return broken(rule, format!("{vip} is there, and not configured"));
         };
@@ -56,22 +63,16 @@ pub fn settled(
             let server = book.servers.entry(a).or_insert(Server { weight: None, flows: Flows::Unsure });
             server.weight = Some(w);
         }
-        for (s, d) in front.seats.iter().zip(&front.due) {
-            let flows = book.servers.get(&s.address).map(|s| s.flows);
-            if d.weight == 0 && d.flush && flows == Some(Flows::Dirty) {
-                let what = format!("{} in {vip} is {}, and still has its flows", s.name, s.state);
-                return broken("who is to lose its flows loses them", what);
-            }
-        }
+        flushed(front, book, vip)?;
     }
     books.doubts.clear();
     books.vips.retain(|k, _| seen.contains(k));
-    if let Some(f) = model.fronts.iter().find(|(k, _)| !seen.contains(k)) {
-        return broken(rule, format!("{} is configured, and not there", f.0));
+    for (vip, front) in model.fronts.iter().filter(|(k, _)| !seen.contains(k)) {
+        absent(world, books, vip, front)?;
     }
-    let foreign = records.len() - seen.len();
-    if foreign != 3 {
-        return broken("foreign VIPs are never touched", format!("there are {foreign} of 3"));
+    let (foreign, of) = (records.len() - seen.len(), books.foreigners);
+    if foreign != of {
+        return broken("foreign VIPs are never touched", format!("there are {foreign} of {of}"));
     }
     if let Some((ticket, since)) = pending.first_key_value() {
         let what = format!("{ticket:?} of {since:?} has no answer at {now:?}");
@@ -93,10 +94,79 @@ pub fn settled(
     model.asked_lately(now)
 }
 
-fn foreign(world: &World, record: &VipRecord) -> Result<(), Broken> {
-    let servers = world.lb.servers_of(record);
-    if servers.len() == 1 && servers.iter().all(|s| s.weight == 10) {
-        return Ok(());
+/// Whoever is to lose its flows has lost them.
+fn flushed(front: &Front, book: &Vip, vip: VipKey) -> Result<(), Broken> {
+    for (s, d) in front.seats.iter().zip(&front.due) {
+        let flows = book.servers.get(&s.address).map(|s| s.flows);
+        if d.weight == 0 && d.flush && flows == Some(Flows::Dirty) {
+            let what = format!("{} in {vip} is {}, and still has its flows", s.name, s.state);
+            return broken("who is to lose its flows loses them", what);
+        }
     }
-    broken("foreign VIPs are never touched", format!("{record:?} has {servers:?}"))
+    Ok(())
+}
+
+/// What cannot be had before VPP is restarted is an error of the frontend, and nothing else is.
+pub(super) fn said(world: &World, vip: &VipKey, unmet: bool) -> Result<(), Broken> {
+    match (world.c.programmer().error(vip), unmet) {
+        (Some(_), true) | (None, false) => Ok(()),
+        (None, true) => {
+            broken("what NAT forbids is an error", format!("{vip} is not as configured, and has none"))
+        }
+        (Some(error), false) => broken("what is mended is no error any more", format!("{vip}: {error}")),
+    }
+}
+
+/// A NAT VIP stays what it was made; it has the servers that it can have, and all others are parked.
+fn nat(
+    world: &World,
+    model: &Model,
+    books: &mut Books,
+    record: &VipRecord,
+    vip: VipKey,
+) -> Result<(), Broken> {
+    let rule = "a NAT VIP stays as it was made, its servers as far as can be";
+    let made = books.vips.get(&vip).and_then(|v| v.made);
+    if made.map(|m| (Some(m.0), m.1)) != Some((record.encap, record.table_length)) {
+        return broken(rule, format!("{vip} is {record:?}, and was made as {made:?}"));
+    }
+    let front = model.fronts.get(&vip);
+    let had = front.map(|f| can_have(books, &vip, f));
+    let servers: BTreeMap<IpAddr, u8> =
+        world.lb.servers_of(record).iter().map(|s| (s.address, s.weight)).collect();
+    for (a, w) in &servers {
+        let due = had.as_ref().and_then(|h| h.servers.get(a)).copied();
+        if *w != due.unwrap_or(0) {
+            let right = due.map_or_else(|| "is parked".to_owned(), |w| format!("should have {w}"));
+            return broken(rule, format!("{a} in {vip} has {w}, and {right}"));
+        }
+    }
+    let mut unmet = false;
+    if let (Some(front), Some(had)) = (front, &had) {
+        if let Some(a) = had.servers.keys().find(|a| !servers.contains_key(a) && !had.either.contains(a)) {
+            return broken(rule, format!("{a} can be in {vip}, and is not"));
+        }
+        let missing = had.either.iter().any(|a| !servers.contains_key(a));
+        let shape = (front.config.encap, front.config.table_length, front.config.src_ip_sticky);
+        unmet = had.unmet || missing || made != Some(shape);
+    }
+    said(world, &vip, unmet)?;
+    let Some(book) = books.vips.get_mut(&vip) else { return Ok(()) };
+    for (a, w) in &servers {
+        let server = book.servers.entry(*a).or_insert(Server { weight: None, flows: Flows::Unsure });
+        server.weight = Some(*w);
+    }
+    let parked = |a: &IpAddr| front.is_none_or(|f| f.at(*a).is_none());
+    if let Some((a, _)) = book.servers.iter().find(|(a, s)| parked(a) && s.flows == Flows::Dirty) {
+        return broken("who leaves loses its flows", format!("{a} is parked in {vip}, and still has them"));
+    }
+    front.map_or(Ok(()), |f| flushed(f, book, vip))
+}
+
+/// A frontend that is configured and not in `lb`: NAT forbids it, which is said.
+fn absent(world: &World, books: &Books, vip: &VipKey, front: &Front) -> Result<(), Broken> {
+    if books.is_denied(vip, front) {
+        return said(world, vip, true);
+    }
+    broken("once all is calm, lb is what the rule gives", format!("{vip} is configured, and not there"))
 }

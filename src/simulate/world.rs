@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::babble::babble;
+use super::disk::Disk;
 use crate::config::{Agent, CheckKind, Config, Healthcheck};
 use crate::control::controller::Controller;
 use crate::control::event::Event;
@@ -13,7 +14,6 @@ use crate::control::programmer::{LbAnswer, LbRequest};
 use crate::control::reload::Summary;
 use crate::control::state::Snapshot;
 use crate::health::agent::parse;
-use crate::lb::LoadBalancer;
 use crate::lb::embedded::Embedded;
 use crate::probe::pace::jittered;
 use crate::probe::{Code, Job, Order, Outcome, ProbeId, Report, Task, Told, Verdict};
@@ -89,7 +89,9 @@ pub enum Happening {
     Event(Now, Event),
     /// A request to `lb`, and what came of it.
     Asked(LbRequest, LbAnswer),
-    /// The state file was to be written; and whether it was.
+    /// The controller gave what the state file is to hold.
+    Saving,
+    /// The disk has answered: whether it holds what it was given first of what it has not answered yet.
     Saved(bool),
 }
 
@@ -123,8 +125,8 @@ pub struct World {
     pub leaky: bool,
     /// The state file.
     pub file: Option<Vec<u8>>,
-    /// Why it cannot be written.
-    pub disk: Option<String>,
+    /// What it is on.
+    pub disk: Disk,
     /// What has happened since somebody last took it, in order; and when.
     pub happened: Vec<(Time, Happening)>,
     next_beat: Time,
@@ -148,7 +150,7 @@ impl World {
             beats: true,
             leaky: false,
             file: None,
-            disk: None,
+            disk: Disk::default(),
             happened: Vec::new(),
             next_beat: now,
             chance: fastrand::Rng::with_seed(seed),
@@ -197,6 +199,7 @@ impl World {
             self.c.told(now, Told::Report(report));
             self.drain();
         }
+        self.written();
         let now = self.wall();
         self.c.poll(now);
         self.note(Happening::Polled);
@@ -213,11 +216,11 @@ impl World {
         self.told_at().min(self.c.deadline()) > self.now
     }
 
-    /// When the prober wakes the engine.
+    /// When the prober or the disk wakes the engine.
     fn told_at(&self) -> Time {
         let urgent = self.coming.iter().find(|(_, r)| !r.goes_on).map_or(Time::MAX, |((t, _), _)| *t);
         let beat = if self.beats { self.next_beat } else { Time::MAX };
-        urgent.min(beat)
+        urgent.min(beat).min(self.disk.answers())
     }
 
     /// Standing jobs go on. On a thread of its own: that nobody has looked at it for a while is nothing to it.
@@ -256,30 +259,11 @@ impl World {
         repeat.min(self.told_at()).min(self.c.deadline()).max(self.now)
     }
 
-    /// The state file, if it is due; the disk takes no time.
-    pub fn save(&mut self) {
-        let now = self.wall();
-        while let Some((generation, snapshot)) = self.c.save_due(now) {
-            let result = match &self.disk {
-                None => snapshot.encode().map_err(|e| e.to_string()),
-                Some(why) => Err(why.clone()),
-            };
-            let result = result.map(|bytes| self.file = Some(bytes));
-            self.note(Happening::Saved(result.is_ok()));
-            self.c.state_saved(now, generation, result);
-        }
-    }
-
     /// One request to `lb`; false: there is none.
     pub fn ask(&mut self) -> bool {
         let now = self.wall();
         let Some(request) = self.c.next_lb(now) else { return false };
-        let answer = match &request {
-            LbRequest::Settings => LbAnswer::Settings(self.lb.settings()),
-            LbRequest::Vips => LbAnswer::Vips(self.lb.vips()),
-            LbRequest::Servers(vip) => LbAnswer::Servers(self.lb.servers(vip)),
-            LbRequest::Apply(ops) => LbAnswer::Apply(self.lb.apply(ops)),
-        };
+        let answer = request.ask(&mut self.lb);
         self.note(Happening::Asked(request, answer.clone()));
         self.c.lb_answer(now, answer);
         true
@@ -317,7 +301,7 @@ impl World {
         self.drain();
     }
 
-    fn note(&mut self, what: Happening) {
+    pub(super) fn note(&mut self, what: Happening) {
         self.happened.push((self.now, what));
     }
 

@@ -401,6 +401,114 @@ fn between_frontends() {
     assert_warnings("tcp and udp of one port", &frontends(&[("f", &f), ("g", &dual)]), &[]);
 }
 
+/// A packet for a server that is a VIP goes round in `lb` until VPP dies.
+#[test]
+fn forwarding_loops() {
+    // Backends of both families, their addresses in quotes, and frontends; `lb` has sources of both families.
+    let text = |a: &str, six: &str, list: &[&str]| {
+        let mut text = format!(
+            "maglev:\n  vpp: {{lb: {{ipv4-src-address: 192.0.2.254, ipv6-src-address: '2001:db8::fe'}}}}\n  backends:\n    a: {{address: {a}}}\n    six: {{address: {six}}}\n  frontends:\n"
+        );
+        for (i, body) in list.iter().enumerate() {
+            text += &format!("    f{i}: {{{body}}}\n");
+        }
+        text
+    };
+    let pools = |backend: &str| format!("pools: [{{name: p, backends: {{{backend}: {{}}}}}}]");
+    let (a, six) = (pools("a"), pools("six"));
+    let (four_ok, six_ok) = ("198.51.100.1", "'2001:db8:2::1'");
+    let vip = |name: &str, address: &str, line: usize, of: &str| {
+        format!(
+            "backend `{name}` is in a frontend, so its address must not be a VIP, and {address} is that of frontend `{of}` in line {line}: packets would loop in `lb`"
+        )
+    };
+    let ways = [
+        "",
+        "protocol: tcp, port: 80, ",
+        "encap: gre4, ",
+        "encap: l3dsr, dscp: 1, ",
+        "protocol: udp, port: 53, encap: nat4, ",
+    ];
+    for way in ways {
+        let own = format!("address: 192.0.2.1, {way}{a}");
+        let said = vip("a", "192.0.2.1", 7, "f0");
+        assert_errors("itself", &text("▸192.0.2.1", six_ok, &[&own]), &[&said]);
+        // Whatever the port and the protocol of the other, and whatever weight the backend has now.
+        let other = format!("address: 192.0.2.9, {way}{}", a.replace("{}", "{weight: 0}"));
+        let target = "address: 192.0.2.1, protocol: udp, port: 4789, pools: [{name: p, backends: {b: {}}}]";
+        let all = text("▸192.0.2.1", six_ok, &[&other, target])
+            .replace("  frontends", "    b: {address: 198.51.100.2}\n  frontends");
+        assert_errors("another", &all, &[&vip("a", "192.0.2.1", 9, "f1")]);
+    }
+    let way = "address: '2001:db8::1', protocol: udp, port: 53, encap: nat6, ";
+    assert_errors(
+        "nat6, spelled otherwise",
+        &text(four_ok, "▸'2001:0DB8:0::0:1'", &[&format!("{way}{six}")]),
+        &[&vip("six", "2001:db8::1", 7, "f0")],
+    );
+    let each_other = [format!("address: 192.0.2.1, {six}"), format!("address: '2001:db8::1', {a}")];
+    assert_errors(
+        "two VIPs that point at each other, of two families",
+        &text("▸192.0.2.1", "▸'2001:db8::1'", &[&each_other[0], &each_other[1]]),
+        &[&vip("a", "192.0.2.1", 7, "f0"), &vip("six", "2001:db8::1", 8, "f1")],
+    );
+    assert_errors(
+        "a mapped address",
+        &text(four_ok, "▸'::ffff:192.0.2.1'", &[&format!("address: 192.0.2.1, {six}")]),
+        &[&vip("six", "::ffff:192.0.2.1", 7, "f0")],
+    );
+    assert_errors(
+        "a mapped VIP",
+        &text("▸192.0.2.1", six_ok, &[&format!("address: '::ffff:c000:201', {a}")]),
+        &[&vip("a", "192.0.2.1", 7, "f0")],
+    );
+    // Told once, however many frontends have it, and of a frontend that has errors of its own, too.
+    let bad = format!("address: 192.0.2.1, slow-start: ▸0s, {a}");
+    assert_errors(
+        "once",
+        &text("▸192.0.2.1", six_ok, &[&bad, &format!("address: 192.0.2.2, {a}")]),
+        &[&vip("a", "192.0.2.1", 7, "f0"), "`slow-start` must be above 0, not `0s`"],
+    );
+    for (mapped, address) in [("192.0.2.254", "192.0.2.254"), ("'::ffff:192.0.2.254'", "::ffff:192.0.2.254")]
+    {
+        assert_errors(
+            "a backend is the source of GRE",
+            &text(four_ok, &format!("▸{mapped}"), &[&format!("address: 192.0.2.1, {six}")]),
+            &[&format!(
+                "backend `six` is in a frontend, so its address must not be `vpp.lb.ipv4-src-address`, {address}: VPP would send packets to itself"
+            )],
+        );
+    }
+    let dsr = format!("address: 192.0.2.1, encap: l3dsr, dscp: 1, {a}");
+    assert_errors(
+        "also where no packet has that source",
+        &text("▸192.0.2.254", six_ok, &[&dsr]),
+        &[
+            "backend `a` is in a frontend, so its address must not be `vpp.lb.ipv4-src-address`, 192.0.2.254: VPP would send packets to itself",
+        ],
+    );
+    assert_errors(
+        "a backend is the source of GRE over IPv6",
+        &text(four_ok, "▸'2001:db8::fe'", &[&format!("address: 192.0.2.1, {six}")]),
+        &[
+            "backend `six` is in a frontend, so its address must not be `vpp.lb.ipv6-src-address`, 2001:db8::fe: VPP would send packets to itself",
+        ],
+    );
+    assert_errors(
+        "a VIP is the source of GRE",
+        &text(four_ok, six_ok, &[&format!("address: ▸192.0.2.254, {a}")]),
+        &[
+            "192.0.2.254 is `vpp.lb.ipv4-src-address`, the source of GRE packets, so it must not be a VIP: errors that servers send to it would loop",
+        ],
+    );
+    // What no frontend has gets no packets: a VIP may be probed.
+    assert_warnings(
+        "probed alone",
+        &text("192.0.2.1", six_ok, &[&format!("address: 192.0.2.1, {six}")]),
+        &[],
+    );
+}
+
 #[test]
 fn table_below_the_sum_of_weights() {
     let pools = "pools: [{name: p, backends: {a: {weight: 1}}}, {name: q, backends: {b: {weight: 100}}}]";

@@ -75,7 +75,12 @@ impl Running {
     }
 
     fn start_with(scratch: &Scratch, config: &Path, more: &[&OsStr]) -> Running {
-        let socket = scratch.path("cli.sock");
+        Running::start_at(scratch, "cli.sock", config, more)
+    }
+
+    /// One with a CLI socket of that name.
+    pub fn start_at(scratch: &Scratch, socket: &str, config: &Path, more: &[&OsStr]) -> Running {
+        let socket = scratch.path(socket);
         let mut child = maglev()
             .args(["run", "--config"])
             .arg(config)

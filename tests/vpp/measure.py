@@ -45,6 +45,8 @@ class Running:
         path = self.process.path("maglev.yaml")
         with open(path, "w", encoding="utf-8") as f:
             f.write(yaml({"maglev": config}) + "\n")
+        # A file that was written just now is looked at for 200 ms more.
+        os.utime(path, (0, 0))
         self.process.stanzas.append(
             "maglev { config %s state-file %s }" % (path, self.process.path("state.json"))
         )

@@ -12,17 +12,43 @@ try:
 except ModuleNotFoundError:
     from maglev_harness import VppTestRunner
 
+import api_crcs
 from maglev_case import WEB, MaglevTestCase, base_config, checked, frontend, pool, wait_until
 from vpp_papi import VPPApiClient
+from vpp_process import find_maglev
 
 A1, A2, B1 = "10.77.0.1", "10.77.0.2", "10.77.0.11"
 ALL = {A1: 100, A2: 50, B1: 0}
 VERBS = {"enable": 0, "disable": 1, "pause": 2, "resume": 3}
 STATES = {"unknown": 0, "up": 1, "down": 2, "paused": 3, "disabled": 4, "removed": 5}
-NO_SUCH_ENTRY, INVALID_VALUE, INVALID_REGISTRATION, BUSY = -6, -7, -31, -167
+NO_SUCH_ENTRY, INVALID_VALUE, INVALID_REGISTRATION, EAGAIN, BUSY = -6, -7, -31, -165, -167
+END = 0xFFFFFFFFFFFFFFFF
 BACKEND, FRONTEND, FAILOVER, LB_SYNC, OPERATOR, CONFIG = range(6)
 PROBE_RESULT, SYNC_RESULT, CONFIG_RESULT = 8, 9, 10
+PASS, FAIL = 1, 2
+LINEAR = 0
+CHECKS = {"tcp": 0, "http": 1, "https": 2, "icmp": 3, "udp": 4, "dns": 5}
+ENCAPS = {"gre4": 0, "gre6": 1, "l3dsr": 2, "nat4": 3, "nat6": 4}
 LONG = "a" * 63
+
+
+def rows(api, table, only=""):
+    """All rows of a list, and no doubt about its end."""
+    got, cursor = [], 0
+    for _ in range(100000):
+        reply, details = getattr(api, "maglev_%s_get" % table)(
+            cursor=cursor, **{"frontend" if table == "member" else "name": only}
+        )
+        got += details
+        if reply.retval == 0:
+            assert reply.cursor == END, reply
+            return got
+        if reply.retval == NO_SUCH_ENTRY:
+            assert not got, got
+            return None
+        assert reply.retval == EAGAIN, reply
+        cursor = reply.cursor
+    raise AssertionError("a list without an end")
 
 
 class Client:
@@ -112,6 +138,16 @@ class TestMaglevApi(MaglevTestCase):
         self.addCleanup(client.close)
         return client
 
+    def test_crcs(self):
+        """Each message has the CRC that is kept with the API's version"""
+        plugin = find_maglev()
+        beside = os.path.join(os.path.dirname(plugin), "maglev.api.json")
+        wanted = api_crcs.kept()
+        self.assertEqual(
+            (wanted.pop("text"), wanted.pop("version")), api_crcs.text_and_version(), "see docs/api.md, Versions"
+        )
+        self.assertEqual(api_crcs.of_json(beside), wanted)
+
     # What is shown
 
     def test_status(self):
@@ -131,9 +167,9 @@ class TestMaglevApi(MaglevTestCase):
         self.assertEqual(reply.built_for, self.show("version")["built_for"])
 
     def test_backends(self):
-        """maglev_backend_dump says what show backends says, of all or of one"""
+        """maglev_backend_get says what show backends says, of all or of one"""
         views = {v["name"]: v for v in self.show("backends")}
-        details = self.api.maglev_backend_dump(name="")
+        details = rows(self.api, "backend", "")
         self.assertEqual([d.name for d in details], sorted(views))
         for d in details:
             v = views[d.name]
@@ -144,34 +180,37 @@ class TestMaglevApi(MaglevTestCase):
             self.assertEqual(d.since, v["since_ms"])
             self.assertEqual(d.last_code, v["last_code"] or "")
             self.assertEqual(d.last_detail, v["last_detail"])
+            self.assertEqual((d.display, d.reason), (v["display"], v["verdict"]))
+            self.assertEqual((d.tracks, d.agent_track, d.has_agent, d.waits_for), ("", "", False, ""))
             self.assertGreaterEqual(d.passes, v["passes"])
-        self.assertEqual(self.api.maglev_backend_dump(name="a1")[0].last_code, "L7OK")
-        self.assertEqual(len(self.api.maglev_backend_dump(name="a1")), 1)
+        self.assertEqual(rows(self.api, "backend", "a1")[0].last_code, "L7OK")
+        self.assertEqual(len(rows(self.api, "backend", "a1")), 1)
         for unknown in ("nobody", "a", "A1", LONG):
-            self.assertEqual(self.api.maglev_backend_dump(name=unknown), [])
+            self.assertIsNone(rows(self.api, "backend", unknown))
 
     def test_frontends(self):
-        """maglev_frontend_dump says what show frontends says, of both families, per port and for all ports"""
+        """maglev_frontend_get says what show frontends says, of both families, per port and for all ports"""
         views = {v["name"]: v for v in self.show("frontends")}
-        details = {d.name: d for d in self.api.maglev_frontend_dump(name="")}
+        details = {d.name: d for d in rows(self.api, "frontend", "")}
         self.assertEqual(sorted(details), sorted(views))
         for name, d in details.items():
             v = views[name]
             self.assertEqual(str(d.address), v["address"])
             self.assertEqual((d.pool, d.serving, d.total), (v["pool"], v["serving"], v["total"]))
-            self.assertEqual((d.encap, d.table_length), (v["encap"], v["table_length"]))
+            self.assertEqual((d.encap, d.table_length), (ENCAPS[v["encap"]], v["table_length"]))
+            self.assertEqual((d.description, d.slow_start_ms, d.panic_mode), (v["description"], 0, 0))
             self.assertEqual((d.src_ip_sticky, d.flush_on_down), (v["src_ip_sticky"], v["flush_on_down"]))
             self.assertEqual((d.programmed, d.in_panic, d.leaving, d.error), (True, False, 0, ""))
             self.assertEqual(d.state, 1)
         web, six = details["web"], details["six"]
         self.assertEqual((web.all_ports, web.protocol, web.port), (False, 6, 443))
-        self.assertEqual((six.all_ports, six.protocol, six.port), (True, 0, 0))
-        self.assertEqual([d.name for d in self.api.maglev_frontend_dump(name="web")], ["web"])
-        self.assertEqual(self.api.maglev_frontend_dump(name="nobody"), [])
+        self.assertEqual((six.all_ports, six.protocol, six.port), (True, 255, 0))
+        self.assertEqual([d.name for d in rows(self.api, "frontend", "web")], ["web"])
+        self.assertIsNone(rows(self.api, "frontend", "nobody"))
 
     def test_members(self):
-        """maglev_member_dump: pool, backend, weight, effective, in order"""
-        members = self.api.maglev_member_dump(frontend="web")
+        """maglev_member_get: pool, backend, weight, effective, in order"""
+        members = rows(self.api, "member", "web")
         told = [(m.frontend, m.pool, m.backend, m.pool_active, m.weight, m.effective) for m in members]
         self.assertEqual(
             told,
@@ -182,17 +221,19 @@ class TestMaglevApi(MaglevTestCase):
             ],
         )
         self.assertEqual({m.state for m in members}, {STATES["up"]})
-        self.assertEqual(len(self.api.maglev_member_dump(frontend="")), 5)
-        self.assertEqual(self.api.maglev_member_dump(frontend="nobody"), [])
+        self.assertEqual(len(rows(self.api, "member", "")), 5)
+        self.assertIsNone(rows(self.api, "member", "nobody"))
 
     def test_healthchecks(self):
-        """maglev_healthcheck_dump says what show healthchecks says"""
+        """maglev_healthcheck_get says what show healthchecks says"""
         views = {v["name"]: v for v in self.show("healthchecks")}
-        details = self.api.maglev_healthcheck_dump(name="")
+        details = rows(self.api, "healthcheck", "")
         self.assertEqual([d.name for d in details], sorted(views))
         for d in details:
             v = views[d.name]
-            self.assertEqual((d.type, d.port, d.counter), (v["kind"], v["port"] or 0, v["counter"]))
+            self.assertEqual((d.type, d.port, d.counter), (CHECKS[v["kind"]], v["port"] or 0, LINEAR))
+            self.assertEqual(v["counter"], "linear")
+            self.assertEqual(d.parameters.splitlines(), ["%s %s" % (k, p) for k, p in v["params"]])
             for field in (
                 "interval_ms",
                 "fast_interval_ms",
@@ -206,8 +247,24 @@ class TestMaglevApi(MaglevTestCase):
             ):
                 self.assertEqual(getattr(d, field), v[field], "%s of %s" % (field, d.name))
             self.assertEqual(d.backends, len(v["backends"]))
-        self.assertEqual([d.name for d in self.api.maglev_healthcheck_dump(name="ping")], ["ping"])
-        self.assertEqual(self.api.maglev_healthcheck_dump(name="nobody"), [])
+        self.assertEqual([d.name for d in rows(self.api, "healthcheck", "ping")], ["ping"])
+        self.assertIsNone(rows(self.api, "healthcheck", "nobody"))
+
+    def test_cursors(self):
+        """A list goes on where its cursor says; a cursor of another configuration, or of none, is refused"""
+        for table, only in (("backend", "name"), ("frontend", "name"), ("member", "frontend"), ("healthcheck", "name")):
+            get = getattr(self.api, "maglev_%s_get" % table)
+            for bad in (END, 1, 77 << 32, 0xFFFFFFFF):
+                reply, details = get(cursor=bad, **{only: ""})
+                self.assertEqual((reply.retval, reply.cursor, details), (INVALID_VALUE, END, []))
+            generation = self.api.maglev_status().generation
+            whole = rows(self.api, table)
+            reply, details = get(cursor=generation << 32 | 1, **{only: ""})
+            self.assertEqual((reply.retval, details), (0, whole[1:]))
+        self.assertEqual(list(self.client.papi.details_iter(self.api.maglev_backend_get, name="a1"))[0].name, "a1")
+        self.do("maglev config reload")
+        reply, _ = self.api.maglev_backend_get(cursor=generation << 32 | 1, name="")
+        self.assertEqual(reply.retval, INVALID_VALUE)
 
     # Verbs
 
@@ -223,7 +280,7 @@ class TestMaglevApi(MaglevTestCase):
             self.wait_weights(WEB, {A1: weight, A2: 50, B1: 0})
         reply = self.set_backend("a1", "pause")
         self.assertEqual((reply.retval, reply.changed, reply.text), (0, True, "backend `a1` paused"))
-        self.assertEqual(self.api.maglev_backend_dump(name="a1")[0].state, STATES["paused"])
+        self.assertEqual(rows(self.api, "backend", "a1")[0].state, STATES["paused"])
         reply = self.set_backend("a1", "pause")
         self.assertEqual((reply.retval, reply.changed), (0, False))
         self.assertIn("already", reply.text)
@@ -258,7 +315,7 @@ class TestMaglevApi(MaglevTestCase):
         reply = self.api.maglev_set_weight(**names, weight=10)
         self.assertEqual((reply.retval, reply.changed), (0, True))
         self.wait_weights(WEB, {A1: 10, A2: 50, B1: 0})
-        member = self.api.maglev_member_dump(frontend="web")[0]
+        member = rows(self.api, "member", "web")[0]
         self.assertEqual((member.weight, member.overridden, member.effective), (10, True, 10))
         self.assertFalse(self.api.maglev_set_weight(**names, weight=10).changed)
         self.assertIn("flushed", self.api.maglev_set_weight(**names, weight=10, flush=True).text)
@@ -282,13 +339,14 @@ class TestMaglevApi(MaglevTestCase):
         reply = self.api.maglev_probe(backend="a1")
         self.assertEqual((reply.retval, reply.text), (0, "started"))
         event = self.client.wait(PROBE_RESULT, ticket=reply.ticket)
-        self.assertEqual((event.name, event.after, event.code, event.retval), ("a1", "pass", "L7OK", 0))
+        self.assertEqual((event.name, event.verdict, event.code, event.retval), ("a1", PASS, "L7OK", 0))
+        self.assertEqual((event.sequence, event.failed, event.detail), (0, False, "HTTP 200"))
         self.assertGreater(event.latency_us, 0)
         self.assertTrue(event.text.startswith("a1: pass, L7OK HTTP 200"), event.text)
         self.network["a1"].behave("status 503")
         ticket = self.api.maglev_probe(backend="a1").ticket
         event = self.client.wait(PROBE_RESULT, ticket=ticket)
-        self.assertEqual((event.after, event.code, event.retval), ("fail", "L7STS", 0))
+        self.assertEqual((event.verdict, event.code, event.retval), (FAIL, "L7STS", 0))
 
     def test_sync(self):
         """maglev_sync repairs what others changed, and tells how much"""
@@ -346,18 +404,20 @@ class TestMaglevApi(MaglevTestCase):
         """A backend that dies: its transition, lb's writes; the whole pool: the failover; numbers without a gap"""
         self.assertEqual(self.client.want(pid=1234), 0)
         self.network["a1"].kill()
-        event = self.client.wait(BACKEND, name="a1", after="down")
-        self.assertEqual((event.before, event.code), ("up", "L4CON"))
-        self.assertEqual((event.pid, event.level, event.ticket), (1234, 3, 0))
+        event = self.client.wait(BACKEND, name="a1", backend_to=STATES["down"])
+        self.assertEqual((event.backend_from, event.code, event.first_seen), (STATES["up"], "L4CON", False))
+        self.assertEqual((event.pid, event.level, event.ticket, event.lost), (1234, 4, 0, 0))
         self.assertTrue(event.text.startswith("backend-transition backend=a1 from=up to=down"), event.text)
         first = event.sequence
+        shown = {e["sequence"]: e for e in self.show("events")["events"]}
+        self.assertEqual(shown[first]["text"], event.text, "the number is that of show events")
         event = self.client.wait(LB_SYNC)
         self.assertEqual(event.sequence, first + 1)
         self.network["a2"].kill()
         event = self.client.wait(FAILOVER, name="web")
-        self.assertEqual((event.before, event.after), ("primary", "backup"))
+        self.assertEqual((event.pool_from, event.pool_to), ("primary", "backup"))
         self.network.heal()
-        self.client.wait(BACKEND, name="a1", after="up")
+        self.client.wait(BACKEND, name="a1", backend_to=STATES["up"])
 
     def test_verbs_are_told_to_all(self):
         """A verb of one client, or typed, is told to every subscriber"""
@@ -381,7 +441,7 @@ class TestMaglevApi(MaglevTestCase):
         other = self.connect()
         other.want()
         self.set_backend("a2", "resume")
-        other.wait(BACKEND, name="a2", after="up")
+        other.wait(BACKEND, name="a2", backend_to=STATES["up"])
         while not self.client.events.empty():
             self.assertNotIn("resume", self.client.events.get()[1].text)
 
@@ -410,7 +470,7 @@ class TestMaglevApi(MaglevTestCase):
 
         def slow(_name, event):
             gate.wait(60)
-            late.append(event.sequence)
+            late.append(event)
 
         # It runs in the thread that reads the socket.
         lazy.papi.register_event_callback(slow)
@@ -429,6 +489,7 @@ class TestMaglevApi(MaglevTestCase):
                 break
         self.assertEqual(numbers, list(range(numbers[0], numbers[0] + len(numbers))), "no gap")
         self.assertGreater(len(numbers), len(weights))
+        lost_before = self.api.maglev_status().events_lost
         gate.set()
 
         def told_again():
@@ -437,10 +498,12 @@ class TestMaglevApi(MaglevTestCase):
             last = self.client.wait(OPERATOR, text="operator set backend a2 pause").sequence
             self.set_backend("a2", "resume")
             self.sleep(0.3)
-            return late and late[-1] >= last
+            return late and late[-1].sequence >= last
 
         wait_until(told_again, lambda: "the last that came is %s" % late[-1:], timeout=30)
-        self.assertLess(len(late), late[-1] - late[0] + 1, "a gap tells of what was lost")
+        for before, after in zip(late, late[1:]):
+            self.assertEqual(after.sequence, before.sequence + 1 + after.lost, "every gap is told as such")
+        self.assertGreaterEqual(self.api.maglev_status().events_lost, lost_before)
         self.wait_state("a2", "up")
         self.wait_weights(WEB, ALL)
 
@@ -508,7 +571,7 @@ class TestMaglevApi(MaglevTestCase):
         """Messages that end too early are dropped"""
         for message, fields in (
             ("maglev_set_backend", {"backend": "a1", "verb": 1}),
-            ("maglev_backend_dump", {"name": ""}),
+            ("maglev_backend_get", {"cursor": 0, "name": ""}),
             ("want_maglev_events", {"enable": True, "pid": 1}),
         ):
             self.assertIsNone(self.client.raw(message, lambda b: b[:11], timeout=1, **fields), message)
@@ -542,9 +605,8 @@ class TestMaglevApiIdle(MaglevTestCase):
         )
         self.assertEqual((reply.retval, reply.state, reply.backends, reply.frontends), (0, 2, 0, 0))
         self.assertIn("no configuration", reply.reason)
-        for dump in (api.maglev_backend_dump, api.maglev_frontend_dump, api.maglev_healthcheck_dump):
-            self.assertEqual(dump(name=""), [])
-        self.assertEqual(api.maglev_member_dump(frontend=""), [])
+        for table in ("backend", "frontend", "member", "healthcheck"):
+            self.assertEqual(rows(api, table), [])
         self.assertEqual(api.maglev_set_backend(backend="a1", verb=1).retval, NO_SUCH_ENTRY)
         self.assertEqual(api.maglev_sync(frontend="").retval, BUSY)
         self.assertEqual(api.maglev_config_reload().retval, 0)

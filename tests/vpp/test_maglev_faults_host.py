@@ -195,7 +195,7 @@ class TestMaglevFaultsHost(FaultsCase):
             self.assertRegex(answer, r"(?m)^done, not saved: .*no space left")
         with open(self.state_path, encoding="utf-8") as f:
             self.assertEqual(f.read(), good, "what was good is kept")
-        self.assertEqual(sorted(os.listdir(self.disk)), ["ballast", "state.json"], "no half file is left")
+        self.assertEqual(sorted(os.listdir(self.disk)), ["ballast", "state.json", "state.json.lock"], "no half file is left")
         self.assertIn("no space left", self.show("status")["state_file"]["error"])
         os.unlink(ballast)
         # By itself, no verb needed: it is tried again and again.
@@ -220,7 +220,7 @@ class TestMaglevFaultsHost(FaultsCase):
         os.rmdir(self.disk)
         self.addCleanup(os.makedirs, self.disk, exist_ok=True)
         self.assertNotIn("not saved", self.do("maglev set backend http enable"))
-        self.assertEqual(os.listdir(self.disk), ["state.json"])
+        self.assertEqual(sorted(os.listdir(self.disk)), ["state.json", "state.json.lock"])
         shutil.rmtree(self.disk)
         with open(self.disk, "w", encoding="utf-8") as f:
             f.write("in the way")

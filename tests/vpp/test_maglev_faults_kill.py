@@ -150,6 +150,7 @@ class TestMaglevFaultsKill(RestartCase):
                 raise self.problem
             self.killing = False
             left = sorted(n for n in os.listdir(self.process.rundir) if n.startswith("state.json"))
+            left.remove("state.json.lock")
             self.assertIn(left, (["state.json"], ["state.json", "state.json.new"]), (number, pid))
             with open(self.state_path, encoding="utf-8") as f:
                 self.assertIn("state", json.load(f))

@@ -96,7 +96,7 @@ class TestMaglevMemory(unittest.TestCase):
         cls.addClassCleanup(cls.server.stdout.close)
         cls.server.stdout.readline()
         stanza = "maglev { config %s state-file %s }" % (cls.config_path, os.path.join(folder, "state.json"))
-        cls.process = VppProcess("memory", stanzas=[stanza], heap="256m", rundir=folder)
+        cls.process = VppProcess("memory", stanzas=[stanza], main_heap="256m", rundir=folder)
         cls.addClassCleanup(cls.process.remove)
         cls.process.start()
         wait_until(lambda: cls.status()["state"] == "running", "no configuration", timeout=30)

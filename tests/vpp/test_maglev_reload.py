@@ -135,6 +135,64 @@ class TestMaglevReload(MaglevTestCase):
         self.assertIn(f"`track` runs in a circle: {one} → {two} → {one}", self.error("maglev config reload"))
         self.assertEqual(self.lb_weights(*WEB), {A1: 100, A2: 50})
 
+    def test_a_forwarding_loop_is_refused_and_traffic_goes_on(self):
+        """A backend that is a VIP or the source of GRE is refused with its place; VPP lives and forwards as before"""
+        before = self.send_flows(clients(50), *WEB)
+        also = "192.0.2.12"
+        dsr = {"encap": "l3dsr", "dscp": 1}
+        nat = {"encap": "nat4", "protocol": "udp", "port": 53, "target-port": 53}
+
+        def itself(encap):
+            backends = {"loop": {"address": also}}
+            return backends, {"also": dict(frontend((also, 53), pool("only", loop=None)), **encap)}
+
+        # An all-port VIP of GRE that points at itself, and two of L3DSR that point at each other, ended VPP.
+        allport = {"address": also, "pools": [pool("only", loop=None)]}
+        other = "192.0.2.13"
+        rows = [
+            (*itself({}), "is that of frontend `also`"),
+            (*itself(dsr), "is that of frontend `also`"),
+            (*itself(nat), "is that of frontend `also`"),
+            ({"loop": {"address": also}}, {"also": allport}, "is that of frontend `also`"),
+            (
+                {"loop": {"address": also}, "back": {"address": other}},
+                {
+                    "also": dict(frontend((also, 80), pool("only", back=None)), **dsr),
+                    "other": dict(frontend((other, 80), pool("only", loop=None)), **dsr),
+                },
+                "is that of frontend `other`",
+            ),
+            ({"loop": {"address": WEB[0]}}, {"also": frontend((also, 80), pool("only", loop=None))}, "of frontend `web`"),
+            (
+                {"loop": {"address": self.gre_source4}},
+                {"also": frontend((also, 80), pool("only", loop=None))},
+                "`vpp.lb.ipv4-src-address`",
+            ),
+            (
+                {"loop": {"address": "::ffff:" + also}, "six": {"address": "2001:db8:77::1"}},
+                {
+                    "also": frontend((also, 80), pool("only", six=None)),
+                    "other": frontend((other, 80), pool("only", loop=None)),
+                },
+                "is that of frontend `also`",
+            ),
+            ({"a9": {"address": A3}}, {"also": frontend((self.gre_source4, 80), pool("only", a9=None))}, "must not be a VIP"),
+        ]
+        for backends, frontends, words in rows:
+            with self.subTest(backends=backends, frontends=frontends):
+                config = copy.deepcopy(self.config)
+                config["backends"].update(backends)
+                config["frontends"].update(frontends)
+                self.write_config(config)
+                with open(self.config_path, encoding="utf-8") as f:
+                    answer = self.refuse(f.read())
+                self.assertIn(words, answer)
+                self.assertRegex(answer, r"maglev\.yaml:\d+:\d+: ")
+                # What would have been the end of VPP.
+                for vip in (also, other):
+                    self.assertIsNone(self.lb_weights(vip, 80))
+                self.assertEqual(self.send_flows(clients(50), *WEB), before)
+
     def test_a_weight_change_keeps_flows_and_health(self):
         """A new weight in the file is programmed; health and flows are not touched"""
         before = self.send_flows(clients(100), *WEB)

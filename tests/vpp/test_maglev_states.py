@@ -202,7 +202,7 @@ class TestMaglevStates(StatesCase):
         row = next(r for r in self.vapi.cli("maglev show frontends").splitlines() if r.startswith(name + " "))
         self.assertEqual(len(row.split()), 8 if lasts else 7, row)
         self.assertEqual(row.endswith(" [panic]"), lasts, row)
-        self.assertEqual([d.in_panic for d in self.vapi.papi.maglev_frontend_dump(name=name)], [lasts])
+        self.assertEqual([d.in_panic for d in self.vapi.papi.maglev_frontend_get(cursor=0, name=name)[1]], [lasts])
         (member,) = [m for m in self.backend("p3")["frontends"] if m["frontend"] == name]
         self.assertEqual((member["effective"], member["why"]), (40, "panic " + self.modes[name] if lasts else ""))
 

@@ -127,7 +127,10 @@ class VppProcess:
         environ=None,
         poll_sleep_usec=100,
         rundir=None,
-        heap="512m",
+        main_heap="512m",
+        statseg="32m",
+        syslog=False,
+        prefix=(),
     ):
         self.install = find_vpp()
         if self.install is None:
@@ -138,7 +141,12 @@ class VppProcess:
         self.stanzas = list(stanzas)
         self.environ = dict(environ or {})
         self.poll_sleep_usec = poll_sleep_usec
-        self.heap = heap
+        self.main_heap = main_heap
+        self.statseg = statseg
+        # VPP logs to the host's syslog and not to its console.
+        self.syslog = syslog
+        # Words before VPP's own command line; they end in an exec.
+        self.prefix = list(prefix)
         self.proc = None
         # The end that it came to was ours to give.
         self.ended_by_us = False
@@ -178,13 +186,13 @@ class VppProcess:
         enable = " ".join("plugin %s { enable }" % p for p in self.plugins)
         sleep = "poll-sleep-usec %d" % self.poll_sleep_usec if self.poll_sleep_usec else ""
         lines = [
-            "unix { nodaemon nosyslog log %s cli-listen %s runtime-dir %s %s }"
-            % (self.log_file, self.cli_sock, self.rundir, sleep),
+            "unix { nodaemon %s log %s cli-listen %s runtime-dir %s %s }"
+            % ("" if self.syslog else "nosyslog", self.log_file, self.cli_sock, self.rundir, sleep),
             "logging { default-log-level info default-syslog-log-level info size 4096 }",
             "api-segment { prefix %s %s }" % (os.path.basename(self.rundir), "baseva 300000000000" if wrapper() else ""),
             "socksvr { socket-name %s }" % self.api_sock,
-            "statseg { socket-name %s size 32m }" % self.path("stats.sock"),
-            "memory { main-heap-size %s }" % self.heap,
+            "statseg { socket-name %s size %s }" % (self.path("stats.sock"), self.statseg),
+            "memory { main-heap-size %s }" % self.main_heap,
             # A sanitizer's shadow lies where VPP would put it by itself.
             "physmem { max-size 64m %s }" % ("base-addr 0x200000000000" if wrapper() else ""),
             "buffers { buffers-per-numa 8192 page-size 4k }",
@@ -204,7 +212,7 @@ class VppProcess:
                 os.unlink(sock)
         with open(self.path("console.txt"), "ab") as console:
             self.proc = subprocess.Popen(
-                wrapper() + [self.install.binary, "-c", conf],
+                self.prefix + wrapper() + [self.install.binary, "-c", conf],
                 stdin=subprocess.DEVNULL,
                 stdout=console,
                 stderr=subprocess.STDOUT,

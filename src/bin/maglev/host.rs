@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::io;
+use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::rc::Rc;
@@ -12,7 +13,7 @@ use maglev::control::engine::Log;
 use maglev::control::view::VersionView;
 use maglev::control::{Engine, EngineOptions, Turn};
 use maglev::lb::embedded::Embedded;
-use maglev::lb::{AsRecord, LbError, LoadBalancer, Op, Settings, VipKey, VipRecord};
+use maglev::lb::{AsRecord, Heap, LbError, LoadBalancer, Op, Reach, Settings, VipKey, VipRecord};
 use rustix::event::{EventfdFlags, eventfd};
 
 /// The lb in memory, shared with whoever wants to send packets through it; it is told the time at each call.
@@ -42,6 +43,15 @@ impl LoadBalancer for Twin {
     }
     fn servers(&mut self, vip: &VipKey) -> Result<Vec<AsRecord>, LbError> {
         self.with(|lb| lb.servers(vip))
+    }
+    fn reach(&mut self, server: IpAddr) -> Reach {
+        self.with(|lb| lb.reach(server))
+    }
+    fn index(&mut self, vip: &VipKey) -> Option<u32> {
+        self.with(|lb| lb.index(vip))
+    }
+    fn heap(&mut self) -> Option<Heap> {
+        self.with(Embedded::heap)
     }
     fn apply(&mut self, ops: &[Op]) -> Vec<Result<(), LbError>> {
         self.with(|lb| {

@@ -56,7 +56,8 @@ enum Command {
         #[arg(long, value_name = "FILE", verbatim_doc_comment)]
         config: PathBuf,
         /// Where disabled and paused backends, overridden weights and the
-        /// backends' states survive a restart [default: nowhere]
+        /// backends' states survive a restart; no other process may use it
+        /// [default: nowhere]
         #[arg(long, value_name = "FILE", verbatim_doc_comment)]
         state_file: Option<PathBuf>,
         /// Where to listen for commands, as VPP does: `vppctl -s SOCKET`

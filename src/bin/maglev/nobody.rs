@@ -78,7 +78,7 @@ impl Operator for Nobody {
     fn config_check(&mut self, _: Option<&str>) -> Result<Ticket, VerbError> {
         no()
     }
-    fn config_reload(&mut self) -> Result<Ticket, VerbError> {
+    fn config_reload(&mut self, _force: bool) -> Result<Ticket, VerbError> {
         no()
     }
     fn settled(&self) -> bool {

@@ -32,7 +32,7 @@ pub fn simulate(seed: u64, steps: u64, until_failure: bool) -> ExitCode {
         }
     }
     let seconds = clock::mono().since(begun).as_secs_f64();
-    let Tally { deeds, reloads, lives, results, calls, writes: _, calms, seconds: virtual_s } = tally;
+    let Tally { deeds, reloads, lives, results, calls, calms, seconds: virtual_s, .. } = tally;
     let mut out = std::io::stdout().lock();
     let _ = writeln!(out, "{done} steps held, seeds {seed} to {}", at.wrapping_sub(1));
     let _ = writeln!(

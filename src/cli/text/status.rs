@@ -4,7 +4,10 @@ use super::super::layout::{field, wrap};
 use super::super::when;
 use super::{agents, list, or_dash};
 use crate::budget::size;
-use crate::control::view::{LbStatusView, MemoryView, ProberView, StateFileView, StatusView, VersionView};
+use crate::control::view::{
+    ApiClientsView, LbStatusView, MemoryView, ProberView, StateFileView, StatusView, VersionView,
+};
+use crate::lb::memory;
 
 /// What needs an operator's hand comes first.
 pub(in super::super) fn status(v: &StatusView, now: u64) -> String {
@@ -46,6 +49,9 @@ pub(in super::super) fn status(v: &StatusView, now: u64) -> String {
     if let Some(text) = agents(&v.agents) {
         field(o, "agents", text);
     }
+    if let Some(a) = &v.api {
+        field(o, "api", api(a));
+    }
     memory(o, &v.memory);
     out
 }
@@ -65,6 +71,15 @@ fn memory(o: &mut String, m: &MemoryView) {
     if !parts.is_empty() {
         field(o, "memory", list(&parts));
     }
+}
+
+fn api(a: &ApiClientsView) -> String {
+    let ApiClientsView { subscribers, events_lost, replies_dropped, unread_bytes, kept_bytes } = a;
+    format!(
+        "{subscribers} {}, {events_lost} events lost, {replies_dropped} replies dropped, {unread_bytes} bytes unread, \
+         {kept_bytes} kept",
+        if *subscribers == 1 { "subscriber" } else { "subscribers" }
+    )
 }
 
 fn state_file(o: &mut String, s: &StateFileView, now: u64) {
@@ -88,6 +103,10 @@ fn lb(o: &mut String, lb: &LbStatusView, now: u64) {
         format!(", mean {}, longest {}", when::latency(lb.call_mean_us), when::latency(lb.call_max_us))
     };
     field(o, "lb calls", format!("{}, failed {}{times}", lb.calls, lb.failures));
+    if lb.lost_tables > 0 {
+        let lost = format!("{}, {}", lb.lost_tables, memory::size(lb.lost_bytes));
+        field(o, "lb lost tables", lost);
+    }
 }
 
 fn prober(o: &mut String, p: &ProberView) {

@@ -22,6 +22,7 @@ impl Programmer {
             Full::ReadSettings => Some(LbRequest::Settings),
             Full::WriteSettings(s) => Some(LbRequest::Apply(vec![Op::SetSettings(s)])),
             Full::ListVips => Some(LbRequest::Vips),
+            Full::Measure => Some(LbRequest::Heap),
         }
     }
 
@@ -107,7 +108,8 @@ impl Programmer {
         }
         // Of two of one name the later counts.
         listed.sort_by_key(|(key, _)| *key);
-        self.vips.list(&listed);
+        let gone = self.vips.list(&listed);
+        self.memory.lost(gone);
         // A VIP of ours that is gone took its flows along.
         let gone: Vec<VipKey> = without(self.ledger.all_ours(), self.vips.keys()).copied().collect();
         for key in gone {
@@ -118,8 +120,13 @@ impl Programmer {
         let foreign = foreign.chain(nameless.iter().filter_map(|r| r.encap));
         let foreign = foreign.filter_map(Encap::target_port).collect();
         self.ledger.foreign_nat(foreign);
+        if self.memory.tells() {
+            self.full = Full::Measure;
+        }
         self.listed = true;
         self.unlisted = false;
+        self.unsure.clear();
+        std::mem::take(&mut self.held).into_iter().for_each(|address| self.urgent.push(address));
         self.syncs += 1;
         self.last_sync_ms = Some(now.wall_ms);
         let ours = self.ledger.all_ours().map(|k| k.address);

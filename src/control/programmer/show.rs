@@ -22,7 +22,11 @@ impl Programmer {
     /// How much waits to be done, told or taken.
     pub fn size(&self) -> usize {
         let queues = self.urgent.size() + self.routine.size();
-        let rest = self.retries.len() + self.errors.len() + self.waiters.len() + self.unsaid.len();
+        let rest = self.retries.len()
+            + self.errors.len()
+            + self.waiters.len()
+            + self.unsaid.len()
+            + self.unsure.len();
         queues + rest + self.finished.len() + self.flushed.len() + self.made.len()
     }
 
@@ -75,6 +79,8 @@ impl Programmer {
             syncs: self.syncs,
             failures: self.failures,
             failing: failing.map(|f| f.config.name.to_string()).collect(),
+            lost_tables: self.lost().tables,
+            lost_bytes: self.lost().bytes,
             ..LbStatusView::default()
         }
     }

@@ -34,6 +34,11 @@ impl Vips {
         self.live.keys()
     }
 
+    /// From this one on, ascending.
+    pub(super) fn from(&self, first: &VipKey) -> impl Iterator<Item = &VipKey> {
+        self.live.range(first..).map(|(k, _)| k)
+    }
+
     /// Those that have this server.
     pub(super) fn with(&self, server: IpAddr) -> impl Iterator<Item = &VipKey> {
         self.with.range((server, FIRST)..).take_while(move |(a, _)| *a == server).map(|(_, vip)| vip)
@@ -85,15 +90,17 @@ impl Vips {
         advance(&mut self.live, op);
     }
 
-    /// All that there are, ascending; of those that were there before the servers stay as they were seen.
-    pub(super) fn list(&mut self, listed: &[(VipKey, VipRecord)]) {
+    /// All that there are, ascending; of those that were there before the servers stay as they were seen. Answers the lengths of the
+    /// tables of those that are gone.
+    pub(super) fn list(&mut self, listed: &[(VipKey, VipRecord)]) -> Vec<u32> {
+        let mut lost = Vec::new();
         let same = self.live.len() == listed.len() && self.live.keys().eq(listed.iter().map(|(key, _)| key));
         if !same {
             let is: BTreeSet<&VipKey> = listed.iter().map(|(key, _)| key).collect();
             let gone: Vec<VipKey> = self.live.keys().filter(|k| !is.contains(k)).copied().collect();
             for key in gone {
                 self.gone(&key);
-                self.live.remove(&key);
+                lost.extend(self.live.remove(&key).map(|vip| vip.table_length));
             }
         }
         for (key, VipRecord { encap, table_length, .. }) in listed {
@@ -101,6 +108,7 @@ impl Vips {
             let vip = self.live.entry(*key).or_insert_with(none);
             (vip.encap, vip.table_length) = (*encap, *table_length);
         }
+        lost
     }
 
     /// A VIP has no servers any more.
@@ -160,8 +168,8 @@ mod tests {
             (&|a| assert!(a.set_servers(&vip(1), servers(&[(2, 1)])).is_some()), vec![ip(3)]),
             (&|a| assert!(a.set_servers(&vip(1), servers(&[(2, 1)])).is_some()), vec![]),
             (&|a| assert!(a.set_servers(&vip(1), servers(&[(2, 0)])).is_some()), vec![ip(2)]),
-            (&|a| a.list(&[record(2), record(3), record(4)]), vec![ip(2)]),
-            (&|a| a.list(&[record(2), record(3), record(4)]), vec![]),
+            (&|a| assert_eq!(a.list(&[record(2), record(3), record(4)]), [16]), vec![ip(2)]),
+            (&|a| assert!(a.list(&[record(2), record(3), record(4)]).is_empty()), vec![]),
             (&|a| a.advance(&Op::DelVip { vip: vip(2) }), vec![ip(1)]),
         ]
         .into_iter()

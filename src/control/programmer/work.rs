@@ -32,13 +32,20 @@ impl Programmer {
             self.causes.retried(address);
             self.urgent.push(address);
         }
-        let (address, routine) = match self.urgent.pop() {
-            Some(a) => {
-                self.routine.remove(&a);
-                (a, false)
+        let (address, routine) = loop {
+            let (address, routine) = match self.urgent.pop() {
+                Some(a) => {
+                    self.routine.remove(&a);
+                    (a, false)
+                }
+                None if self.routine_at <= now => (self.routine.pop()?, true),
+                None => return None,
+            };
+            if !self.unsure.contains(&address) {
+                break (address, routine);
             }
-            None if self.routine_at <= now => (self.routine.pop()?, true),
-            None => return None,
+            self.held.insert(address);
+            self.full_due = self.full_due.min(now);
         };
         self.causes.begun(&address, routine);
         self.job = Some(Job {
@@ -46,11 +53,13 @@ impl Programmer {
             routine,
             dump: self.to_dump(address, intent),
             asked: None,
+            look: None,
             run: None,
             running: None,
             blind: false,
             again: false,
             stale: false,
+            unsure: false,
             notes: Vec::new(),
             writes: 0,
             failures: Vec::new(),
@@ -82,13 +91,18 @@ impl Programmer {
             && self.ledger.ours_at(address).all(|vip| intent.by_vip.contains_key(vip))
     }
 
-    pub(super) fn job_request(&mut self, intent: &Intentions<'_>) -> Option<LbRequest> {
+    pub(super) fn job_request(&mut self, now: Time, intent: &Intentions<'_>) -> Option<LbRequest> {
         let job = self.job.as_ref()?;
+        if job.again && job.unsure {
+            // Not on what was listed before.
+            return None;
+        }
         if job.again {
             let dump = self.to_dump(job.address, intent);
             let job = self.job.as_mut()?;
             job.again = false;
             job.run = None;
+            job.look = None;
             job.dump = dump;
         }
         let job = self.job.as_mut()?;
@@ -99,6 +113,10 @@ impl Programmer {
         if job.blind {
             return None;
         }
+        if let Some(look) = self.look(intent) {
+            return Some(look);
+        }
+        let job = self.job.as_mut()?;
         if job.run.is_none() {
             let address = job.address;
             if self.met(address, intent) {
@@ -106,6 +124,9 @@ impl Programmer {
                     self.planned(address, intent).is_some_and(|p| p.is_empty() && p.notes.is_empty())
                 );
                 return None;
+            }
+            if self.wants_measure(now, address, intent) {
+                return Some(LbRequest::Heap);
             }
             let (run, notes) = self.plan(address, intent);
             let job = self.job.as_mut()?;
@@ -123,13 +144,16 @@ impl Programmer {
     pub(super) fn plan(&mut self, address: IpAddr, intent: &Intentions<'_>) -> (Run, Vec<String>) {
         let items = self.items(address, intent);
         let members: Vec<Member<'_>> = items.iter().map(member).collect();
+        self.costs.room = self.memory.room();
         let plan = plan(&members, &self.ledger, &self.costs);
-        let logged = |n: &&Note| !matches!(n, Note::Refused { .. });
+        self.memory.planned(address, &plan);
+        let told_once = |n: &Note| matches!(n, Note::Refused { .. } | Note::NoRoom { .. });
+        let logged = |n: &&Note| !told_once(n);
         let notes = plan.notes.iter().filter(logged).map(ToString::to_string).collect();
         for note in &plan.notes {
             if let (Some(vip), Some(job)) = (note.unmet(), &mut self.job) {
                 let text = note.to_string();
-                if matches!(note, Note::Refused { .. }) && self.errors.get(vip) != Some(&text) {
+                if told_once(note) && self.errors.get(vip) != Some(&text) {
                     self.unsaid.push(text.clone());
                 }
                 job.failures.push((Some(*vip), text));
@@ -195,8 +219,14 @@ impl Programmer {
                     {
                         self.flushed.push((vip, address));
                     }
-                    if let Op::AddVip { vip, .. } = op {
+                    if let Op::AddVip { vip, table_length, .. } = op {
+                        self.memory.made(table_length);
                         self.made.push(vip);
+                        // Its index is to be known before somebody else can be at it.
+                        job.look.get_or_insert_default().vips.push_back(vip);
+                    }
+                    if let Op::DelVip { vip } = op {
+                        self.memory.lost(self.vips.get(&vip).map(|actual| actual.table_length));
                     }
                     self.vips.advance(&op);
                     events.push_back(Event::LbSync { text: op.to_string(), failed: false });
@@ -205,6 +235,8 @@ impl Programmer {
                     self.failures += 1;
                     let text = format!("{op} failed: {e}");
                     // Somebody else may have been at lb: the list of VIPs could be out of date.
+                    let vip = matches!(op, Op::AddVip { .. } | Op::DelVip { .. });
+                    job.unsure |= vip && matches!(e, LbError::NoAnswer(_));
                     job.stale |=
                         matches!(e, LbError::NoSuchEntry | LbError::ValueExist | LbError::NoAnswer(_));
                     job.failures.push((op.vip(), text.clone()));
@@ -216,6 +248,12 @@ impl Programmer {
 
     pub(super) fn end_job(&mut self, now: Time) {
         let Some(job) = self.job.take() else { return };
+        if job.unsure {
+            self.unsure.insert(job.address);
+        }
+        if job.again {
+            self.urgent.push(job.address);
+        }
         let here = VipKey { address: job.address, service: None };
         let stale: Vec<VipKey> =
             self.errors.range(here..).map(|(k, _)| *k).take_while(|k| k.address == job.address).collect();

@@ -1,6 +1,7 @@
 //! When the state file is written: an operator's word at once, everything else at most once a second, a failure again
 //! after a while. One write is under way at most. No clock, no I/O.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::control::event::{Event, LogLevel};
@@ -10,6 +11,8 @@ use crate::time::{Now, Time};
 const SPACING: Duration = Duration::from_secs(1);
 /// How long an operator's verb waits for its word to be on the disk.
 pub const PATIENCE: Duration = Duration::from_secs(1);
+/// Waits end on multiples of this, so that there are few ends however many operators wait.
+const GRID: u64 = 10_000_000;
 /// The longest pause after a failure, in seconds.
 const LONGEST_PAUSE: u64 = 32;
 
@@ -34,8 +37,8 @@ pub struct Keeper {
     /// An operator waits.
     urgent: bool,
     not_before: Time,
-    /// When the last operator who waits stops waiting.
-    patience: Option<Time>,
+    /// When those operators who wait stop waiting, ascending.
+    patience: VecDeque<Time>,
     failures: u32,
     saved_ms: Option<u64>,
     error: Option<String>,
@@ -108,7 +111,7 @@ impl Keeper {
         if !self.on || self.generation == self.written {
             Time::MAX
         } else if self.under_way.is_some() {
-            self.patience.unwrap_or(Time::MAX)
+            self.patience.front().copied().unwrap_or(Time::MAX)
         } else if self.urgent {
             Time::ZERO
         } else {
@@ -118,7 +121,7 @@ impl Keeper {
 
     /// Lets go of who has waited long enough.
     pub fn poll(&mut self, now: Time) {
-        self.patience = self.patience.filter(|t| *t > now);
+        while self.patience.pop_front_if(|t| *t <= now).is_some() {}
     }
 
     /// What an operator's verb has to wait for; none: there is no file, or it holds all there is.
@@ -126,8 +129,12 @@ impl Keeper {
         if !self.on || self.generation == self.written {
             return None;
         }
-        let until = now + PATIENCE;
-        self.patience = Some(until);
+        let until = Time((now + PATIENCE).0.div_ceil(GRID).saturating_mul(GRID));
+        if self.patience.back() != Some(&until) {
+            self.patience.push_back(until);
+        }
+        // They wait for what is not on its way yet: a pause after a failure, or between two writes, is over.
+        self.urgent |= self.under_way != Some(self.generation);
         Some(Saving { generation: self.generation, until })
     }
 
@@ -230,6 +237,48 @@ mod tests {
         assert!(matches!(k.verdict(ms(1000), s), Some(Err(_))));
         k.poll(ms(1000));
         assert_eq!(k.deadline(), Time::MAX, "nothing is done but to wait for the disk");
+    }
+
+    #[test]
+    fn each_of_several_waits_a_second_at_most_and_few_ends_are_kept() {
+        let mut k = on();
+        k.urge();
+        let first = k.saving(ms(0)).unwrap();
+        assert_eq!(k.take_due(ms(0)), Some(1));
+        for n in 0..1000 {
+            k.urge();
+            let _ = k.saving(Time::from_millis(500 + n / 10));
+        }
+        assert_eq!((k.deadline(), k.patience.len()), (ms(1000), 12));
+        assert!(matches!(k.verdict(ms(1000), first), Some(Err(_))));
+        k.poll(ms(1000));
+        assert_eq!(k.deadline(), ms(1500));
+        k.poll(ms(1600));
+        assert_eq!(k.deadline(), Time::MAX);
+    }
+
+    #[test]
+    fn a_verb_that_changes_nothing_is_not_left_to_wait_for_the_next_attempt() {
+        let mut k = on();
+        k.urge();
+        for (at, pause) in [(0, 1), (1000, 2), (3000, 4)] {
+            let generation = k.take_due(ms(at)).unwrap();
+            k.wrote(Now { mono: ms(at), wall_ms: at }, generation, Err("full".into()));
+            assert_eq!(k.deadline(), ms(at + pause * 1000));
+        }
+        // It finds what another hand has changed meanwhile.
+        k.touch();
+        let waits = k.saving(ms(3500)).unwrap();
+        assert_eq!((k.verdict(ms(3500), waits), k.deadline()), (None, Time::ZERO));
+        let generation = k.take_due(ms(3500)).unwrap();
+        k.wrote(at(3501), generation, Ok(()));
+        assert_eq!(k.verdict(ms(3501), waits), Some(Ok(())));
+        // What it waits for is on its way: no other write follows.
+        k.touch();
+        let generation = k.take_due(ms(9000)).unwrap();
+        assert!(k.saving(ms(9001)).is_some());
+        k.wrote(at(9002), generation, Ok(()));
+        assert_eq!(k.deadline(), Time::MAX);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::file::Written;
 use super::keeper::Saving;
 use super::snapshot::{
     HISTORY_MAX, SavedAgent, SavedBackend, SavedDisabled, SavedTransition, SavedWeight, SavedWords, Snapshot,
@@ -38,6 +39,8 @@ const WORDS: [&str; 16] = [
     "config",
     "inherited",
 ];
+/// The problem's kind: the state file is not read, not saved, or not all of it is.
+const STATE_FILE: &str = "state-file";
 /// First probes of restored backends are spread over so much for each of them, a fast interval at most; first queries of
 /// their agents too, an interval at most.
 const SPREAD: Duration = Duration::from_millis(1);
@@ -58,6 +61,26 @@ impl Controller {
         if let Some(event) = self.keeper.wrote(now, generation, result) {
             self.event(event);
         }
+    }
+
+    /// As [`Controller::state_saved`], with what must be told of a file that was written.
+    pub fn state_written(&mut self, now: Now, generation: u64, result: Result<Written, String>) {
+        let (result, notes) = match result {
+            Ok(written) => (Ok(()), written.notes),
+            Err(why) => (Err(why), Vec::new()),
+        };
+        self.state_saved(now, generation, result);
+        let problem = match self.keeper.error() {
+            Some(why) => Some(format!("not saved: {why}")),
+            None if notes.is_empty() => None,
+            None => Some(format!("saved {}", notes.join("; "))),
+        };
+        self.problem(now, STATE_FILE, problem);
+    }
+
+    /// The file was not read at the start, and will not be written until that is mended.
+    pub fn state_blocked(&mut self, now: Now, why: &str) {
+        self.problem(now, STATE_FILE, Some(format!("not read, not saved: {why}")));
     }
 
     /// What an operator's verb has to wait for before its word is on the disk, if for anything.

@@ -5,14 +5,15 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::fit::{Cut, Fit};
 use crate::health::agent::{AgentWeight, AgentWords};
 use crate::health::{Author, State};
 use crate::probe::text::printable_within;
 
 /// What the file says it is.
-const FORMAT: &str = "maglev-state";
+pub(super) const FORMAT: &str = "maglev-state";
 /// The only version that is read and written.
-const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 1;
 /// Transitions kept of a backend, however many `transition-history` keeps in memory.
 pub const HISTORY_MAX: usize = 10;
 /// No file is read or written beyond this, in bytes.
@@ -90,7 +91,7 @@ pub struct SavedAgent {
 }
 
 impl SavedWords {
-    fn is_none(&self) -> bool {
+    pub(super) fn is_none(&self) -> bool {
         *self == SavedWords::default()
     }
 
@@ -176,32 +177,14 @@ struct Header {
     version: u32,
 }
 
-#[derive(Serialize, Deserialize)]
-struct Body<S> {
-    format: String,
-    version: u32,
+#[derive(Deserialize)]
+struct Body {
     /// CRC32C of `state` as [`Snapshot`] writes it; white space does not count.
     crc32c: u32,
-    state: S,
+    state: Snapshot,
 }
 
 impl Snapshot {
-    /// The file's bytes.
-    ///
-    /// # Errors
-    /// [`Bad::Long`]; the rest cannot happen.
-    pub fn encode(&self) -> Result<Vec<u8>, Bad> {
-        self.encode_within(SIZE_MAX)
-    }
-
-    fn encode_within(&self, max: usize) -> Result<Vec<u8>, Bad> {
-        let crc32c = self.checksum()?;
-        let body = Body { format: FORMAT.to_owned(), version: VERSION, crc32c, state: self };
-        let mut bytes = serde_json::to_vec(&body).map_err(damaged)?;
-        bytes.push(b'\n');
-        if bytes.len() > max { Err(Bad::Long) } else { Ok(bytes) }
-    }
-
     /// What a file says, whatever it is.
     ///
     /// # Errors
@@ -219,7 +202,7 @@ impl Snapshot {
         if header.version != VERSION {
             return Err(Bad::Version(header.version));
         }
-        let body: Body<Snapshot> = serde_json::from_slice(bytes).map_err(damaged)?;
+        let body: Body = serde_json::from_slice(bytes).map_err(damaged)?;
         if body.crc32c != body.state.checksum()? {
             return Err(Bad::Checksum);
         }
@@ -227,8 +210,14 @@ impl Snapshot {
         Ok(body.state)
     }
 
+    /// Whether bytes that cannot be believed are a state file all the same, of another version or damaged.
+    pub(super) fn is_ours(bytes: &[u8]) -> bool {
+        let ours = |h: Header| h.format == FORMAT;
+        begins_ours(bytes) || serde_json::from_slice(bytes).is_ok_and(ours)
+    }
+
     fn checksum(&self) -> Result<u32, Bad> {
-        Ok(crc32c::crc32c(&serde_json::to_vec(self).map_err(damaged)?))
+        Ok(Fit::measure(self, Cut::Nothing)?.crc32c)
     }
 
     /// What the types alone do not rule out.
@@ -255,7 +244,21 @@ impl Snapshot {
     }
 }
 
-fn damaged(e: serde_json::Error) -> Bad {
+/// Whether a file that begins with these bytes is a state file, whole or not, damaged or not; so is an empty one. White space does
+/// not count, a quarter of the first bytes may be wrong, and whoever has formatted it may have sorted the keys.
+pub(super) fn begins_ours(bytes: &[u8]) -> bool {
+    let begin = format!("{{\"format\":\"{FORMAT}\"").into_bytes();
+    let black = bytes.iter().copied().filter(|b| !b.is_ascii_whitespace());
+    let is: Vec<u8> = black.take(4 * begin.len()).collect();
+    if is.len() < begin.len() {
+        return begin.starts_with(&is);
+    }
+    let wrong = is.iter().zip(&begin).filter(|(a, b)| a != b).count();
+    let key = begin.get(1..).unwrap_or_default();
+    wrong <= begin.len() / 4 || is.starts_with(b"{") && is.windows(key.len()).any(|w| w == key)
+}
+
+pub(super) fn damaged(e: serde_json::Error) -> Bad {
     wrong(&e.to_string())
 }
 

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::control::state::fit::{Cut, Fit};
 
 fn sample() -> Snapshot {
     Snapshot {
@@ -113,10 +114,52 @@ fn what_is_wrong_is_said_in_one_short_line() {
 
 #[test]
 fn its_size_is_bounded() {
-    let whole = sample().encode().unwrap();
-    assert_eq!(sample().encode_within(whole.len() - 1), Err(Bad::Long));
-    assert_eq!(sample().encode_within(whole.len()), Ok(whole));
+    let (mut bare, max) = (sample(), |s: &Snapshot| s.encode().unwrap().len());
+    Arc::make_mut(&mut bare.backends[0]).history.clear();
+    assert_eq!(Fit::within(&sample(), max(&sample())).unwrap().cut, Cut::Nothing);
+    assert_eq!(Fit::within(&sample(), max(&sample()) - 1).unwrap().cut, Cut::History);
+    let words = Snapshot { backends: Vec::new(), weights: sample().weights };
+    assert!(
+        matches!(Fit::within(&words, max(&words) - 1), Err(Bad::Long)),
+        "an operator's word is not left out"
+    );
     assert_eq!(Snapshot::decode(&vec![b' '; SIZE_MAX + 1]), Err(Bad::Long));
+}
+
+/// It decides whether a file that cannot be read is moved out of the way.
+#[test]
+fn a_state_file_is_known_however_damaged_and_nothing_else_is_taken_for_one() {
+    let whole = sample().encode().unwrap();
+    for n in 0..whole.len() {
+        assert!(Snapshot::is_ours(&whole[..n]) && begins_ours(&whole[..n]), "cut to {n} bytes");
+        let mut flipped = whole.clone();
+        flipped[n] ^= 0x11;
+        assert!(Snapshot::is_ours(&flipped) && begins_ours(&flipped), "byte {n}");
+    }
+    // As other tools write it.
+    let value: serde_json::Value = serde_json::from_slice(&whole).unwrap();
+    assert!(Snapshot::is_ours(&serde_json::to_vec_pretty(&value).unwrap()));
+    // As `jq -S` does; the state comes behind.
+    let sorted = b"{\n  \"crc32c\": 4294967295,\n  \"format\": \"maglev-state\",\n  \"state\": {\n";
+    assert!(begins_ours(sorted));
+    assert!(begins_ours(b"{\n  \"format\": \"maglev-state\",\n  \"version\": 9\n}\n"));
+    let foreign: [&[u8]; 12] = [
+        b"maglev:\n  backends: {}\n",
+        b"{\"nginx\":1}",
+        b"{}",
+        b"[]",
+        b"{\"format\":\"x\",\"version\":1}",
+        b"{\"version\":1,\"format\":\"other-state\"}",
+        b"-----BEGIN CERTIFICATE-----\n",
+        b"from a later version",
+        b"0",
+        b"\x7fELF",
+        &[0; 4096],
+        &[0xff; 4096],
+    ];
+    for text in foreign {
+        assert!(!Snapshot::is_ours(text) && !begins_ours(text), "{:?}", String::from_utf8_lossy(text));
+    }
 }
 
 proptest! {

@@ -40,7 +40,7 @@ fn life(clocks: fn(Time) -> Now) -> Vec<String> {
             for verb in [BackendVerb::Disable, BackendVerb::Enable, BackendVerb::Drain, BackendVerb::Ready] {
                 let now = lab.wall();
                 lab.c.set_backend(now, "b", verb).unwrap();
-                lab.disk = (verb == BackendVerb::Drain).then(|| "no space left on device".to_owned());
+                lab.disk.error = (verb == BackendVerb::Drain).then(|| "no space left on device".to_owned());
                 lab.run(1300);
             }
         }

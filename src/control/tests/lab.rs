@@ -198,6 +198,7 @@ impl Lab {
                 }
                 Happening::Saved(true) => self.saves.push(at),
                 Happening::Ordered(Order::Cancel(_))
+                | Happening::Saving
                 | Happening::Saved(false)
                 | Happening::Told(..)
                 | Happening::Polled => {}

@@ -120,3 +120,26 @@ fn a_nat_vip_of_somebody_else_is_seen_by_its_target_port() {
     assert!(!lab.lb.vips().unwrap().iter().any(|v| v.key() == Some(vip())));
     assert!(lab.lb.vips().unwrap().contains(&foreign));
 }
+
+#[test]
+fn a_nat_vip_whose_making_was_not_answered_is_not_deleted_as_what_was_there_before() {
+    let gre = DNS.replace("encap: nat4", "encap: gre4");
+    for lost in 1..=3 {
+        let mut lab = Lab::new(&gre);
+        lab.run(3000);
+        lab.take_writes();
+        // Flush, delete and add: all are done, and some answers are lost.
+        lab.lb.lose_answers(lost);
+        lab.load(DNS);
+        lab.run(1);
+        lab.take_writes();
+        // Something changes before the next try.
+        lab.net("10.1.0.2", Net::Refused);
+        lab.run(30_000);
+        let writes = lab.take_writes();
+        assert!(lost < 3 || !writes.is_empty());
+        assert!(!writes.iter().any(|w| w.contains("delete")), "{lost}: {writes:?}");
+        assert_eq!(weights(&mut lab, &vip()), "10.1.0.1=100 10.1.0.2=0", "{lost}");
+        assert_eq!((lab.lb.snat_clashes(), lab.lb.snat_aborts()), (0, 0));
+    }
+}

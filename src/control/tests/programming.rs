@@ -160,7 +160,7 @@ fn a_quiet_system_only_dumps() {
     let asked = lab.asked;
     lab.run(300_000);
     assert_eq!(lab.take_writes(), Vec::<String>::new());
-    assert_eq!(lab.asked - asked, 10 * 3, "settings, VIPs and one VIP's servers, every 30 s");
+    assert_eq!(lab.asked - asked, 10 * 4, "settings, VIPs, one VIP's servers and where they are, every 30 s");
 }
 
 #[test]

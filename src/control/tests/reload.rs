@@ -175,3 +175,22 @@ fn without_lb_a_removed_backend_is_forgotten_at_once() {
     lab.run(1);
     assert!(lab.c.backend("a").is_err());
 }
+
+#[test]
+fn of_the_warnings_of_a_file_twenty_are_events_and_the_rest_is_counted() {
+    for (n, lines) in [(0, 0), (3, 3), (20, 20), (21, 21), (5000, 21)] {
+        let mut lab = settled();
+        let warnings: Vec<String> =
+            (1..=n).map(|i| format!("{i}:5: key `metrics` has no meaning here")).collect();
+        let now = lab.wall();
+        lab.c.apply(now, crate::config::parse(BASIC).unwrap().config, "test.yaml", warnings);
+        lab.run(100);
+        let told = lab.take_log("config ");
+        assert_eq!(told.len(), lines, "{told:?}");
+        assert_eq!(lab.c.status(lab.wall()).config_warnings.len(), n);
+        if n > 20 {
+            let last = format!("config has {} more warnings", n - 20);
+            assert!(told.last().unwrap().contains(&last), "{told:?}");
+        }
+    }
+}

@@ -193,3 +193,43 @@ fn a_panics_last_weights_stay_over_a_reload() {
     lab.run(10);
     assert_ne!(lab.weights(WEB, 80), before, "no panic any more");
 }
+
+/// Two frontends of one backend each, with their VIPs and names.
+fn pair(one: (&str, &str, u16), two: (&str, &str, u16)) -> String {
+    let frontend = |(name, address, port): (&str, &str, u16)| {
+        format!(
+            "    {name}: {{address: {address}, protocol: tcp, port: {port}, pools: [{{name: p, backends: {{a: {{}}, d: {{}}}}}}]}}\n"
+        )
+    };
+    let head = HANDS.split("  frontends:").next().unwrap();
+    format!("{head}  frontends:\n{}{}", frontend(one), frontend(two))
+}
+
+#[test]
+fn an_override_belongs_to_the_frontends_name_whatever_its_vip() {
+    let first = pair(("web", WEB, 80), ("api", "192.0.2.2", 80));
+    let mut lab = settled(&first);
+    let now = lab.wall();
+    lab.c.set_weight(now, "web", "p", "a", Some(7), false).unwrap();
+    lab.c.set_weight(now, "api", "p", "a", Some(9), false).unwrap();
+    for (yaml, web, api) in [
+        // Another port, another address, the two exchanged, one in the other's place that moved on.
+        (pair(("web", WEB, 81), ("api", "192.0.2.2", 80)), (WEB, 81), ("192.0.2.2", 80)),
+        (pair(("web", "192.0.2.3", 81), ("api", "192.0.2.2", 80)), ("192.0.2.3", 81), ("192.0.2.2", 80)),
+        (pair(("web", "192.0.2.2", 80), ("api", "192.0.2.3", 81)), ("192.0.2.2", 80), ("192.0.2.3", 81)),
+        (pair(("web", "192.0.2.3", 81), ("api", WEB, 80)), ("192.0.2.3", 81), (WEB, 80)),
+    ] {
+        lab.load(&yaml);
+        lab.run(3000);
+        assert_eq!(lab.weights(web.0, web.1), "10.1.0.1=7 10.1.0.3=100");
+        assert_eq!(lab.weights(api.0, api.1), "10.1.0.1=9 10.1.0.3=100");
+    }
+    // Another name at the VIP is another frontend; and the one that comes back has lost its word.
+    lab.load(&pair(("other", "192.0.2.3", 81), ("api", WEB, 80)));
+    lab.run(3000);
+    assert_eq!(lab.weights("192.0.2.3", 81), "10.1.0.1=100 10.1.0.3=100");
+    lab.load(&first);
+    lab.run(3000);
+    assert_eq!(lab.weights(WEB, 80), "10.1.0.1=100 10.1.0.3=100");
+    assert_eq!(lab.weights("192.0.2.2", 80), "10.1.0.1=9 10.1.0.3=100");
+}

@@ -4,7 +4,7 @@ use super::lab::{BASIC, START, vip_tcp};
 use super::stats::so_many;
 use super::{Lab, Net};
 use crate::control::BackendVerb;
-use crate::control::state::Snapshot;
+use crate::control::state::{Snapshot, Written};
 use crate::lb::{LoadBalancer, Op};
 
 /// [`BASIC`] with a state file, all up and saved.
@@ -332,7 +332,7 @@ fn a_verb_answers_that_it_is_not_saved_and_the_log_says_so_once() {
     let mut lab = settled(BASIC);
     let good = lab.file.clone();
     lab.take_log("");
-    lab.disk = Some("/x: no space left on device".into());
+    lab.disk.error = Some("/x: no space left on device".into());
     let now = lab.wall();
     lab.c.set_backend(now, "a", BackendVerb::Disable).unwrap();
     let saving = lab.c.saving(now).unwrap();
@@ -346,7 +346,7 @@ fn a_verb_answers_that_it_is_not_saved_and_the_log_says_so_once() {
     let view = lab.c.status(lab.wall()).state_file;
     assert_eq!(view.error.as_deref(), Some("/x: no space left on device"));
     assert_eq!(lab.file, good);
-    lab.disk = None;
+    lab.disk.error = None;
     lab.run(33_000);
     assert_eq!(lab.take_log("state-file"), ["engine state-file saved again"]);
     assert_eq!(Snapshot::decode(lab.file.as_ref().unwrap()).unwrap(), lab.c.snapshot());
@@ -470,4 +470,23 @@ fn a_file_is_of_one_configuration_and_the_last_one_is_whole() {
         lab.run(5000);
     }
     assert_eq!(lab.c.save_last(), None, "all is saved");
+}
+
+/// What an operator has to act on: nothing is saved, or not all of it.
+#[test]
+fn what_is_not_saved_or_left_out_is_a_problem_until_all_is_saved() {
+    let mut lab = Lab::idle();
+    lab.c.keep_state();
+    let now = lab.wall();
+    let problem = |lab: &Lab| lab.c.status(now).problems.first().map(|p| (p.kind.clone(), p.text.clone()));
+    let is = |text: &str| Some(("state-file".to_owned(), text.to_owned()));
+    lab.c.state_blocked(now, "process 7 has it");
+    assert_eq!(problem(&lab), is("not read, not saved: process 7 has it"));
+    lab.c.state_written(now, 1, Err("process 7 has it".into()));
+    assert_eq!(problem(&lab), is("not saved: process 7 has it"));
+    let notes = vec!["without the history: too long".to_owned()];
+    lab.c.state_written(now, 2, Ok(Written { notes }));
+    assert_eq!(problem(&lab), is("saved without the history: too long"));
+    lab.c.state_written(now, 3, Ok(Written::default()));
+    assert_eq!(problem(&lab), None);
 }

@@ -5,6 +5,7 @@ use super::lab_agents::Voice;
 use crate::control::BackendVerb;
 use crate::control::latency::Summary;
 use crate::control::stats::{LbCalls, Picture, TABLES};
+use crate::control::stats_plan::name_bytes;
 use crate::control::view::AgentCountsView;
 
 fn value(p: &Picture, table: usize, row: &str, metric: &str) -> u64 {
@@ -34,6 +35,11 @@ fn a_picture_has_every_number_in_its_place() {
         assert!(rows.values.iter().all(|v| v.len() == rows.names.len()));
     }
     assert_eq!(p.tables[0].names, ["a", "b", "c"]);
+    let demand = p.demand();
+    for ((rows, bytes), table) in demand.rows.iter().zip(demand.names).zip(&p.tables) {
+        assert_eq!(*rows, table.names.len() as u64);
+        assert_eq!(bytes, table.names.iter().map(|n| name_bytes(n.len())).sum::<u64>());
+    }
     assert_eq!(p.tables[2].names, ["web/first/a", "web/first/b", "web/second/c"]);
     assert_eq!((value(&p, 0, "a", "state"), value(&p, 0, "b", "state")), (1, 4));
     assert_eq!((value(&p, 0, "a", "counter"), value(&p, 0, "a", "latency-us")), (4, 1000));
@@ -179,6 +185,22 @@ fn many_numbers_are_painted_in_pieces_also_when_a_reload_comes_in_between() {
 }
 
 #[test]
+fn names_that_are_gone_are_dropped_in_pieces() {
+    let mut lab = Lab::new(&so_many("a", 4500));
+    let mut p = picture(&lab, LbCalls::default());
+    lab.load(BASIC);
+    let (mut turns, mut before) = (1, 13_501);
+    while !lab.c.repaint(&mut p, LbCalls::default()) {
+        turns += 1;
+        let now = p.tables.iter().map(|t| t.names.len()).sum::<usize>();
+        assert!(before - now <= 4000, "{before} {now}");
+        before = now;
+    }
+    assert_eq!((turns, p.generation), (4, 2));
+    assert_eq!(p.tables, picture(&lab, LbCalls::default()).tables);
+}
+
+#[test]
 fn a_picture_painted_over_is_as_a_new_one_and_keeps_its_names() {
     let mut lab = Lab::new(BASIC);
     let mut p = picture(&lab, LbCalls::default());
@@ -198,13 +220,14 @@ fn a_picture_painted_over_is_as_a_new_one_and_keeps_its_names() {
 }
 
 #[test]
-fn what_is_behind_the_last_row_becomes_0() {
+fn numbers_are_read_from_a_row_on_and_there_are_none_behind_the_last() {
     let lab = Lab::new(BASIC);
     let p = picture(&lab, LbCalls::default());
-    let mut out = [7u64; 5];
-    p.rows(1).unwrap().fill(2, &mut out);
-    assert_eq!(out, [3, 0, 0, 0, 0]);
-    p.rows(1).unwrap().fill(99, &mut out);
-    assert_eq!(out, [0; 5]);
+    assert_eq!(p.rows(1).unwrap().numbers(2, 0), [3]);
+    let weights = p.rows(2).unwrap().numbers(0, 0);
+    assert_eq!((weights.len(), p.rows(2).unwrap().numbers(0, 1)), (3, &weights[1..]));
+    for (metric, first) in [(99, 0), (2, 1), (2, 2), (2, u32::MAX), (u32::MAX, u32::MAX)] {
+        assert!(p.rows(1).unwrap().numbers(metric, first).is_empty(), "{metric} {first}");
+    }
     assert!(p.rows(9).is_none() && p.rows(0).unwrap().name(99).is_none());
 }

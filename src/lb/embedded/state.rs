@@ -8,6 +8,7 @@ use super::pool::Pool;
 use super::sticky::{Found, Sticky};
 use crate::lb::flow::Flow;
 use crate::lb::maglev::{Table, lb_bytes};
+use crate::lb::memory;
 use crate::lb::types::{AsRecord, Encap, LbError, Op, Settings, VipKey, VipRecord};
 use crate::time::Time;
 
@@ -151,6 +152,9 @@ pub(super) struct State {
     snat: BTreeSet<(u128, u16)>,
     snat_clashes: u64,
     snat_aborts: u64,
+    deadly_calls: u64,
+    /// Bytes of all tables that were made: `lb` frees none of a deleted VIP.
+    tables: u64,
 }
 
 impl Default for State {
@@ -177,6 +181,8 @@ impl Default for State {
             snat: BTreeSet::new(),
             snat_clashes: 0,
             snat_aborts: 0,
+            deadly_calls: 0,
+            tables: 0,
         }
     }
 }
@@ -214,6 +220,9 @@ impl State {
         if s.flow_timeout == u32::MAX {
             s.flow_timeout = self.settings.flow_timeout;
         }
+        if s.sticky_buckets_per_core == 0 {
+            self.deadly_calls += 1;
+        }
         if !s.sticky_buckets_per_core.is_power_of_two() {
             return Err(LbError::InvalidMemorySize);
         }
@@ -236,7 +245,12 @@ impl State {
         }
         if kind.target_port().is_some() && id.port == 0 {
             // VPP would die of the first packet.
+            self.deadly_calls += 1;
             return Err(LbError::InvalidArgument);
+        }
+        if length == 0 {
+            self.deadly_calls += 1;
+            return Err(LbError::InvalidMemorySize);
         }
         let mut others = self.live().map(|(_, v)| v).filter(|v| v.id.same_prefix(id)).peekable();
         if others.peek().is_some_and(|v| v.id.port == 0 || id.port == 0) {
@@ -254,6 +268,7 @@ impl State {
             return Err(LbError::InvalidArgument);
         }
         let table = Table::build(length, &[]).map_err(|_| LbError::InvalidMemorySize)?;
+        self.tables = self.tables.saturating_add(memory::table(length));
         self.vips.put(Some(Vip {
             id,
             kind,
@@ -515,8 +530,35 @@ impl State {
         self.snat_clashes
     }
 
+    pub(super) fn deadly_calls(&self) -> u64 {
+        self.deadly_calls
+    }
+
     pub(super) fn snat_aborts(&self) -> u64 {
         self.snat_aborts
+    }
+
+    /// Counts the tables that are made from now on.
+    pub(super) fn count_tables(&mut self) {
+        self.tables = 0;
+    }
+
+    /// Bytes of the tables that were made since then.
+    pub(super) fn tables(&self) -> u64 {
+        self.tables
+    }
+
+    /// `lb`'s index of a VIP.
+    pub(super) fn index(&self, vip: &VipKey) -> Option<u32> {
+        self.find(Id::of(vip)).ok().and_then(|i| u32::try_from(i).ok())
+    }
+
+    /// Whether a packet to this address comes to a VIP, whatever its port.
+    pub(super) fn has_vip_for(&self, address: IpAddr) -> bool {
+        self.live().any(|(_, v)| {
+            let len = if address.is_ipv4() { v.id.prefix_len.saturating_sub(96) } else { v.id.prefix_len };
+            v.id.is_ip4() == address.is_ipv4() && v.id.same_prefix(Id::new(address, len, ALL, 0))
+        })
     }
 
     /// VIPs in use, in `lb`'s order.

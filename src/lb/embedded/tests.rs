@@ -98,6 +98,26 @@ fn what_clashes_on_one_address_is_refused() {
 }
 
 #[test]
+fn what_would_end_vpp_is_refused_and_counted() {
+    let mut lb = Embedded::new();
+    let settings = lb.settings().unwrap();
+    let nat = Encap::Nat4 { target_port: 53 };
+    for (n, op) in [
+        Op::SetSettings(Settings { sticky_buckets_per_core: 0, ..settings }),
+        add_vip(key("192.0.2.1", 80), Encap::Gre4, 0),
+        add_vip(key("192.0.2.1", 0), nat, 16),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        assert!(one(&mut lb, op).is_err());
+        assert_eq!(lb.deadly_calls(), n as u64 + 1, "{op}");
+    }
+    assert_eq!(one(&mut lb, add_vip(key("192.0.2.1", 80), Encap::Gre4, 3)), Err(LbError::InvalidMemorySize));
+    assert_eq!((lb.vips().unwrap(), lb.deadly_calls()), (vec![], 3));
+}
+
+#[test]
 fn a_table_length_that_is_no_power_of_two_is_refused() {
     let mut lb = Embedded::new();
     for length in [0, 3, 1000, 131_072] {

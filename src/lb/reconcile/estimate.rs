@@ -17,11 +17,13 @@ pub struct Costs {
     pub threads: u32,
     /// A step of several ops may take so long; default [`BARRIER_LIMIT`].
     pub limit: Duration,
+    /// Bytes of memory that are left for VIPs to be made; all there can be where no bound is known.
+    pub room: u64,
 }
 
 impl Default for Costs {
     fn default() -> Self {
-        Costs { sticky_buckets: 65_536, threads: 1, limit: BARRIER_LIMIT }
+        Costs { sticky_buckets: 65_536, threads: 1, limit: BARRIER_LIMIT, room: u64::MAX }
     }
 }
 

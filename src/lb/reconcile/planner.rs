@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::nat::admit;
+use super::room::make_room;
 use super::{Actual, Costs, Live, Member, Note, Plan, StepKind, Wanted, WantedServer};
 use crate::lb::ledger::Ledger;
 use crate::lb::types::{Encap, Op, VipKey};
@@ -39,20 +40,7 @@ fn task<'a>(m: &Member<'a>, ledger: &Ledger) -> Task<'a> {
             Task::Foreign("made by somebody else, with NAT, which cannot be deleted safely")
         }
         (Some(wanted), Some(actual)) => {
-            let mut reasons = Vec::new();
-            if !ours {
-                reasons.push("found at first programming".to_owned());
-            }
-            if let Some(encap) = actual.encap.filter(|e| *e != wanted.encap) {
-                reasons.push(format!("encap {encap} instead of {}", wanted.encap));
-            }
-            if let Some(sticky) = ledger.src_ip_sticky(&m.vip).filter(|s| *s != wanted.src_ip_sticky) {
-                reasons.push(format!("src-ip-sticky {sticky} instead of {}", wanted.src_ip_sticky));
-            }
-            if actual.table_length != wanted.table_length {
-                let (have, want) = (actual.table_length, wanted.table_length);
-                reasons.push(format!("new-flow-table-length {have} instead of {want}"));
-            }
+            let reasons = differs(&m.vip, wanted, actual, ledger);
             if reasons.is_empty() {
                 Task::Update(wanted, actual)
             } else {
@@ -62,13 +50,33 @@ fn task<'a>(m: &Member<'a>, ledger: &Ledger) -> Task<'a> {
     }
 }
 
+/// Why a VIP that is there cannot be made what is wanted without making it anew; empty: it can.
+pub(super) fn differs(vip: &VipKey, wanted: &Wanted, actual: &Actual, ledger: &Ledger) -> Vec<String> {
+    let mut reasons = Vec::new();
+    if !ledger.ours(vip) {
+        reasons.push("found at first programming".to_owned());
+    }
+    if let Some(encap) = actual.encap.filter(|e| *e != wanted.encap) {
+        reasons.push(format!("encap {encap} instead of {}", wanted.encap));
+    }
+    if let Some(sticky) = ledger.src_ip_sticky(vip).filter(|s| *s != wanted.src_ip_sticky) {
+        reasons.push(format!("src-ip-sticky {sticky} instead of {}", wanted.src_ip_sticky));
+    }
+    if actual.table_length != wanted.table_length {
+        let (have, want) = (actual.table_length, wanted.table_length);
+        reasons.push(format!("new-flow-table-length {have} instead of {want}"));
+    }
+    reasons
+}
+
 /// Plans for any number of VIPs; those of one address should be planned for together, since `lb` refuses two encaps on
 /// one address, and an all-port VIP beside per-port ones: where what comes clashes with what goes, all that goes is
 /// deleted before anything is made. The VIPs of an address are planned for in the order of [`VipKey`].
 pub fn plan(members: &[Member<'_>], ledger: &Ledger, costs: &Costs) -> Plan {
     let mut members = members.to_vec();
     members.sort_by_key(|m| m.vip);
-    let admitted = admit(&members, ledger);
+    let mut admitted = admit(&members, ledger);
+    make_room(&members, &mut admitted, ledger, costs.room);
     let notes = admitted.iter().filter_map(|a| a.note.clone()).collect();
     for (member, a) in members.iter_mut().zip(&admitted) {
         member.wanted = a.wanted.as_deref();
