@@ -63,7 +63,10 @@ class RudeSocket:
             self._write(packed)
 
     def close(self):
+        """False: it was closed before."""
+        was_open = self.sock.fileno() >= 0
         self.sock.close()
+        return was_open
 
 
 def pack(papi, message, /, **fields):
