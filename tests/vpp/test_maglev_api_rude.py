@@ -138,7 +138,7 @@ class TestMaglevApiRude(MaglevTestCase):
         before, dropped = self.resident(), self.api.maglev_status().replies_dropped
         for name, fields in ASKED.items():
             client = self.rude()
-            client.ask(name, 3000, **fields)
+            client.ask(name, 8000, **fields)
             status = self.answers()
             self.assertGreater(status.replies_dropped, dropped, name)
             dropped = status.replies_dropped
