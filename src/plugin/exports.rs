@@ -5,7 +5,7 @@ use std::ffi::{c_char, c_int};
 use super::reply::{self, Told};
 use super::shim::{self, maglev_reply_t, maglev_start_t, maglev_turn_t};
 use super::token::MainThread;
-use super::{commands, guard, panics, start, text};
+use super::{commands, guard, heap, panics, start, text};
 
 /// The declarations of the header and the definitions here have the same types, or this does not compile.
 const _: () = {
@@ -27,6 +27,7 @@ const _: () = {
 pub unsafe extern "C" fn maglev_rs_init() {
     guard::run_plain(
         || {
+            heap::init();
             MainThread::declare();
             panics::install_hook();
         },

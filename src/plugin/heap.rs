@@ -19,6 +19,18 @@ mod own {
     #[global_allocator]
     static HEAP: MiMalloc = MiMalloc;
 
+    /// `mi_option_eager_commit` and `mi_option_arena_eager_commit` (mimalloc.h), for which the bindings have no names.
+    const EAGER: [libmimalloc_sys::mi_option_t; 2] = [3, 4];
+
+    /// Else it makes a gigabyte of addresses usable at once, which counts as taken where the system does not overcommit, and
+    /// tells nothing of what is used.
+    pub(super) fn take_as_needed() {
+        for option in EAGER {
+            // SAFETY: such options there are, and nothing was allocated yet, as the caller promises.
+            unsafe { libmimalloc_sys::mi_option_set(option, 0) };
+        }
+    }
+
     /// Bytes that it has from the system now, and had at most.
     pub(super) fn mapped() -> Option<(usize, usize)> {
         let (mut now, mut most) = (0_usize, 0_usize);
@@ -31,9 +43,16 @@ mod own {
 
 #[cfg(any(feature = "process-heap", miri))]
 mod own {
+    pub(super) fn take_as_needed() {}
+
     pub(super) fn mapped() -> Option<(usize, usize)> {
         None
     }
+}
+
+/// To be called once, on the only thread that there is of ours, before anything is allocated.
+pub(super) fn init() {
+    own::take_as_needed();
 }
 
 /// For `show status`.
