@@ -77,6 +77,7 @@ vl_api_maglev_status_t_handler (vl_api_maglev_status_t *mp)
       rmp->subscribers = maglev_api_n_subscribers ();
       rmp->events_lost = maglev_api_main.events_lost;
       rmp->replies_dropped = maglev_api_main.replies_dropped;
+      maglev_api_count ();
       rmp->unread_bytes = maglev_api_unread ();
       MAGLEV_FIELD (rmp->version, s.version);
       MAGLEV_FIELD (rmp->built_for, s.built_for);

@@ -165,6 +165,8 @@ tell_rust (f64 now)
     return;
   told_at = now;
   last = clients;
+  maglev_api_count ();
+  clients.unread_bytes = maglev_api_unread ();
   maglev_rs_api_clients (&clients);
 }
 

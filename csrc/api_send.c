@@ -34,6 +34,7 @@ typedef struct
   u32 client_index;
   u32 messages;
   u64 bytes;
+  u8 is_socket;
 } maglev_unread_t;
 
 maglev_api_main_t maglev_api_main;
@@ -77,6 +78,8 @@ unread_of (maglev_unread_t *u, vl_api_registration_t *reg)
 	  u->messages = messages;
 	}
     }
+  /* The sum of all is always that of what is remembered of each. */
+  maglev_api_main.unread_of[u->is_socket] -= u->bytes - bytes;
   u->bytes = bytes;
   return bytes;
 }
@@ -96,13 +99,14 @@ maglev_api_forget (u32 client_index)
 
   if (!p)
     return;
+  maglev_api_main.unread_of[unread_pool[p[0]].is_socket] -= unread_pool[p[0]].bytes;
   pool_put_index (unread_pool, p[0]);
   hash_unset (unread_by_client, client_index);
 }
 
 /* Counts anew what all clients have not read, unless that was done just before. */
-static void
-count_all (void)
+void
+maglev_api_count (void)
 {
   static f64 counted_at;
   f64 now = vlib_time_now (vlib_get_main ());
@@ -111,13 +115,12 @@ count_all (void)
   if (now < counted_at + MAGLEV_COUNT_AGAIN)
     return;
   counted_at = now;
-  maglev_api_main.unread_of[0] = maglev_api_main.unread_of[1] = 0;
   pool_foreach (u, unread_pool)
     {
       vl_api_registration_t *reg = vl_api_client_index_to_registration (u->client_index);
 
       if (reg)
-	maglev_api_main.unread_of[is_socket (reg)] += unread_of (u, reg);
+	unread_of (u, reg);
     }
 }
 
@@ -154,7 +157,7 @@ maglev_api_has_room (vl_api_registration_t *reg, maglev_send_kind_t kind, uword 
   /* What is remembered is never less than what is true. */
   most = socket ? MAGLEV_UNREAD_SOCKETS : most_shared (reg);
   if (maglev_api_main.unread_of[socket] + size > most)
-    count_all ();
+    maglev_api_count ();
   return maglev_api_main.unread_of[socket] + size <= most;
 }
 
@@ -219,6 +222,7 @@ note_sent (vl_api_registration_t *reg, uword size)
     {
       pool_get_zero (unread_pool, u);
       u->client_index = client_index;
+      u->is_socket = is_socket (reg);
       hash_set (unread_by_client, client_index, u - unread_pool);
     }
   u->messages++;

@@ -48,6 +48,9 @@ int maglev_api_send (vl_api_registration_t *reg, u32 id, void *message);
 /* The same for a reply: what could not be sent is counted. */
 void maglev_api_reply (vl_api_registration_t *reg, u32 id, void *message);
 
+/* Counts anew what clients have not read. */
+void maglev_api_count (void);
+
 /* Forgets a client. */
 void maglev_api_forget (u32 client_index);
 
