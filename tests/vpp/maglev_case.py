@@ -67,6 +67,10 @@ def yaml(value, indent=0):
     return json.dumps(value)
 
 
+# What a second load is told.
+LOADING = "another load is under way"
+
+
 def wait_until(what, message, timeout=15.0, step=0.05):
     """Waits until `what()` is true, and returns its value; an AssertionError with `message` otherwise."""
     deadline = time.monotonic() + timeout
@@ -217,9 +221,14 @@ class MaglevTestCase(FlowMixin, VppTestCase):
         )
         return ANSI.sub("", done.stdout)
 
+    def vppctl_answer(self, command):
+        self.last_answer = self.vppctl(command)
+        return self.last_answer
+
     def do(self, command):
-        """A command that must succeed; its answer."""
-        answer = self.vppctl(command)
+        """A command that must succeed; its answer. One load of a configuration at a time: the next is tried again, as its error says."""
+        wait_until(lambda: LOADING not in self.vppctl_answer(command), "a load never ends")
+        answer = self.last_answer
         self.assertNotRegex(answer, r"^error: |unknown input", command)
         return answer
 

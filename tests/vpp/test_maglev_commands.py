@@ -11,7 +11,7 @@ try:
 except ModuleNotFoundError:
     from maglev_harness import VppTestRunner
 
-from maglev_case import WEB, MaglevTestCase, base_config, checked, find_tool, frontend, pool, yaml
+from maglev_case import LOADING, WEB, MaglevTestCase, base_config, checked, find_tool, frontend, pool, wait_until, yaml
 from vpp_process import find_vpp
 
 SHOWS = (
@@ -224,7 +224,13 @@ class TestMaglevCommands(CommandsCase):
             "maglev config reload",
         ):
             with self.subTest(command=command):
-                reply = self.vapi.cli_return_response(command)
+                # A check that goes on behind its answer holds up the load that comes next.
+                replies = []
+                wait_until(
+                    lambda: replies.append(self.vapi.cli_return_response(command)) or LOADING not in replies[-1].reply,
+                    "a load never ends",
+                )
+                reply = replies[-1]
                 self.assertTrue(reply.reply.strip())
                 self.assertFalse(reply.reply.startswith("error: "), reply.reply)
         self.reset()

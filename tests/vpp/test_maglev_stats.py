@@ -80,7 +80,7 @@ class TestMaglevStats(PairTestCase):
             if i % 3 == 0:
                 many["x%d" % i]["enabled"] = False
         want = {"a1": (UP,), "a2": (UP,)}
-        self.addCleanup(self.do, "maglev config reload")
+        self.addCleanup(self.do, "maglev config reload force")
         self.addCleanup(self.write_config, self.make_config(self.network))
         self.write_config(config)
         self.do("maglev config reload")
@@ -88,7 +88,7 @@ class TestMaglevStats(PairTestCase):
             {**want, **{n: (UP if b.get("enabled", True) else DISABLED,) for n, b in many.items()}}, "backends", "state"
         )
         self.write_config(self.make_config(self.network))
-        self.do("maglev config reload")
+        self.do("maglev config reload force")
         self.wait_table(want, "backends", "state")
         self.assertEqual(sum(int(n) for n in self.stats["/maglev/backends/state"][0]), 2 * UP)
 
