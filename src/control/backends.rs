@@ -142,14 +142,15 @@ impl Entry {
     }
 
     /// Its agent alone decides, and has not: what is known, if anything, was found by checks or by a backend it followed
-    /// that it has no more. The operator's `health down` is no such thing: it stands until the agent's next word.
+    /// that it has no more. The operator's `health down` and `health stopping` are no such thing: they stand until the agent's
+    /// next word.
     pub fn waits_for_agent(&self) -> bool {
         self.by_agent_alone()
             && self.health.checked()
             && match self.health.checks().vital() {
                 Vital::Unknown => true,
                 Vital::Down => !self.health.checks().forced(),
-                Vital::Up => false,
+                Vital::Up => self.health.checks().stopping() && !self.health.checks().forced(),
             }
     }
 

@@ -176,9 +176,22 @@ impl Controller {
                 let detail = newest.map(|t| t.detail.as_ref()).unwrap_or_default();
                 return format!("by its agent: {detail}").trim_end_matches([' ', ':']).to_owned();
             }
+            // The newest change of state may be one before that word.
+            (_, By::Checks) if let Some(word) = forced(b) => return format!("by the operator: {word}"),
             (_, By::Checks) => "by its checks".to_owned(),
         };
         format!("{by}: {why}").trim_end_matches([' ', ':']).to_owned()
+    }
+}
+
+/// The operator's word on health, while it stands.
+fn forced(b: &Entry) -> Option<&'static str> {
+    let checks = b.health.checks();
+    match checks.vital() {
+        _ if !checks.forced() || b.config.track.is_some() => None,
+        Vital::Down => Some("health down"),
+        Vital::Up if checks.stopping() => Some("health stopping"),
+        Vital::Up | Vital::Unknown => None,
     }
 }
 
@@ -193,7 +206,7 @@ fn operator_view(b: &Entry) -> Vec<HandView> {
         o.paused.map(|since| ("paused", since, String::new())),
         o.drain.map(|since| ("drain", since, String::new())),
     ];
-    let all: Vec<HandView> = words
+    let mut all: Vec<HandView> = words
         .into_iter()
         .flatten()
         .map(|(word, since, detail)| HandView {
@@ -203,6 +216,16 @@ fn operator_view(b: &Entry) -> Vec<HandView> {
             detail,
         })
         .collect();
+    if let Some(word) = forced(b).filter(|_| b.health.checked()) {
+        let detail =
+            if b.by_agent_alone() { "until its agent's next reply" } else { "until its checks' next result" };
+        all.push(HandView {
+            hand: "operator",
+            says: word.to_owned(),
+            since_ms: None,
+            detail: detail.to_owned(),
+        });
+    }
     if all.is_empty() {
         let says = "no word".to_owned();
         return vec![HandView { hand: "operator", says, since_ms: None, detail: String::new() }];
@@ -261,7 +284,8 @@ fn waits(b: &Entry, backends: &Backends) -> Vec<String> {
 fn checks_wait(b: &Entry) -> Option<String> {
     let checks = b.health.checks();
     if checks.stopping() {
-        return Some("the next pass".to_owned());
+        let ends = if b.by_agent_alone() { "the agent's next reply" } else { "the next pass" };
+        return Some(ends.to_owned());
     }
     match checks.vital() {
         Vital::Up => None,

@@ -2,7 +2,7 @@
 //! frontends.
 
 use std::borrow::Cow;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::backends::Entry;
 use super::controller::Controller;
@@ -47,6 +47,20 @@ impl Controller {
             self.take_over(now, slot);
         }
         Ok(taken)
+    }
+
+    /// What `f` has to say of backends, in however many steps, counts as one: nobody is judged in between, where a backend
+    /// is what it never was (panic would end, pools change).
+    pub(super) fn at_once<T>(&mut self, now: Now, f: impl FnOnce(&mut Controller) -> T) -> T {
+        if self.deferred.is_some() {
+            return f(self);
+        }
+        self.deferred = Some(BTreeMap::new());
+        let result = f(self);
+        for (slot, (code, detail)) in self.deferred.take().unwrap_or_default() {
+            self.restand(now, slot, code, detail);
+        }
+        result
     }
 
     /// A backend's words may be others than before: what comes of them is worked out anew, for those that track it

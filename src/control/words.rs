@@ -5,7 +5,7 @@ use super::controller::Controller;
 use super::event::Event;
 use super::operator::{BackendVerb, Done, NameKind, VerbError};
 use super::schedule::Slot;
-use crate::health::{self, Author, By, State, Taken};
+use crate::health::{self, Author, By, Refusal, State, Taken};
 use crate::time::{Now, Time};
 
 impl Controller {
@@ -20,13 +20,21 @@ impl Controller {
         if let Some(why) = refused(b, verb) {
             return Err(VerbError::Refused(format!("backend `{name}` {why}")));
         }
-        let (event, code) = word(verb);
-        let taken = self
-            .act(now, slot, event, code, "by the operator".into())
-            .map_err(|r| VerbError::Refused(format!("backend `{name}` {r}")))?;
+        if found_already(b, verb) {
+            let text = format!("backend `{name}` {}", self.already(slot, verb));
+            return Ok(Done { changed: false, text });
+        }
+        let taken = match verb {
+            // Of whom nobody else knows is up at once, whatever the agent's words have covered.
+            BackendVerb::AgentMute => self.at_once(now, |c| c.said(now, slot, verb)),
+            _ => self.said(now, slot, verb),
+        };
+        let taken = taken.map_err(|r| VerbError::Refused(format!("backend `{name}` {r}")))?;
         match taken {
             Taken::Changed => {
-                self.followed(now, slot, verb);
+                if verb == BackendVerb::AgentMute {
+                    self.shares_changed(now, slot);
+                }
                 self.event(Event::Operator { text: format!("set backend {name} {}", verb.as_str()) });
                 let text = format!("backend `{name}` {}{}", done(verb), self.but(slot, verb));
                 Ok(Done { changed: true, text })
@@ -36,6 +44,16 @@ impl Controller {
                 Ok(Done { changed: false, text })
             }
         }
+    }
+
+    /// The word, and what it sets off.
+    fn said(&mut self, now: Now, slot: Slot, verb: BackendVerb) -> Result<Taken, Refusal> {
+        let (event, code) = word(verb);
+        let taken = self.act(now, slot, event, code, "by the operator".into())?;
+        if taken == Taken::Changed {
+            self.followed(now, slot, verb);
+        }
+        Ok(taken)
     }
 
     /// What a word sets off beyond the states.
@@ -50,7 +68,6 @@ impl Controller {
                 }
                 // Nobody else is left who could say what the backend is.
                 self.ask_soon(now, slot, std::time::Duration::ZERO);
-                self.shares_changed(now, slot);
             }
             BackendVerb::AgentUnmute => self.ask_soon(now, slot, std::time::Duration::ZERO),
             BackendVerb::HealthUp | BackendVerb::HealthDown | BackendVerb::HealthStopping => {
@@ -147,6 +164,24 @@ fn done(verb: BackendVerb) -> &'static str {
         BackendVerb::AgentMute => "has its agent muted",
         BackendVerb::AgentUnmute => "has its agent unmuted",
     }
+}
+
+/// Its checks have found what the verb would make it, and go on.
+fn found_already(b: &Entry, verb: BackendVerb) -> bool {
+    b.config.healthcheck.is_some()
+        && match verb {
+            BackendVerb::HealthDown => b.health.is_found_down(),
+            BackendVerb::HealthStopping => b.health.is_found_stopping(),
+            BackendVerb::HealthUp
+            | BackendVerb::Enable
+            | BackendVerb::Disable
+            | BackendVerb::Pause
+            | BackendVerb::Resume
+            | BackendVerb::Drain
+            | BackendVerb::Ready
+            | BackendVerb::AgentMute
+            | BackendVerb::AgentUnmute => false,
+        }
 }
 
 /// Why a verb makes no sense for a backend of this configuration, or under another's word.

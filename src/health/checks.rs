@@ -10,7 +10,7 @@ use crate::config::{CounterKind, Healthcheck};
 pub struct Checks {
     vital: Vital,
     stopping: bool,
-    /// Down by the operator's word, and no check or agent has spoken since.
+    /// Down or stopping by the operator's word, and no check or agent has spoken since.
     forced: bool,
     counter: Counter,
 }
@@ -49,15 +49,15 @@ impl Checks {
         self.stopping
     }
 
-    /// Down by the operator's word, and no check or agent has spoken since.
+    /// Down or stopping by the operator's word, and no check or agent has spoken since.
     pub fn forced(&self) -> bool {
         self.forced
     }
 
-    /// With the operator's word of an earlier life; it counts for one that is down alone.
+    /// With the operator's word of an earlier life; it counts only for one that is down or stopping.
     #[must_use]
     pub fn with_forced(self, forced: bool) -> Checks {
-        Checks { forced: forced && self.vital == Vital::Down, ..self }
+        Checks { forced: forced && (self.vital == Vital::Down || self.stopping), ..self }
     }
 
     /// The operator's word ends; what it is stays.
@@ -115,6 +115,7 @@ impl Checks {
     pub(super) fn conditional(&mut self) {
         match self.vital {
             Vital::Up => {
+                self.forced = false;
                 self.counter.pass();
                 self.stopping = true;
             }
@@ -160,8 +161,12 @@ impl Checks {
 
     /// By the operator: as after a 404. False when it is not up.
     pub(super) fn force_stopping(&mut self) -> bool {
-        self.stopping = self.vital == Vital::Up;
-        self.stopping
+        if self.vital != Vital::Up {
+            return false;
+        }
+        self.stopping = true;
+        self.forced = true;
+        true
     }
 
     /// The time from the start of the last probe to the start of the next, before jitter: `unknown` fast, full

@@ -314,6 +314,18 @@ impl Health {
         Ok(if *self == before { Taken::Already } else { Taken::Changed })
     }
 
+    /// Whether `health down` would change nothing while a check goes on: it is down, at 0, already, and the next result comes to the
+    /// same. (Where nobody counts on, the word itself is the change.)
+    pub fn is_found_down(&self) -> bool {
+        let at_zero = self.checks.vital() == super::Vital::Down && self.checks.counter().value() == 0;
+        !self.removed && self.may_force().is_ok() && at_zero
+    }
+
+    /// Whether `health stopping` would change nothing while a check goes on.
+    pub fn is_found_stopping(&self) -> bool {
+        !self.removed && self.may_force().is_ok() && self.checks.stopping()
+    }
+
     /// Forced health needs checks that count on from there.
     fn may_force(&self) -> Result<(), Refusal> {
         if self.operator.disabled.is_some() {

@@ -56,7 +56,7 @@ pub struct Mind {
     pub back_at: Option<Time>,
     /// Since when its agent has been waited for; and since when at the latest, should it have been asked anew.
     pub waits: (Time, Time),
-    /// The operator's `health down` made it what it is.
+    /// The operator's `health down` or `health stopping` made it what it is.
     pub forced: bool,
     /// `via <name>`: for those that track it.
     pub via: String,
@@ -130,15 +130,19 @@ impl Mind {
         self.settle();
     }
 
-    /// Of whom nobody is asked, it is up.
-    pub fn settle(&mut self) {
-        let open = match self.found.vital {
+    /// Nothing is known of it that its agent or the operator has said.
+    fn open(&self) -> bool {
+        match self.found.vital {
             Vital::Unknown => true,
             Vital::Down => !self.forced,
-            Vital::Up => false,
-        };
+            Vital::Up => self.found.stopping && !self.forced,
+        }
+    }
+
+    /// Of whom nobody is asked, it is up.
+    pub fn settle(&mut self) {
         if self.checked()
-            && (self.is_static() || (self.alone() && self.muted && (open || self.found.stopping)))
+            && (self.is_static() || (self.alone() && self.muted && (self.open() || self.found.stopping)))
         {
             self.full(Vital::Up);
         }
@@ -163,7 +167,7 @@ impl Mind {
         let (vital, stopping) = if followed { was } else { (saved.found.vital, saved.found.stopping) };
         mind.full(vital);
         mind.found.stopping = stopping && vital == Vital::Up;
-        mind.forced = saved.forced && !followed && vital == Vital::Down;
+        mind.forced = saved.forced && !followed && (vital == Vital::Down || mind.found.stopping);
         mind.enabled(saved.config.enabled, now);
         mind.settle();
         mind
@@ -263,12 +267,7 @@ impl Mind {
 
     /// Whether it waits for its agent's first word.
     pub fn waiting(&self) -> bool {
-        let open = match self.found.vital {
-            Vital::Unknown => true,
-            Vital::Down => !self.forced,
-            Vital::Up => false,
-        };
-        self.alone() && self.checked() && !self.muted && open
+        self.alone() && self.checked() && !self.muted && self.open()
     }
 
     /// An operator's verb; `disabled_via`: the backend that it tracks is disabled.
@@ -299,11 +298,14 @@ impl Mind {
             BackendVerb::Ready => self.drain = false,
             BackendVerb::HealthUp if forcible => self.full(Vital::Up),
             BackendVerb::HealthDown if forcible => {
+                let (found, forced) = (self.found, self.forced);
                 self.full(Vital::Down);
-                self.forced = true;
+                // What its checks have found, and find again, is not the operator's word.
+                self.forced = forced || self.alone() || found != self.found;
             }
             BackendVerb::HealthStopping if self.alone() && self.muted => return Taken::Refused,
             BackendVerb::HealthStopping if forcible && self.found.vital == Vital::Up => {
+                self.forced |= self.alone() || !self.found.stopping;
                 self.found.stopping = true;
             }
             BackendVerb::HealthUp | BackendVerb::HealthDown | BackendVerb::HealthStopping => {
@@ -325,7 +327,7 @@ impl Mind {
             BackendVerb::AgentMute if changed => self.settle(),
             BackendVerb::AgentUnmute if changed => self.waits.1 = now,
             // The operator's word, for as long as the agent likes.
-            BackendVerb::HealthDown if changed => self.waits.1 = Time::MAX,
+            BackendVerb::HealthDown | BackendVerb::HealthStopping if changed => self.waits.1 = Time::MAX,
             BackendVerb::AgentMute
             | BackendVerb::AgentUnmute
             | BackendVerb::Enable

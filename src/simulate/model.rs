@@ -381,7 +381,7 @@ impl Model {
     pub fn catch_up(&mut self, world: &World, at: Time) -> Result<(), Broken> {
         let up = |name: &Name| {
             let b = world.c.backends().find(name);
-            b.is_some_and(|(_, b)| b.health.checks().vital() == Vital::Up)
+            b.is_some_and(|(_, b)| b.health.checks().vital() == Vital::Up && !b.health.checks().stopping())
         };
         let late: Vec<Name> =
             self.minds.iter().filter(|(n, m)| m.waiting() && up(n)).map(|(n, _)| n.clone()).collect();

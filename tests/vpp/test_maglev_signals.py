@@ -28,7 +28,7 @@ SLOWNESS = 0.002
 PATIENCE = 20.0
 CONFIG = """maglev:
   vpp:
-    lb: { ipv4-src-address: 10.0.0.1, startup-min-delay: 1h, startup-max-delay: 1h }
+    lb: { ipv4-src-address: 192.0.2.254, startup-min-delay: 1h, startup-max-delay: 1h }
   backends:
     one: { address: 10.9.0.1 }
   frontends:

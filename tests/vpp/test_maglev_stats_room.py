@@ -15,7 +15,7 @@ from vpp_papi.vpp_stats import VPPStats
 # Nothing is programmed into lb: its tables are not what is tested here.
 HEAD = """maglev:
   vpp:
-    lb: { ipv4-src-address: 10.0.0.1, startup-min-delay: 1h, startup-max-delay: 1h }
+    lb: { ipv4-src-address: 192.0.2.254, startup-min-delay: 1h, startup-max-delay: 1h }
 """
 SMALL = (
     HEAD
@@ -125,7 +125,8 @@ class TestMaglevStatsRoom(RestartCase):
         self.assertEqual(self.numbers("frontends", "total"), [100] * 2000)
         self.interfaces(30)
         self.write_config(SMALL)
-        self.do("config reload")
+        # It takes away most of what there is.
+        self.do("config reload force")
         self.wait_published("members", 1)
         self.wait_none()
         self.write_config(large)

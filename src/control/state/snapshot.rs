@@ -64,7 +64,7 @@ pub struct SavedWords {
     /// Since when.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub muted: Option<u64>,
-    /// `health down`, and nobody has spoken since; with [`State::Down`] alone.
+    /// `health down` or `health stopping`, and nobody has spoken since; with [`State::Down`] or [`State::Stopping`] only.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub forced: bool,
     /// `up`, `down` or `stopping`: what the checks had found of one that is disabled or paused now.
@@ -106,8 +106,8 @@ impl SavedWords {
             Some("has a word that disables it, and is not disabled")
         } else if paused.is_some() && state != State::Paused {
             Some("has a word that pauses it, and is not paused")
-        } else if *forced && state != State::Down {
-            Some("has a word that forces it down, and is not down")
+        } else if *forced && !matches!(state, State::Down | State::Stopping) {
+            Some("has a health that was forced, and is neither down nor stopping")
         } else if beneath.is_some() && !matches!(state, State::Disabled | State::Paused) {
             Some("has two states")
         } else if beneath.is_some_and(|s| !matches!(s, State::Up | State::Down | State::Stopping)) {

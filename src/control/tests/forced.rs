@@ -151,6 +151,19 @@ fn forced_to_where_it_is_the_counter_moves_all_the_same() {
 }
 
 #[test]
+fn what_checks_have_found_is_not_forced() {
+    let mut lab = settled(BASIC);
+    lab.net(A, Net::Refused);
+    lab.until(|l| l.state("a") == "down");
+    assert_eq!(set(&mut lab, "a", HealthDown), Ok("backend `a` has that health already (down)".into()));
+    // The operator has said nothing that a new name would not inherit.
+    lab.log.clear();
+    lab.load(&BASIC.replace("    a: {", "    z: {").replace("a: {}", "z: {}"));
+    assert_eq!(lab.state("z"), "down");
+    assert!(!lab.log.iter().any(|l| l.1.contains("without the operator's words")), "{:?}", lab.log);
+}
+
+#[test]
 fn forced_health_lies_beneath_the_words_of_others() {
     let mut lab = super::words::settled(HANDS);
     super::words::says(&mut lab, "d", "down");

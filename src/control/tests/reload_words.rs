@@ -281,3 +281,87 @@ fn stopping_ends_where_nobody_is_left_to_end_it() {
     lab.turn();
     assert_eq!(lab.state("d"), "up agent muted");
 }
+
+#[test]
+fn a_mute_is_one_step_whatever_the_agents_words_have_covered() {
+    let mut lab = settled(HANDS);
+    super::words::says(&mut lab, "b", "down");
+    set(&mut lab, "b", BackendVerb::HealthStopping);
+    assert_eq!(lab.state("b"), "down by agent");
+    lab.log.clear();
+    set(&mut lab, "b", BackendVerb::AgentMute);
+    assert_eq!(lab.state("b"), "up agent muted");
+    let once = "backend-transition backend=b from=down to=up code=agent detail=\"muted\"";
+    assert_eq!(transitions(&mut lab), [once]);
+}
+
+#[test]
+fn stopping_that_nobody_stands_for_is_waited_out_like_down() {
+    // The operator's word stands for as long as the agent says nothing, over reload and restart, and is shown as the operator's.
+    let mut lab = settled(HANDS);
+    set(&mut lab, "b", BackendVerb::HealthStopping);
+    assert_eq!(operator_says(&lab, "b"), "health stopping");
+    lab.load(&HANDS.replace("port: 99", "port: 98"));
+    lab.run(40_000);
+    assert_eq!(lab.state("b"), "stopping");
+    let mut lab = lab.reborn();
+    lab.load(HANDS);
+    lab.turn();
+    lab.run(40_000);
+    assert_eq!((lab.state("b"), operator_says(&lab, "b")), ("stopping".into(), "health stopping".into()));
+    lab.log.clear();
+    // A new name does not inherit it: the silent agent is waited for, no longer than at the start.
+    lab.load(&HANDS.replace("    b: {", "    z: {").replace("b: {}", "z: {}"));
+    assert_eq!((lab.state("z"), operator_says(&lab, "z")), ("stopping".into(), "no word".into()));
+    assert_eq!(
+        transitions(&mut lab),
+        [
+            "backend-transition backend=z from=stopping to=stopping code=inherited detail=\"without the operator's words\""
+        ]
+    );
+    lab.run(40_000);
+    assert_eq!(lab.state("z"), "up agent silent");
+}
+
+#[test]
+fn stopping_by_checks_that_a_reload_took_away_is_waited_out() {
+    let http = HANDS.replace(
+        "tcp: {type: tcp, port: 80",
+        "tcp: {type: http, params: {path: /, disable-on-404: true}, port: 80",
+    );
+    assert_ne!(http, HANDS);
+    let mut lab = settled(&http);
+    lab.net("10.1.0.3", Net::NotFound);
+    lab.run(5000);
+    assert_eq!(lab.state("d"), "stopping");
+    let alone = http.replace("10.1.0.3, healthcheck: tcp, agent", "10.1.0.3, agent");
+    lab.load(&alone);
+    assert_eq!(lab.state("d"), "stopping");
+    lab.run(40_000);
+    assert_eq!(lab.state("d"), "up agent silent");
+    // The same where another start has the other file.
+    let mut lab = settled(&http);
+    lab.net("10.1.0.3", Net::NotFound);
+    lab.run(5000);
+    let mut lab = lab.reborn();
+    lab.load(&alone);
+    lab.turn();
+    assert_eq!(lab.state("d"), "stopping");
+    lab.run(40_000);
+    assert_eq!(lab.state("d"), "up agent silent");
+}
+
+#[test]
+fn a_forced_health_is_shown_as_the_operators_word_until_a_check_has_spoken() {
+    let mut lab = settled(HANDS);
+    set(&mut lab, "a", BackendVerb::HealthDown);
+    assert_eq!(operator_says(&lab, "a"), "health down");
+    lab.run(1500);
+    assert_eq!(operator_says(&lab, "a"), "no word", "{}", lab.state("a"));
+}
+
+/// What `show backend` says of the operator's words.
+fn operator_says(lab: &Lab, name: &str) -> String {
+    let view = lab.c.backend(name).unwrap();
+    view.hands.iter().find(|h| h.hand == "operator").unwrap().says.clone()
+}
