@@ -66,6 +66,8 @@ pub struct Books {
     pub foreigners: usize,
     /// What NAT has used up.
     pub nat: Nat,
+    /// As what each VIP was last asked to be made; it may be gone since, and the controller not know that yet.
+    pub asked_as: BTreeMap<VipKey, Encap>,
     /// As `lb` had them first.
     pub settings: Settings,
     /// Nothing is to be written: all is calm.
@@ -93,6 +95,7 @@ impl Default for Books {
             foreign: BTreeSet::new(),
             foreigners: 0,
             nat: Nat::default(),
+            asked_as: BTreeMap::new(),
             settings,
             quiet: false,
             synced: None,
@@ -140,9 +143,13 @@ impl Books {
                 unsent.insert(*vip);
             }
             self.judge(model, at, op, &before, &deleted)?;
+            if let Op::AddVip { vip, encap, .. } = op {
+                self.asked_as.insert(*vip, *encap);
+            }
             match answers.get(i) {
                 Some(Ok(())) => self.done(op),
-                Some(Err(LbError::NoAnswer(LOST))) => {
+                Some(Err(e @ LbError::NoAnswer(LOST))) => {
+                    self.claim_perhaps(op, e);
                     self.perhaps(op);
                     self.doubt(op);
                 }

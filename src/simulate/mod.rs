@@ -28,7 +28,7 @@ pub mod world;
 
 pub use broken::Broken;
 pub use life::{Failure, live, live_with};
-pub use run::{LIFE, Simulator, Tally};
+pub use run::{LIFE, RECENT, Simulator, Tally};
 pub use world::{Happening, Net, Voice, World};
 
 #[cfg(test)]

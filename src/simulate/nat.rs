@@ -62,6 +62,12 @@ impl Nat {
         }
     }
 
+    /// A VIP that is gone had this server, perhaps.
+    pub fn claim_of_gone(&mut self, encap: Encap, server: IpAddr) {
+        let Some(port) = encap.target_port() else { return };
+        self.owners.entry((server, port)).or_insert(Owner { vip: None, sure: false });
+    }
+
     /// A VIP is gone; what it had stays used up.
     pub fn gone(&mut self, vip: &VipKey) {
         for o in self.owners.values_mut().filter(|o| o.vip == Some(*vip)) {

@@ -30,7 +30,7 @@ use crate::time::Time;
 /// Steps of one seed; then the next one begins.
 pub const LIFE: u64 = 50_000;
 /// Steps that are remembered, for who wants to know how it came.
-const RECENT: usize = 40;
+pub const RECENT: usize = 40;
 /// Steps between two calms.
 const STORM: u64 = 1500;
 /// How long it takes until nothing of a storm is left: retries of the disk are 32 s apart at most.
@@ -118,6 +118,8 @@ pub struct Simulator {
     step: u64,
     phase: Phase,
     recent: VecDeque<Past>,
+    /// How many of them are remembered.
+    tell: usize,
     pending: BTreeMap<Ticket, Time>,
     /// Verbs that wait for the disk.
     waiting: Vec<Waiting>,
@@ -142,6 +144,7 @@ impl Simulator {
             step: 0,
             phase: Phase::Storm(STORM),
             recent: VecDeque::new(),
+            tell: RECENT,
             pending: BTreeMap::new(),
             waiting: Vec::new(),
             owes_save: false,
@@ -149,6 +152,11 @@ impl Simulator {
         };
         foreign::put(&mut sim.world, &mut sim.books);
         sim
+    }
+
+    /// Remembers so many last steps for [`Simulator::story`]; at least one.
+    pub fn tell(&mut self, steps: usize) {
+        self.tell = steps.max(1);
     }
 
     /// Steps done.
@@ -168,7 +176,7 @@ impl Simulator {
             deed: deed.clone(),
             happened: Vec::new(),
         });
-        if self.recent.len() > RECENT {
+        if self.recent.len() > self.tell {
             self.recent.pop_front();
         }
         self.step += 1;

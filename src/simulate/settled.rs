@@ -157,7 +157,9 @@ fn nat(
         server.weight = Some(*w);
     }
     let parked = |a: &IpAddr| front.is_none_or(|f| f.at(*a).is_none());
-    if let Some((a, _)) = book.servers.iter().find(|(a, s)| parked(a) && s.flows == Flows::Dirty) {
+    // One that somebody else has deleted cannot be flushed any more.
+    let left = |a: &IpAddr, s: &Server| parked(a) && s.weight.is_some() && s.flows == Flows::Dirty;
+    if let Some((a, _)) = book.servers.iter().find(|(a, s)| left(a, s)) {
         return broken("who leaves loses its flows", format!("{a} is parked in {vip}, and still has them"));
     }
     front.map_or(Ok(()), |f| flushed(f, book, vip))

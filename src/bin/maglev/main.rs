@@ -134,6 +134,9 @@ enum Command {
         /// Go on with one seed after the other until something fails
         #[arg(long, conflicts_with = "steps")]
         until_failure: bool,
+        /// How many of the last steps are told when a promise is not kept
+        #[arg(long, value_name = "N", default_value_t = maglev::simulate::RECENT)]
+        tell: usize,
     },
 }
 
@@ -147,6 +150,8 @@ fn main() -> ExitCode {
         }
         Command::Check { file } => check::check(&file),
         Command::Demo => demo::demo(),
-        Command::Simulate { seed, steps, until_failure } => simulate::simulate(seed, steps, until_failure),
+        Command::Simulate { seed, steps, until_failure, tell } => {
+            simulate::simulate(seed, steps, until_failure, tell)
+        }
     }
 }

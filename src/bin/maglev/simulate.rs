@@ -5,19 +5,19 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use maglev::clock;
-use maglev::simulate::{LIFE, Tally, live};
+use maglev::simulate::{LIFE, Tally, live_with};
 
 /// From one line of progress to the next.
 const PROGRESS: Duration = Duration::from_secs(5);
 
 /// 0 all held, 1 something did not.
-pub fn simulate(seed: u64, steps: u64, until_failure: bool) -> ExitCode {
+pub fn simulate(seed: u64, steps: u64, until_failure: bool, tell: usize) -> ExitCode {
     let begun = clock::mono();
     let (mut told, mut done, mut tally, mut at) = (begun, 0, Tally::default(), seed);
     let mut err = std::io::stderr().lock();
     while done < steps || until_failure {
         let now = if until_failure { LIFE } else { LIFE.min(steps - done) };
-        match live(at, now) {
+        match live_with(at, now, |sim| sim.tell(tell)) {
             Ok(t) => tally.add(&t),
             Err(failure) => {
                 let _ = writeln!(std::io::stdout(), "{failure}");

@@ -81,6 +81,9 @@ impl Books {
         let (Op::AddServer { vip, address, .. }, LbError::NoAnswer(_)) = (op, error) else { return };
         if let Some(encap) = self.nat_of(vip) {
             self.nat.claim(vip, encap, *address, false);
+        } else if let Some(encap) = self.asked_as.get(vip) {
+            // Somebody else has taken the VIP away, which who asked cannot know: it may have had the server before.
+            self.nat.claim_of_gone(*encap, *address);
         }
         if let Some(here) = self.vips.get_mut(vip) {
             here.servers.entry(*address).or_insert(Server { weight: None, flows: Flows::Unsure });
