@@ -77,7 +77,7 @@ vl_api_maglev_status_t_handler (vl_api_maglev_status_t *mp)
       rmp->subscribers = maglev_api_n_subscribers ();
       rmp->events_lost = maglev_api_main.events_lost;
       rmp->replies_dropped = maglev_api_main.replies_dropped;
-      rmp->unread_bytes = maglev_api_main.unread;
+      rmp->unread_bytes = maglev_api_unread ();
       MAGLEV_FIELD (rmp->version, s.version);
       MAGLEV_FIELD (rmp->built_for, s.built_for);
       maglev_api_text (&rmp->reason, &s.reason);
@@ -389,7 +389,7 @@ vl_api_maglev_config_reload_t_handler (vl_api_maglev_config_reload_t *mp)
   vl_api_maglev_config_reload_reply_t *rmp;
 
   MAGLEV_VERB (VL_API_MAGLEV_CONFIG_RELOAD_REPLY,
-	       maglev_rs_api_config_reload (mp->force, &a), rmp->ticket = a.ticket);
+	       maglev_rs_api_config_reload (*(u8 *) &mp->force != 0, &a), rmp->ticket = a.ticket);
 }
 
 /* ---- events ---- */

@@ -158,7 +158,7 @@ tell_rust (f64 now)
     .subscribers = vec_len (subscribers),
     .events_lost = maglev_api_main.events_lost,
     .replies_dropped = maglev_api_main.replies_dropped,
-    .unread_bytes = maglev_api_main.unread,
+    .unread_bytes = maglev_api_unread (),
   };
 
   if (now < told_at + MAGLEV_API_TELL && clients.subscribers == last.subscribers)

@@ -24,6 +24,8 @@
 #define MAGLEV_UNREAD_FREE (8 << 10)
 /* A client in shared memory may hold its queue's lock for a moment; so long it is tried, in seconds. */
 #define MAGLEV_LOCK_PATIENCE 0.2e-3
+/* What all clients have not read is counted anew at most so often, in seconds: with many of them that takes a while. */
+#define MAGLEV_COUNT_AGAIN 5e-3
 /* A reply is assumed to be so long before it is made. */
 #define MAGLEV_REPLY_SIZE 512
 
@@ -98,24 +100,25 @@ maglev_api_forget (u32 client_index)
   hash_unset (unread_by_client, client_index);
 }
 
-/* Counts anew what all clients of one kind have not read. */
-static u64
-count_all (int sockets)
+/* Counts anew what all clients have not read, unless that was done just before. */
+static void
+count_all (void)
 {
+  static f64 counted_at;
+  f64 now = vlib_time_now (vlib_get_main ());
   maglev_unread_t *u;
-  u64 all = 0, wanted = 0;
 
+  if (now < counted_at + MAGLEV_COUNT_AGAIN)
+    return;
+  counted_at = now;
+  maglev_api_main.unread_of[0] = maglev_api_main.unread_of[1] = 0;
   pool_foreach (u, unread_pool)
     {
       vl_api_registration_t *reg = vl_api_client_index_to_registration (u->client_index);
-      u64 n = reg ? unread_of (u, reg) : 0;
 
-      all += n;
-      if (reg && is_socket (reg) == sockets)
-	wanted += n;
+      if (reg)
+	maglev_api_main.unread_of[is_socket (reg)] += unread_of (u, reg);
     }
-  maglev_api_main.unread = all;
-  return wanted;
 }
 
 static u64
@@ -150,7 +153,9 @@ maglev_api_has_room (vl_api_registration_t *reg, maglev_send_kind_t kind, uword 
     return 0;
   /* What is remembered is never less than what is true. */
   most = socket ? MAGLEV_UNREAD_SOCKETS : most_shared (reg);
-  return maglev_api_main.unread + size <= most || count_all (socket) + size <= most;
+  if (maglev_api_main.unread_of[socket] + size > most)
+    count_all ();
+  return maglev_api_main.unread_of[socket] + size <= most;
 }
 
 vl_api_registration_t *
@@ -218,7 +223,7 @@ note_sent (vl_api_registration_t *reg, uword size)
     }
   u->messages++;
   u->bytes += size;
-  maglev_api_main.unread += size;
+  maglev_api_main.unread_of[is_socket (reg)] += size;
 }
 
 /* Without waiting: the client may have been stopped with its queue full, or while it held the lock. */

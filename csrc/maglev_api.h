@@ -20,8 +20,9 @@ typedef struct
   /* In numbers that wrap only with the universe. */
   u64 replies_dropped;
   u64 events_lost;
-  /* Of our messages, sent and not read yet, of all clients: at most that, and exact whenever it matters. */
-  u64 unread;
+  /* Of our messages, sent and not read yet, of all clients in shared memory, and of all over the socket: at most that; counted
+     anew where it matters. */
+  u64 unread_of[2];
 } maglev_api_main_t;
 
 extern maglev_api_main_t maglev_api_main;
@@ -49,6 +50,12 @@ void maglev_api_reply (vl_api_registration_t *reg, u32 id, void *message);
 
 /* Forgets a client. */
 void maglev_api_forget (u32 client_index);
+
+static_always_inline u64
+maglev_api_unread (void)
+{
+  return maglev_api_main.unread_of[0] + maglev_api_main.unread_of[1];
+}
 
 /* api_events.c */
 void maglev_api_unsubscribe_gone (u32 client_index);

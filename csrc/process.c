@@ -130,6 +130,9 @@ maglev_process (vlib_main_t *vm, vlib_node_runtime_t *rt, vlib_frame_t *f)
       if (maglev_stats_update (vm))
 	turn.busy = 1;
       maglev_shim_signals_release ();
+      /* VPP's reader of API sockets takes the end of a connection for "nothing to read" while errno is EAGAIN from whatever call
+	 failed last, such as a write to a client that does not read; it would spin on that socket from then on. */
+      errno = 0;
       maglev_stay_end (MAGLEV_STAY_TURN, stay);
 
       if (turn.busy)

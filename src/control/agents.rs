@@ -69,12 +69,14 @@ impl Controller {
         let Some(b) = self.backends.get_mut(slot) else { return };
         let alone = b.waits_for_agent();
         let muted = b.health.operator().muted.is_some();
+        // Nobody else is left who could end it.
+        let ends = alone || (b.by_agent_alone() && b.health.checked() && b.health.checks().stopping());
         let Some(side) = b.agent.as_mut() else { return };
         if alone {
             side.heard = false;
         }
         if muted {
-            if alone {
+            if ends {
                 let _ = self.act(now, slot, health::Event::Pass, "agent", "muted".into());
             }
             return;

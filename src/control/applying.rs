@@ -332,13 +332,20 @@ impl Controller {
         } else if let Some(slot) = self.heir(&mut a.leaving, b) {
             a.summary.backends.changed += 1;
             self.backends.rename(slot, b.name.clone());
+            let mut forced = false;
             if let Some(e) = self.backends.get_mut(slot) {
+                forced = e.health.checks().forced() && e.state() == State::Down;
                 e.health.forget_operator();
             }
             self.restand(a.now, slot, "inherited", "without the operator's words".into());
             // It may have been muted.
             self.ask_soon(a.now, slot, std::time::Duration::ZERO);
             self.keep_backend(a.now, slot, b);
+            if forced {
+                // It is down as before, but nobody's word says so any more.
+                let (down, why) = (State::Down, "without the operator's words".into());
+                self.record(a.now, slot, Some(down), down, "inherited", why);
+            }
         } else {
             a.summary.backends.added += 1;
             let cap = a.new.healthchecker.transition_history;

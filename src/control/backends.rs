@@ -144,12 +144,11 @@ impl Entry {
     /// Its agent alone decides, and has not: what is known, if anything, was found by checks or by a backend it followed
     /// that it has no more. The operator's `health down` is no such thing: it stands until the agent's next word.
     pub fn waits_for_agent(&self) -> bool {
-        let forced = || self.history.newest().is_some_and(|t| t.to == State::Down && t.code == FORCED);
         self.by_agent_alone()
             && self.health.checked()
             && match self.health.checks().vital() {
                 Vital::Unknown => true,
-                Vital::Down => !forced(),
+                Vital::Down => !self.health.checks().forced(),
                 Vital::Up => false,
             }
     }

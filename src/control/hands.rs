@@ -29,7 +29,10 @@ impl Controller {
         detail: Cow<'static, str>,
     ) -> Result<Taken, Refusal> {
         let Some(b) = self.backends.get_mut(slot) else { return Ok(Taken::Already) };
-        let found = |b: &Entry| (b.health.checks().vital(), b.health.checks().stopping());
+        let found = |b: &Entry| {
+            let checks = b.health.checks();
+            (checks.vital(), checks.stopping(), checks.forced())
+        };
         let before = found(b);
         let taken = b.health.take(event, now.wall_ms)?;
         let unsteady = b.in_flight.is_some_and(|f| f.standing.is_some()) && !b.is_steady();

@@ -164,6 +164,12 @@ fn refused(b: &Entry, verb: BackendVerb) -> Option<String> {
                     "has no checks that would count on from there: use `disable` or `drain`".to_owned(),
                 );
             }
+            if verb == BackendVerb::HealthStopping
+                && b.by_agent_alone()
+                && b.health.operator().muted.is_some()
+            {
+                return Some("has its agent muted: nobody would bring it back, use `drain`".to_owned());
+            }
             None
         }
         BackendVerb::AgentMute | BackendVerb::AgentUnmute => {

@@ -10,19 +10,25 @@ use crate::config::{CounterKind, Healthcheck};
 pub struct Checks {
     vital: Vital,
     stopping: bool,
+    /// Down by the operator's word, and no check or agent has spoken since.
+    forced: bool,
     counter: Counter,
 }
 
 impl Checks {
     /// First seen: `unknown`, one pass short of up.
     pub fn new(limits: Limits) -> Checks {
-        Checks { vital: Vital::Unknown, stopping: false, counter: limits.counter() }
+        Checks { vital: Vital::Unknown, stopping: false, forced: false, counter: limits.counter() }
     }
 
     /// As an earlier life has left it: up at the maximum, down at 0. `stopping` counts for one that is up alone.
     pub fn restored(vital: Vital, stopping: bool, limits: Limits) -> Checks {
-        let mut checks =
-            Checks { vital, stopping: stopping && vital == Vital::Up, counter: limits.counter() };
+        let mut checks = Checks {
+            vital,
+            stopping: stopping && vital == Vital::Up,
+            forced: false,
+            counter: limits.counter(),
+        };
         checks.relimit(limits);
         checks
     }
@@ -30,7 +36,7 @@ impl Checks {
     /// With any counter, for table tests.
     #[cfg(test)]
     pub fn at(vital: Vital, stopping: bool, counter: Counter) -> Checks {
-        Checks { vital, stopping, counter }
+        Checks { vital, stopping, forced: false, counter }
     }
 
     /// What they have come to.
@@ -41,6 +47,22 @@ impl Checks {
     /// Up, and the server asks for no new flows.
     pub fn stopping(&self) -> bool {
         self.stopping
+    }
+
+    /// Down by the operator's word, and no check or agent has spoken since.
+    pub fn forced(&self) -> bool {
+        self.forced
+    }
+
+    /// With the operator's word of an earlier life; it counts for one that is down alone.
+    #[must_use]
+    pub fn with_forced(self, forced: bool) -> Checks {
+        Checks { forced: forced && self.vital == Vital::Down, ..self }
+    }
+
+    /// The operator's word ends; what it is stays.
+    pub(super) fn unforce(&mut self) {
+        self.forced = false;
     }
 
     /// The counter.
@@ -66,6 +88,7 @@ impl Checks {
     /// Begins anew: unknown, one pass short of up.
     pub(super) fn reset(&mut self) {
         self.counter.reset();
+        self.forced = false;
         self.vital = Vital::Unknown;
         self.stopping = false;
     }
@@ -73,12 +96,14 @@ impl Checks {
     /// As far from up as can be, and nothing known (pause).
     pub(super) fn forget(&mut self) {
         self.counter.to_zero();
+        self.forced = false;
         self.vital = Vital::Unknown;
         self.stopping = false;
     }
 
     /// A probe passed: one up, and whoever was stopping is back.
     pub(super) fn pass(&mut self) {
+        self.forced = false;
         self.counter.pass();
         self.stopping = false;
         if self.counter.is_up() {
@@ -99,6 +124,7 @@ impl Checks {
 
     /// A probe failed by the backend's fault: one down; in `unknown` down whatever the counter says.
     pub(super) fn fail(&mut self) {
+        self.forced = false;
         self.counter.fail();
         let up = match self.vital {
             Vital::Unknown => {
@@ -119,6 +145,7 @@ impl Checks {
     /// By the operator: up, at the maximum.
     pub(super) fn force_up(&mut self) {
         self.counter.to_max();
+        self.forced = false;
         self.vital = Vital::Up;
         self.stopping = false;
     }
@@ -126,6 +153,7 @@ impl Checks {
     /// By the operator: down, at 0.
     pub(super) fn force_down(&mut self) {
         self.counter.to_zero();
+        self.forced = true;
         self.vital = Vital::Down;
         self.stopping = false;
     }

@@ -214,6 +214,7 @@ impl Health {
     pub fn forget_operator(&mut self) {
         let was = self.checked();
         self.operator = Operator::default();
+        self.checks.unforce();
         self.rearm(was);
     }
 

@@ -32,6 +32,8 @@ struct Memory {
     /// `lb`'s index of it, once seen.
     index: Option<u32>,
     servers: BTreeMap<IpAddr, Seen>,
+    /// The VIP of this name before, where the answer to the add was lost: it may still be that one that is there.
+    before: Option<Box<Memory>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,12 +83,32 @@ impl Ledger {
     /// made one of the same name. That one is not ours.
     #[must_use]
     pub fn seen_at(&mut self, vip: &VipKey, index: Option<u32>) -> bool {
+        if !self.settle_doubt(vip, index) {
+            self.forget(vip);
+            return false;
+        }
         let (Some(memory), Some(index)) = (self.vips.get_mut(vip), index) else { return true };
         if *memory.index.get_or_insert(index) == index {
             return true;
         }
         self.forget(vip);
         false
+    }
+
+    /// After an add whose answer was lost: whether the VIP from before the add is still there, or the new one. False: that cannot be
+    /// told, and neither its encapsulation nor its flag is known.
+    fn settle_doubt(&mut self, vip: &VipKey, index: Option<u32>) -> bool {
+        let Some(memory) = self.vips.get_mut(vip) else { return true };
+        let Some(before) = memory.before.take() else { return true };
+        match (before.index, index) {
+            (Some(old), Some(now)) => {
+                if old == now {
+                    *memory = *before;
+                }
+                true
+            }
+            (None, _) | (_, None) => false,
+        }
     }
 
     /// Whether `server` may be added to `vip`, a NAT VIP with `target_port`. `lb` keeps one entry a (server, target port)
@@ -209,8 +231,8 @@ impl Ledger {
             Op::SetSettings(_) => {}
             Op::AddVip { vip, encap, src_ip_sticky, .. } => {
                 let owes_flush = self.filling.remove(&vip);
-                let memory =
-                    Memory { encap, src_ip_sticky, owes_flush, index: None, servers: BTreeMap::new() };
+                let servers = BTreeMap::new();
+                let memory = Memory { encap, src_ip_sticky, owes_flush, index: None, servers, before: None };
                 self.vips.insert(vip, memory);
             }
             Op::DelVip { vip } => self.forget(&vip),
@@ -250,8 +272,21 @@ impl Ledger {
     /// Notes an op that `lb` may have done: its answer was lost.
     fn perhaps_applied(&mut self, op: &Op) {
         match *op {
-            // If it is there at the next dump, it is ours; if not, that dump removes it from here.
-            Op::AddVip { .. } => self.applied(op),
+            // If it is there at the next dump, it is ours, or it is the one from before that was to be deleted, as its index then
+            // tells; if not, that dump removes it from here.
+            Op::AddVip { vip, encap, src_ip_sticky, .. } => {
+                let mut before = self.vips.remove(&vip).map(Box::new);
+                // Twice the same, and neither seen: it makes no difference which it is.
+                if before.as_ref().is_some_and(|b| {
+                    b.index.is_none() && (b.encap, b.src_ip_sticky) == (encap, src_ip_sticky)
+                }) {
+                    before = before.and_then(|b| b.before);
+                }
+                self.applied(op);
+                if let Some(memory) = self.vips.get_mut(&vip) {
+                    memory.before = before;
+                }
+            }
             Op::AddServer { vip, address, weight, .. } | Op::SetWeight { vip, address, weight, .. } => {
                 self.claim(&vip, address);
                 let known = self.vips.get(&vip).is_some_and(|m| m.servers.contains_key(&address));
@@ -365,6 +400,34 @@ mod tests {
         assert!(!ledger.seen_at(&vip(), Some(8)) && !ledger.ours(&vip()));
         let mut again = made();
         assert!(again.seen_at(&vip(), Some(8)), "made anew by us");
+    }
+
+    #[test]
+    fn after_an_add_without_an_answer_the_index_tells_which_vip_is_there() {
+        let add =
+            |src_ip_sticky| Op::AddVip { vip: vip(), encap: Encap::Gre4, table_length: 16, src_ip_sticky };
+        let lost = Err(LbError::NoAnswer("test"));
+        // The delete and the add were both lost: whether there is the old VIP, whose flag is true, or the new one.
+        for (seen, sticky) in [(Some(7), Some(true)), (Some(8), Some(false)), (None, None)] {
+            let mut ledger = made();
+            assert!(ledger.seen_at(&vip(), Some(7)));
+            ledger.answered(&set(1, false), &Ok(()));
+            ledger.answered(&Op::DelVip { vip: vip() }, &lost);
+            ledger.answered(&add(false), &lost);
+            assert_eq!(ledger.seen_at(&vip(), seen), sticky.is_some());
+            assert_eq!(ledger.src_ip_sticky(&vip()), sticky, "index {seen:?}");
+            let dirty = (sticky == Some(true)).then_some(true);
+            assert_eq!(ledger.dirty(&vip(), ip("10.0.0.1")), dirty, "flows belong to an index");
+            assert!(ledger.seen_at(&vip(), seen), "and that is settled");
+        }
+        // Made twice without an answer: alike, it makes no difference; otherwise nobody knows.
+        for (first, known) in [(false, true), (true, false)] {
+            let mut ledger = Ledger::default();
+            ledger.answered(&add(first), &lost);
+            ledger.answered(&add(false), &lost);
+            assert_eq!(ledger.seen_at(&vip(), Some(7)), known);
+            assert_eq!(ledger.src_ip_sticky(&vip()), known.then_some(false));
+        }
     }
 
     #[test]

@@ -198,9 +198,11 @@ impl Books {
                 if as_wanted && !doubt { broken("VIPs that are right stay", op.to_string()) } else { Ok(()) }
             }
             Op::DelServer { address, flush, .. } => {
-                if front.is_some_and(|f| f.at(address).is_some() && !self.is_denied(&vip, f)) {
+                // A VIP that NAT denies leaves as a whole.
+                let stays = front.filter(|f| !self.is_denied(&vip, f));
+                if stays.is_some_and(|f| f.at(address).is_some()) {
                     broken("configured servers stay in lb", op.to_string())
-                } else if front.is_some_and(|f| f.holds(at)) {
+                } else if stays.is_some_and(|f| f.holds(at)) {
                     broken("nobody leaves before newcomers are known", op.to_string())
                 } else if !flush {
                     broken("who leaves loses its flows", op.to_string())

@@ -125,6 +125,7 @@ impl Mind {
     /// Unknown, one pass short of up; static: up at once; by a muted agent alone: up.
     pub fn begin_anew(&mut self, now: Time) {
         self.found = Found { vital: Vital::Unknown, stopping: false, count: self.limits().0 - 1 };
+        self.forced = false;
         self.waits = (now, now);
         self.settle();
     }
@@ -136,7 +137,9 @@ impl Mind {
             Vital::Down => !self.forced,
             Vital::Up => false,
         };
-        if self.checked() && (self.is_static() || (self.alone() && self.muted && open)) {
+        if self.checked()
+            && (self.is_static() || (self.alone() && self.muted && (open || self.found.stopping)))
+        {
             self.full(Vital::Up);
         }
     }
@@ -160,8 +163,8 @@ impl Mind {
         let (vital, stopping) = if followed { was } else { (saved.found.vital, saved.found.stopping) };
         mind.full(vital);
         mind.found.stopping = stopping && vital == Vital::Up;
+        mind.forced = saved.forced && !followed && vital == Vital::Down;
         mind.enabled(saved.config.enabled, now);
-        mind.forced = saved.forced;
         mind.settle();
         mind
     }
@@ -187,6 +190,7 @@ impl Mind {
             Vital::Unknown => rise - 1,
         };
         self.found = Found { vital, stopping: false, count };
+        self.forced = false;
     }
 
     /// A result of its checks.
@@ -212,6 +216,7 @@ impl Mind {
     fn pass(&mut self, stopping: bool) {
         let (rise, max) = self.limits();
         let was = self.found;
+        self.forced = false;
         let mut count = (was.count + 1).min(max);
         let up = was.vital == Vital::Up || count >= rise;
         if up && was.vital != Vital::Up && self.haproxy() {
@@ -223,6 +228,7 @@ impl Mind {
     fn fail(&mut self) {
         let (rise, _) = self.limits();
         let was = self.found;
+        self.forced = false;
         let mut count = was.count.saturating_sub(1);
         let down = was.vital != Vital::Up || count < rise;
         if down && was.vital != Vital::Down && self.haproxy() {
@@ -284,6 +290,7 @@ impl Mind {
             BackendVerb::Pause if maint || disabled_via => return Taken::Refused,
             BackendVerb::Pause => {
                 self.paused = true;
+                self.forced = false;
                 self.found = Found { vital: Vital::Unknown, stopping: false, count: 0 };
             }
             BackendVerb::Resume if self.disabled.is_some() => return Taken::Refused,
@@ -291,7 +298,11 @@ impl Mind {
             BackendVerb::Drain => self.drain = true,
             BackendVerb::Ready => self.drain = false,
             BackendVerb::HealthUp if forcible => self.full(Vital::Up),
-            BackendVerb::HealthDown if forcible => self.full(Vital::Down),
+            BackendVerb::HealthDown if forcible => {
+                self.full(Vital::Down);
+                self.forced = true;
+            }
+            BackendVerb::HealthStopping if self.alone() && self.muted => return Taken::Refused,
             BackendVerb::HealthStopping if forcible && self.found.vital == Vital::Up => {
                 self.found.stopping = true;
             }
@@ -330,13 +341,14 @@ impl Mind {
         if changed { Taken::Changed } else { Taken::Already }
     }
 
-    fn hands(&self) -> (Found, Option<Author>, bool, bool, bool, Words) {
-        (self.found, self.disabled, self.paused, self.drain, self.muted, self.words)
+    fn hands(&self) -> (Found, bool, Option<Author>, bool, bool, bool, Words) {
+        (self.found, self.forced, self.disabled, self.paused, self.drain, self.muted, self.words)
     }
 
     /// It passes to a new name: its health and its agent's words alone.
     pub fn inherit(&mut self) {
         (self.disabled, self.paused, self.drain, self.muted) = (None, false, false, false);
+        self.forced = false;
     }
 
     /// It has another configuration from now on. `was`: what it was, with all that it inherited.
@@ -349,7 +361,9 @@ impl Mind {
                 true => was,
                 false => (self.found.vital, self.found.stopping),
             };
+            let forced = self.forced && (old.track.is_none() || new.track.is_some());
             self.full(vital);
+            self.forced = forced;
             self.found.stopping = stopping && vital == Vital::Up;
             if self.paused {
                 self.found = Found { vital: Vital::Unknown, stopping: false, count: 0 };

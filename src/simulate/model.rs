@@ -207,13 +207,7 @@ impl Model {
         let disabled_via = self.shown.get(name).is_some_and(via);
         let Some(mind) = self.minds.get_mut(name) else { return Taken::Refused };
         let taken = mind.verb(verb, disabled_via, now);
-        let was = self.shown.get(name).map(|s| s.verdict.state);
         self.look(now);
-        let is = self.shown.get(name).map(|s| s.verdict.state);
-        if let Some(mind) = self.minds.get_mut(name).filter(|_| verb == BackendVerb::HealthDown && is != was)
-        {
-            mind.forced = is == Some("down");
-        }
         taken
     }
 
@@ -416,12 +410,9 @@ impl Model {
             let stopping = has("stopping") && vital == Vital::Up;
             all.insert(name.clone(), Shown { verdict, vital, stopping });
         }
-        let before = std::mem::replace(&mut self.shown, all);
+        self.shown = all;
         for (name, mind) in &mut self.minds {
             let Some(shown) = self.shown.get(name) else { continue };
-            if before.get(name).is_some_and(|b| b.verdict.state != shown.verdict.state) {
-                mind.forced = false;
-            }
             if matches!(shown.verdict.state, "down" | "disabled") {
                 (mind.out, mind.back_at) = (true, None);
             } else if mind.out && shown.vital == Vital::Up {

@@ -56,20 +56,23 @@ class RudeSocket:
             name = names[struct.unpack(">H", message[:2])[0]]
             yield self.papi.messages[name.rsplit("_", 1)[0]].unpack(message)[0]
 
-    def ask(self, name, times=1, **fields):
+    def ask(self, message, times=1, /, **fields):
         """Sends a message so many times."""
-        packed = pack(self.papi, name, client_index=self.index, **fields)
+        packed = pack(self.papi, message, client_index=self.index, **fields)
         for _ in range(times):
             self._write(packed)
 
     def close(self):
+        """False: it was closed before."""
+        was_open = self.sock.fileno() >= 0
         self.sock.close()
+        return was_open
 
 
-def pack(papi, name, **fields):
+def pack(papi, message, /, **fields):
     """The bytes of a message."""
-    known = papi.messages[name]
-    index = papi.transport.get_msg_index("%s_%s" % (name, known.crc[2:]))
+    known = papi.messages[message]
+    index = papi.transport.get_msg_index("%s_%s" % (message, known.crc[2:]))
     fields = {"context": 7, **fields}
     return known.pack({"_vl_msg_id": index, **fields})
 

@@ -208,13 +208,16 @@ class TestMaglevMemory(unittest.TestCase):
     def test_6_full_heap(self):
         """All of it in a main heap that is nearly full: answers come whole, or end with the reason"""
         _, free = self.vpp_heap()
-        frontends = int((free - LEFT) / (65536 * 4 + 4096))
-        write_yaml(self.config_path, config(frontends))
-        self.assertNotIn("error", self.process.cli("maglev config reload", 60))
-        wait_until(lambda: dict(self.status()["frontends"]) == {"up": frontends}, "not programmed", timeout=60)
+        # By somebody else's hand: of ours no more tables are made than leave VPP its reserve.
+        vips = int((free - LEFT) / (65536 * 4 + 4096))
+        script = self.process.path("fill.cli")
+        with open(script, "w", encoding="utf-8") as f:
+            for i in range(vips):
+                f.write("lb vip 198.18.%d.%d/32 encap gre4 new_len 65536\n" % (i // 250, i % 250 + 1))
+        self.process.cli("exec " + script, 60)
         wait_until(
             lambda: self.vpp_heap()[1] < LEFT + 12 * MIB,
-            lambda: "lb did not fill the heap with %d tables: %s" % (frontends, self.vpp_heap()),
+            lambda: "lb did not fill the heap with %d tables: %s" % (vips, self.vpp_heap()),
             timeout=60,
         )
         for command in ("show backends json", "show backends", "show status", "show config", "show counters json"):

@@ -174,8 +174,7 @@ class TestMaglevStatsRoom(RestartCase):
             self.interfaces(50)
             done += 50
             time.sleep(2)
-        self.wait_problem("not published")
-        self.wait_published("frontends", 100)
+        self.wait_problem("published", "statseg { size")
         self.interfaces(10)
 
 

@@ -348,6 +348,7 @@ pub(super) fn saved_words(b: &Entry) -> SavedWords {
         paused: operator.paused.filter(|_| operator.disabled.is_none()),
         drain: operator.drain,
         muted: operator.muted,
+        forced: b.health.checks().forced() && b.config.track.is_none() && !hidden,
         beneath: Some(found(b)).filter(|s| hidden && *s != State::Unknown),
         agent: (words != AgentWords::default())
             .then(|| SavedAgent { since_ms: b.health.agent_since(), words }),
@@ -378,7 +379,7 @@ fn restored(saved: &SavedBackend, b: &Entry) -> Health {
         State::Down => Vital::Down,
         State::Unknown | State::Paused | State::Disabled | State::Removed | State::Drain => Vital::Unknown,
     };
-    let checks = Checks::restored(vital, found == State::Stopping, limits);
+    let checks = Checks::restored(vital, found == State::Stopping, limits).with_forced(words.forced);
     let agent = words.agent.filter(|_| b.config.agent.is_some() && operator.muted.is_none());
     let (agent, since) = agent.map_or((AgentWords::default(), 0), |a| (a.words, a.since_ms));
     Health::restored(checks, operator, agent, since)

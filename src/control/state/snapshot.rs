@@ -64,6 +64,9 @@ pub struct SavedWords {
     /// Since when.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub muted: Option<u64>,
+    /// `health down`, and nobody has spoken since; with [`State::Down`] alone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub forced: bool,
     /// `up`, `down` or `stopping`: what the checks had found of one that is disabled or paused now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub beneath: Option<State>,
@@ -97,12 +100,14 @@ impl SavedWords {
 
     /// What is wrong with them, beside a state.
     fn wrong(&self, state: State) -> Option<&'static str> {
-        let SavedWords { disabled, paused, drain: _, muted, beneath, agent } = self;
+        let SavedWords { disabled, paused, drain: _, muted, forced, beneath, agent } = self;
         let words = agent.map(|a| a.words);
         if disabled.is_some() && state != State::Disabled {
             Some("has a word that disables it, and is not disabled")
         } else if paused.is_some() && state != State::Paused {
             Some("has a word that pauses it, and is not paused")
+        } else if *forced && state != State::Down {
+            Some("has a word that forces it down, and is not down")
         } else if beneath.is_some() && !matches!(state, State::Disabled | State::Paused) {
             Some("has two states")
         } else if beneath.is_some_and(|s| !matches!(s, State::Up | State::Down | State::Stopping)) {

@@ -233,3 +233,51 @@ fn an_override_belongs_to_the_frontends_name_whatever_its_vip() {
     assert_eq!(lab.weights(WEB, 80), "10.1.0.1=100 10.1.0.3=100");
     assert_eq!(lab.weights("192.0.2.2", 80), "10.1.0.1=9 10.1.0.3=100");
 }
+
+#[test]
+fn a_forced_health_does_not_pass_to_a_new_name_and_its_end_is_told() {
+    let renamed = HANDS.replace("    b: {", "    z: {").replace("b: {}", "z: {}");
+    // Over the same name it stands, whatever else is edited, and over a restart.
+    let mut lab = settled(HANDS);
+    set(&mut lab, "b", BackendVerb::HealthDown);
+    lab.load(&HANDS.replace("port: 99", "port: 98"));
+    lab.run(40_000);
+    assert_eq!(lab.state("b"), "down");
+    let mut lab = lab.reborn();
+    lab.load(HANDS);
+    lab.turn();
+    lab.run(40_000);
+    assert_eq!(lab.state("b"), "down");
+    lab.log.clear();
+    // Under a new one it ends: the agent is waited for, and no longer than ever.
+    lab.load(&renamed);
+    assert_eq!(lab.state("z"), "down");
+    assert_eq!(
+        transitions(&mut lab),
+        [
+            "backend-transition backend=z from=down to=down code=inherited detail=\"without the operator's words\""
+        ]
+    );
+    assert!(!lab.c.backends.find("z").unwrap().1.health.checks().forced());
+    lab.run(40_000);
+    assert_eq!(lab.state("z"), "up agent silent");
+}
+
+#[test]
+fn stopping_ends_where_nobody_is_left_to_end_it() {
+    let mut lab = settled(HANDS);
+    set(&mut lab, "b", BackendVerb::HealthStopping);
+    assert_eq!(lab.state("b"), "stopping");
+    set(&mut lab, "b", BackendVerb::AgentMute);
+    assert_eq!(lab.state("b"), "up agent muted");
+    let now = lab.wall();
+    let refused = lab.c.set_backend(now, "b", BackendVerb::HealthStopping).unwrap_err().to_string();
+    assert!(refused.contains("has its agent muted"), "{refused}");
+    // The same where a reload takes the checks away that would have.
+    set(&mut lab, "d", BackendVerb::AgentMute);
+    set(&mut lab, "d", BackendVerb::HealthStopping);
+    assert_eq!(lab.state("d"), "stopping");
+    lab.load(&HANDS.replace("10.1.0.3, healthcheck: tcp, agent", "10.1.0.3, agent"));
+    lab.turn();
+    assert_eq!(lab.state("d"), "up agent muted");
+}
