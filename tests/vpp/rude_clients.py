@@ -12,6 +12,7 @@ import socket
 import struct
 import subprocess
 import sys
+import time
 
 HEADER = struct.Struct(">QII")
 
@@ -114,6 +115,8 @@ def main():
     while True:
         for body in packed:
             lib.vac_write(body, len(body))
+            # VPP's own queue must not get full: VPP waits for ever for a client that is stopped while it waits for room there.
+            time.sleep(1e-3)
 
 
 if __name__ == "__main__":

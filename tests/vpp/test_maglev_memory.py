@@ -39,7 +39,7 @@ def check(port, **more):
     return {"type": "http", "port": port, "params": params, **times, **more}
 
 
-def config(frontends=0):
+def config():
     backends = {}
     for n in range(N_ALL):
         backends["backend-with-a-name-%05d" % n] = {"address": address(n)}
@@ -56,14 +56,6 @@ def config(frontends=0):
         "backends": backends,
         "frontends": {},
     }
-    for n in range(frontends):
-        out["frontends"]["f%d" % n] = {
-            "address": "198.18.%d.%d" % (n // 250, n % 250 + 1),
-            "protocol": "tcp",
-            "port": 80,
-            "new-flow-table-length": 65536,
-            "pools": [{"name": "p", "backends": {"backend-with-a-name-19999": {}}}],
-        }
     return out
 
 
