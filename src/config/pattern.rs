@@ -21,7 +21,7 @@ const REGEX_SIZE: usize = 1 << 20;
 /// millisecond in 64 KiB of what a hostile server makes for it, and the prober has one thread.
 const MAX_POSITIONS: usize = 1024;
 /// What an expression takes besides what its engine tells.
-const OVERHEAD: usize = 1 << 10;
+const OVERHEAD: usize = 4 << 10;
 
 /// A compiled regular expression (linear-time engine), equal when its source is.
 #[derive(Clone)]

@@ -98,7 +98,7 @@ class TestMaglevMemory(unittest.TestCase):
 
     @classmethod
     def status(cls):
-        return json.loads(cls.process.cli("maglev show status json", 60))
+        return json.loads(cls.process.cli("maglev show status json", 120))
 
     def budget(self, name):
         return next(b for b in self.status()["memory"]["budgets"] if b["name"] == name)
@@ -120,8 +120,8 @@ class TestMaglevMemory(unittest.TestCase):
             self.skipTest("built with `process-heap`")
         self.assertLess(used, 100 * MIB)
         print("%d backends: %d MiB of VPP's heap, %d MiB of the own one" % (N_ALL, used / MIB, heap["used"] / MIB))
-        # 3 KiB each, and what threads keep.
-        self.assertTrue(10 * MIB < heap["used"] < 128 * MIB, heap)
+        # 7 KiB each (docs/configuration.md, "Memory"), and what threads keep.
+        self.assertTrue(10 * MIB < heap["used"] < 192 * MIB, heap)
         text = self.process.cli("maglev show status", 60)
         self.assertRegex(text, r"(?m)^heap +own, \d+ MiB mapped, at most \d+ MiB$")
         self.assertRegex(text, r"(?m)^memory +expressions \d+ \w+ of 128 MiB")
@@ -149,20 +149,11 @@ class TestMaglevMemory(unittest.TestCase):
             self.assertLessEqual(bodies["used"], bodies["limit"])
             return bodies["refused"] > 100
 
-        wait_until(full, lambda: "never full: %s" % self.budget("bodies"), timeout=40)
+        wait_until(full, lambda: "never full: %s" % self.budget("bodies"), timeout=120)
         self.assertGreater(self.budget("bodies")["most"], 60 * MIB)
-        views = {}
-
-        def told():
-            for n in range(N_STALLING):
-                name = "backend-with-a-name-%05d" % n
-                views[name] = json.loads(self.process.cli("maglev show backends %s json" % name))
-                if views[name]["sockerrs"]:
-                    self.assertIn("budget `bodies`", views[name]["last_detail"])
-                    return True
-            return False
-
-        self.assertTrue(told(), "no backend has a fault")
+        events = json.loads(self.process.cli("maglev show events json", 120))["events"]
+        faults = [e["text"] for e in events if e["kind"] == "probe-fault"]
+        self.assertTrue(any("budget `bodies`" in text for text in faults), faults[-3:])
         for name in honest:
             view = json.loads(self.process.cli("maglev show backends %s json" % name))
             self.assertEqual((view["state"], view["sockerrs"], view["failures"]), ("up", 0, 0), view)
@@ -170,7 +161,7 @@ class TestMaglevMemory(unittest.TestCase):
     def reader(self):
         """A session of VPP's CLI, as vppctl's without a terminal, that asks for all backends and does not read."""
         s = socket.socket(socket.AF_UNIX)
-        s.settimeout(60)
+        s.settimeout(300)
         s.connect(self.process.cli_sock)
         # VPP asks for the terminal; vppctl without one says its own name, and gets neither echo nor prompt.
         s.recv(64)
@@ -184,7 +175,7 @@ class TestMaglevMemory(unittest.TestCase):
         reads late gets all of it"""
         used, _ = self.vpp_heap()
         readers = [self.reader() for _ in range(12)]
-        wait_until(lambda: self.budget("answers")["refused"] > 0, "none was refused", timeout=60)
+        wait_until(lambda: self.budget("answers")["refused"] > 0, "none was refused", timeout=300)
         self.assertLessEqual(self.budget("answers")["used"], 128 * MIB)
         self.assertLess(self.vpp_heap()[0], used + 4 * MIB)
         said = []
@@ -195,7 +186,7 @@ class TestMaglevMemory(unittest.TestCase):
         self.assertEqual(len(views), N_ALL)
         for r in readers:
             r.close()
-        wait_until(lambda: self.budget("answers")["used"] == 0, "who has gone is still waited for", timeout=30)
+        wait_until(lambda: self.budget("answers")["used"] == 0, "who has gone is still waited for", timeout=120)
 
     def test_5_binary_api(self):
         """What is too long for a message of the binary API is an error in words"""
