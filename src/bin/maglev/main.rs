@@ -137,6 +137,9 @@ enum Command {
         /// How many of the last steps are told when a promise is not kept
         #[arg(long, value_name = "N", default_value_t = maglev::simulate::RECENT)]
         tell: usize,
+        /// How many seeds are tried at the same time [default: one a processor]
+        #[arg(long, value_name = "N")]
+        jobs: Option<std::num::NonZeroUsize>,
     },
 }
 
@@ -150,8 +153,9 @@ fn main() -> ExitCode {
         }
         Command::Check { file } => check::check(&file),
         Command::Demo => demo::demo(),
-        Command::Simulate { seed, steps, until_failure, tell } => {
-            simulate::simulate(seed, steps, until_failure, tell)
+        Command::Simulate { seed, steps, until_failure, tell, jobs } => {
+            let steps = (!until_failure).then_some(steps);
+            simulate::simulate(&simulate::Options { seed, steps, tell, jobs })
         }
     }
 }
