@@ -48,6 +48,8 @@ enum Stage {
     InheritOn(BTreeSet<(usize, Slot)>),
     /// The frontends, by name.
     Seat(Option<Name>),
+    /// What the operator has said of weights in those before, by name.
+    Weights(Option<Name>),
     /// A new backend's first probe. So many have theirs.
     Greet(usize),
     /// By slot.
@@ -195,6 +197,7 @@ impl Controller {
             Stage::Remove(todo) => match todo.next() {
                 Some(slot) => {
                     a.summary.backends.removed += 1;
+                    a.summary.words += self.words_ended(slot, "the backend is gone, or has another address");
                     self.remove(a.now, slot);
                 }
                 None => {
@@ -254,6 +257,13 @@ impl Controller {
                     let f = f.clone();
                     *last = Some(name.clone());
                     self.seat_frontend(a, &f);
+                }
+                None => a.stage = Stage::Weights(None),
+            },
+            Stage::Weights(last) => match after(&a.old_frontends, last.as_ref()) {
+                Some((name, f)) => {
+                    *last = Some(name.clone());
+                    a.summary.words += self.weights_ended(f);
                 }
                 None => self.seated(a),
             },
@@ -331,6 +341,7 @@ impl Controller {
             a.summary.backends.changed += usize::from(self.keep_backend(a.now, slot, b));
         } else if let Some(slot) = self.heir(&mut a.leaving, b) {
             a.summary.backends.changed += 1;
+            a.summary.words += self.words_ended(slot, &format!("the backend's name is {} now", b.name));
             self.backends.rename(slot, b.name.clone());
             let mut forced = None;
             if let Some(e) = self.backends.get_mut(slot) {

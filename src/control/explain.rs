@@ -3,6 +3,7 @@
 
 use super::backends::{Backends, Entry};
 use super::controller::Controller;
+use super::ended::forced;
 use super::frontends;
 use super::schedule::Slot;
 use super::view::{HandView, MembershipView, TiesView};
@@ -177,21 +178,12 @@ impl Controller {
                 return format!("by its agent: {detail}").trim_end_matches([' ', ':']).to_owned();
             }
             // The newest change of state may be one before that word.
-            (_, By::Checks) if let Some(word) = forced(b) => return format!("by the operator: {word}"),
+            (_, By::Checks) if let Some(word) = forced(b) => {
+                return format!("by the operator: {}", word.as_str());
+            }
             (_, By::Checks) => "by its checks".to_owned(),
         };
         format!("{by}: {why}").trim_end_matches([' ', ':']).to_owned()
-    }
-}
-
-/// The operator's word on health, while it stands.
-fn forced(b: &Entry) -> Option<&'static str> {
-    let checks = b.health.checks();
-    match checks.vital() {
-        _ if !checks.forced() || b.config.track.is_some() => None,
-        Vital::Down => Some("health down"),
-        Vital::Up if checks.stopping() => Some("health stopping"),
-        Vital::Up | Vital::Unknown => None,
     }
 }
 
@@ -216,12 +208,12 @@ fn operator_view(b: &Entry) -> Vec<HandView> {
             detail,
         })
         .collect();
-    if let Some(word) = forced(b).filter(|_| b.health.checked()) {
+    if let Some(word) = forced(b) {
         let detail =
             if b.by_agent_alone() { "until its agent's next reply" } else { "until its checks' next result" };
         all.push(HandView {
             hand: "operator",
-            says: word.to_owned(),
+            says: word.as_str().to_owned(),
             since_ms: None,
             detail: detail.to_owned(),
         });

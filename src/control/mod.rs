@@ -6,6 +6,7 @@ pub mod backends;
 mod clients;
 pub mod controller;
 mod cursor;
+mod ended;
 pub mod engine;
 pub mod event;
 mod explain;

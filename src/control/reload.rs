@@ -34,16 +34,23 @@ pub struct Summary {
     pub backends: Count,
     /// Of frontends.
     pub frontends: Count,
+    /// Words of the operator that have ended by it; each is an event.
+    pub words: usize,
 }
 
 impl std::fmt::Display for Summary {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Summary { backends: b, frontends: x } = self;
+        let Summary { backends: b, frontends: x, words } = self;
         write!(
             f,
             "backends: {} added, {} removed, {} changed; frontends: {} added, {} removed, {} changed",
             b.added, b.removed, b.changed, x.added, x.removed, x.changed
-        )
+        )?;
+        match words {
+            0 => Ok(()),
+            1 => write!(f, "; 1 word of the operator ended: see `show events`"),
+            n => write!(f, "; {n} words of the operator ended: see `show events`"),
+        }
     }
 }
 

@@ -347,6 +347,13 @@ impl Mind {
         (self.found, self.forced, self.disabled, self.paused, self.drain, self.muted, self.words)
     }
 
+    /// How many words of the operator stand, those on weights left out.
+    pub fn operators_words(&self) -> usize {
+        let forced = self.forced && self.checked() && self.config.track.is_none() && !self.is_static();
+        let words = [self.disabled == Some(Author::Operator), self.paused, self.drain, self.muted, forced];
+        words.iter().filter(|w| **w).count()
+    }
+
     /// It passes to a new name: its health and its agent's words alone.
     pub fn inherit(&mut self) {
         (self.disabled, self.paused, self.drain, self.muted) = (None, false, false, false);

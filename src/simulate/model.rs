@@ -65,8 +65,8 @@ impl Model {
         self.config.as_ref()
     }
 
-    /// A configuration takes the place of the one before.
-    pub fn apply(&mut self, config: &Arc<Config>, now: Time) {
+    /// A configuration takes the place of the one before. How many of the operator's words end by that.
+    pub fn apply(&mut self, config: &Arc<Config>, now: Time) -> usize {
         let old = std::mem::take(&mut self.minds);
         let mut leaving: BTreeMap<IpAddr, Vec<Name>> = BTreeMap::new();
         let stays = |b: &Backend| config.backends.get(&b.name).is_some_and(|n| n.address == b.address);
@@ -96,7 +96,11 @@ impl Model {
             self.minds.insert(name.clone(), mind);
         }
         let stayed = |name: &Name| before.get(name) == Some(name);
+        let gone = old.iter().filter(|(name, _)| !stayed(name));
+        let mut ended: usize = gone.map(|(_, mind)| mind.operators_words()).sum();
+        ended += self.overrides.len();
         self.overrides = self.kept_overrides(config, &stayed);
+        ended -= self.overrides.len();
         self.flights.retain(|_, (name, _)| {
             let to = before.iter().find(|(_, from)| *from == name).map(|(to, _)| to.clone());
             to.map(|to| *name = to).is_some()
@@ -106,6 +110,7 @@ impl Model {
         self.show(now);
         self.seat(config, &before, now);
         self.weigh(now);
+        ended
     }
 
     pub(super) fn was(&self, name: &Name) -> (Vital, bool) {

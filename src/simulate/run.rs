@@ -272,8 +272,12 @@ impl Simulator {
             Deed::Reload(yaml) => {
                 let config = read(yaml)?;
                 self.tally.reloads += 1;
-                self.world.apply(config.clone(), "simulated.yaml");
-                self.model.apply(&Arc::new(config), now);
+                let told = self.world.apply(config.clone(), "simulated.yaml").words;
+                let ended = self.model.apply(&Arc::new(config), now);
+                if told != ended {
+                    let what = format!("{ended} words of the operator end, {told} are told");
+                    return broken("no word ends in silence", what);
+                }
             }
             Deed::BadReload => self.world.c.config_failed("simulated.yaml", vec!["an error".into()]),
             Deed::LbFails(n, e) => self.world.lb.fail_next(*n, e.clone()),

@@ -157,8 +157,17 @@ impl Controller {
             }
         }
         self.stand_restored(now, &known);
-        let weights = weights.into_iter().filter(|w| self.reweight(w)).count();
-        self.tell_restored(&known, weights);
+        let mut ended = self.saved_words_ended(by_name.values().map(Arc::as_ref));
+        let mut kept = 0;
+        for w in &weights {
+            if self.reweight(w) {
+                kept += 1;
+            } else {
+                ended += 1;
+                self.saved_weight_ended(w);
+            }
+        }
+        self.tell_restored(&known, kept, ended);
         // All have their words before any of them is judged: a frontend would be judged on half of its backends.
         for &(slot, enabled) in &known {
             self.reconsider(now, slot, enabled);
@@ -288,7 +297,7 @@ impl Controller {
         }
     }
 
-    fn tell_restored(&mut self, known: &[(Slot, bool)], weights: usize) {
+    fn tell_restored(&mut self, known: &[(Slot, bool)], weights: usize, ended: usize) {
         let mut states: BTreeMap<&str, usize> = BTreeMap::new();
         for (slot, _) in known {
             if let Some(b) = self.backends.get(*slot) {
@@ -296,8 +305,12 @@ impl Controller {
             }
         }
         let states: Vec<String> = states.iter().map(|(s, n)| format!("{s}={n}")).collect();
-        let text =
-            format!("state-file restored backends={} {} weights={weights}", known.len(), states.join(" "));
+        let ended = if ended > 0 { format!(" words-ended={ended}") } else { String::new() };
+        let text = format!(
+            "state-file restored backends={} {} weights={weights}{ended}",
+            known.len(),
+            states.join(" ")
+        );
         self.engine_event(LogLevel::Notice, text);
     }
 }

@@ -365,3 +365,68 @@ fn operator_says(lab: &Lab, name: &str) -> String {
     let view = lab.c.backend(name).unwrap();
     view.hands.iter().find(|h| h.hand == "operator").unwrap().says.clone()
 }
+
+/// The words that are told to have ended.
+fn ended(lab: &mut Lab) -> Vec<String> {
+    let lines = std::mem::take(&mut lab.log);
+    lines.into_iter().filter_map(|(_, l)| l.strip_prefix("operator ends: ").map(str::to_owned)).collect()
+}
+
+#[test]
+fn a_word_that_ends_with_a_reload_or_with_the_file_of_another_start_is_told() {
+    let words = |lab: &mut Lab| {
+        set(lab, "a", BackendVerb::Drain);
+        set(lab, "b", BackendVerb::AgentMute);
+        set(lab, "d", BackendVerb::Disable);
+        let now = lab.wall();
+        lab.c.set_weight(now, "web", "first", "a", Some(7), false).unwrap();
+        lab.turn();
+        lab.log.clear();
+    };
+    let drain = "set backend a drain";
+    let weight = "set frontend web pool first backend a weight 7";
+    let renamed =
+        HANDS.replace("    a: {", "    z: {").replace("{a: {}", "{z: {}").replace("track: a", "track: z");
+    let gone = "the backend is gone, or has another address";
+    let rows: [(String, Vec<String>); 4] = [
+        (HANDS.replace("port: 99", "port: 98"), vec![]),
+        (
+            renamed.clone(),
+            vec![
+                format!("{drain} (the backend's name is z now)"),
+                format!("{weight} (the backend is gone from the pool)"),
+            ],
+        ),
+        (
+            HANDS.replace("a: {}", "a: {weight: 3}"),
+            vec![format!("{weight} (the configured weight is another)")],
+        ),
+        (
+            HANDS.replace("10.1.0.1", "10.1.0.77"),
+            vec![format!("{drain} ({gone})"), format!("{weight} (the backend has another address)")],
+        ),
+    ];
+    for (yaml, told) in rows {
+        assert!(told.is_empty() || yaml != HANDS);
+        let mut lab = settled(HANDS);
+        words(&mut lab);
+        lab.load(&yaml);
+        let answer = lab.log.iter().find(|(_, l)| l.starts_with("config-reload")).unwrap().1.clone();
+        let number = match told.len() {
+            0 => "",
+            1 => "; 1 word of the operator ended: see `show events`",
+            _ => "; 2 words of the operator ended: see `show events`",
+        };
+        assert!(answer.ends_with(&format!("changed{number}")), "{answer}");
+        assert_eq!(ended(&mut lab), told, "{yaml}");
+    }
+    // The file of another start.
+    let mut lab = settled(HANDS);
+    words(&mut lab);
+    let mut lab = lab.reborn();
+    lab.load(&renamed);
+    let restored = lab.log.iter().find(|(_, l)| l.contains("state-file restored")).unwrap().1.clone();
+    assert!(restored.ends_with(" words-ended=2"), "{restored}");
+    let place = "its place is gone, or the configured weight is another";
+    assert_eq!(ended(&mut lab), [format!("{drain} ({gone})"), format!("{weight} ({place})")]);
+}

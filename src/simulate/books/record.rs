@@ -65,11 +65,17 @@ impl Books {
             Op::AddVip { vip, .. } if self.vips.contains_key(&vip) => {}
             Op::AddServer { vip, address, .. } if there(self, &vip, address) => {}
             Op::SetWeight { vip, address, .. } if !there(self, &vip, address) => {}
+            Op::DelServer { vip, address, .. } => {
+                // Who asked does not know that its flows are gone, and takes no chances when it comes again.
+                let server = self.vips.get_mut(&vip).and_then(|v| v.servers.get_mut(&address));
+                if let Some(s) = server {
+                    *s = Server { weight: None, flows: Flows::Unsure };
+                }
+            }
             Op::AddVip { .. }
             | Op::DelVip { .. }
             | Op::AddServer { .. }
             | Op::SetWeight { .. }
-            | Op::DelServer { .. }
             | Op::FlushVip { .. }
             | Op::SetSettings(_) => self.done(op),
         }
