@@ -15,10 +15,16 @@ fn a_short_run_holds_and_the_same_seed_says_the_same() {
         let lines: Vec<String> = stdout.lines().map(str::to_owned).collect();
         assert_eq!(lines.len(), 3, "{stdout}");
         assert_eq!(lines[0], format!("3000 steps held, seeds {seed} to {seed}"));
-        assert!(lines[2].ends_with(" steps/s"), "{stdout}");
+        assert!(lines[2].ends_with(" at a time"), "{stdout}");
         lines[1].clone()
     };
     assert_eq!(run("9"), run("9"));
+    let jobs = |n: &str| {
+        let args = ["simulate", "--seed", "9", "--steps", "110000", "--jobs", n];
+        let (code, stdout, _) = out(&maglev().args(args).output().unwrap());
+        (code, stdout.lines().take(2).map(str::to_owned).collect::<Vec<_>>())
+    };
+    assert_eq!(jobs("1"), jobs("3"), "whoever lives a seed");
     assert_ne!(run("9"), run("10"));
 }
 
@@ -29,6 +35,8 @@ fn what_makes_no_sense_is_wrong_usage() {
         &["--steps", "x"],
         &["--seed", "-1"],
         &["--steps", "5", "--until-failure"],
+        &["--jobs", "0"],
+        &["--tell", "x"],
         &["here"],
     ] {
         let (code, stdout, stderr) = out(&maglev().arg("simulate").args(args).output().unwrap());
@@ -41,7 +49,7 @@ fn what_makes_no_sense_is_wrong_usage() {
 fn help_says_what_it_does_and_how_it_ends() {
     let (code, stdout, _) = out(&maglev().args(["simulate", "--help"]).output().unwrap());
     assert_eq!(code, Some(0));
-    for word in ["--seed", "--steps", "--until-failure", "Exit status: 0 all was kept"] {
+    for word in ["--seed", "--steps", "--until-failure", "--tell", "--jobs", "Exit status: 0 all was kept"] {
         assert!(stdout.contains(word), "{word} in {stdout}");
     }
     assert!(stdout.lines().all(|l| l.chars().count() <= 80), "{stdout}");

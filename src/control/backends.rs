@@ -210,13 +210,13 @@ pub struct Backends {
     /// The configured ones.
     by_name: BTreeMap<Name, Slot>,
     /// Addresses that are a forwarding loop: a server with one gets no weight.
-    loops: BTreeMap<IpAddr, Reach>,
+    loops: BTreeMap<IpAddr, (Reach, bool)>,
 }
 
 impl Backends {
     /// Where packets to an address go, as last looked at.
     pub fn reach(&self, address: IpAddr) -> Reach {
-        self.loops.get(&address).copied().unwrap_or(Reach::Away)
+        self.loops.get(&address).map_or(Reach::Away, |(reach, _)| *reach)
     }
 
     /// Why a server of this address would be a forwarding loop; none: it would not.
@@ -224,25 +224,28 @@ impl Backends {
         self.reach(address).loops()
     }
 
-    /// All addresses that would be, ascending.
+    /// All addresses of backends in frontends that would be, ascending.
     pub fn loops(&self) -> impl Iterator<Item = (IpAddr, &'static str)> {
-        self.loops.iter().filter_map(|(address, reach)| Some((*address, reach.loops()?)))
+        let served = self.loops.iter().filter(|(_, (_, serves))| *serves);
+        served.filter_map(|(address, (reach, _))| Some((*address, reach.loops()?)))
     }
 
-    /// Notes where packets to an address go.
-    pub fn set_reach(&mut self, address: IpAddr, reach: Reach) {
+    /// Notes where packets to an address go, and whether a backend in a frontend has it: one that has left the configuration may
+    /// still be held in `lb`.
+    pub fn set_reach(&mut self, address: IpAddr, reach: Reach, serves: bool) {
         match reach {
             Reach::Away => self.loops.remove(&address),
-            Reach::Local | Reach::Vip => self.loops.insert(address, reach),
+            Reach::Local | Reach::Vip => self.loops.insert(address, (reach, serves)),
         };
     }
 
-    /// Forgets what is known of addresses that no backend has.
+    /// Forgets what is known of addresses that no backend in a frontend has: nobody looks at them any more.
     pub fn forget_loops(&mut self) {
         if self.loops.is_empty() {
             return;
         }
-        let is: BTreeSet<IpAddr> = self.iter().map(|(_, b)| b.config.address).collect();
+        let serving = self.iter().filter(|(_, b)| !b.frontends.is_empty());
+        let is: BTreeSet<IpAddr> = serving.map(|(_, b)| b.config.address).collect();
         self.loops.retain(|address, _| is.contains(address));
     }
 

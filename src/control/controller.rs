@@ -210,6 +210,7 @@ impl Controller {
             self.finish(now, ticket, Finished::Sync(view));
         }
         self.reached(now);
+        self.look_again();
         self.forget_removed();
         let problem = self.programmer.memory_problem();
         self.problem(now, "lb-memory", problem);
@@ -478,6 +479,11 @@ impl Controller {
     /// since there may be thousands.
     fn forget_removed(&mut self) {
         for address in self.programmer.take_left() {
+            // A VIP of this address may have waited for that.
+            let first = VipKey { address, service: None };
+            if self.by_vip.range(first..).next().is_some_and(|(vip, _)| vip.address == address) {
+                self.programmer.urge(address);
+            }
             let here = self.removed.range((address, 0)..).take_while(|(a, _)| *a == address);
             let here: Vec<Slot> = here.map(|(_, slot)| *slot).collect();
             for slot in here {

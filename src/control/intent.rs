@@ -86,7 +86,10 @@ impl Intentions<'_> {
         if let Some(actual) = actual
             && f.holds(self.backends, self.now)
         {
-            for address in actual.servers.keys().filter(|a| self.backends.looping(**a).is_none()) {
+            // Nor is one held whose address is to be a VIP: that waits for it to leave.
+            let may_stay =
+                |a: &IpAddr| self.backends.looping(*a).is_none() && self.vips_at(*a).next().is_none();
+            for address in actual.servers.keys().filter(|a| may_stay(a)) {
                 servers.entry(*address).or_insert(WantedServer {
                     weight: 0,
                     flush: false,

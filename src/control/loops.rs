@@ -1,6 +1,9 @@
 //! Servers that are a forwarding loop: `lb` would send their packets back into VPP, which dies of the first. They get no weight and
 //! are not in `lb` while it is so.
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
 use super::controller::Controller;
 use super::event::Event;
 use crate::Name;
@@ -14,24 +17,43 @@ impl Controller {
     /// Takes what the programmer has found out: weights follow at once.
     pub(super) fn reached(&mut self, now: Now) {
         let all = self.programmer.take_reached();
+        if all.is_empty() {
+            return;
+        }
         for (server, reach) in all {
             if self.backends.reach(server) == reach {
                 continue;
             }
-            self.backends.set_reach(server, reach);
+            let here = self.backends.iter().filter(|(_, b)| b.config.address == server);
+            let mut frontends: Vec<Name> = here.flat_map(|(_, b)| b.frontends.iter().cloned()).collect();
+            frontends.sort();
+            frontends.dedup();
+            self.backends.set_reach(server, reach, !frontends.is_empty());
             let text = match reach.loops() {
                 Some(why) => format!("server={server} gets no weight: forwarding loop: {why}"),
                 None => format!("server={server} is no forwarding loop any more"),
             };
             self.event(Event::LbSync { text, failed: reach != Reach::Away });
-            let here = self.backends.iter().filter(|(_, b)| b.config.address == server);
-            let mut frontends: Vec<Name> = here.flat_map(|(_, b)| b.frontends.iter().cloned()).collect();
-            frontends.sort();
-            frontends.dedup();
             for name in frontends {
                 self.reweigh(now, &name, true);
             }
-            self.tell_loops(now);
+        }
+        self.tell_loops(now);
+    }
+
+    /// A server that had the address of a VIP which is gone is looked at anew, not only at the next sync.
+    pub(super) fn look_again(&mut self) {
+        for address in self.programmer.take_unmade() {
+            if self.backends.looping(address).is_none() {
+                continue;
+            }
+            let here = self.backends.iter().filter(|(_, b)| b.config.address == address);
+            let vips = here
+                .flat_map(|(_, b)| &b.frontends)
+                .filter_map(|name| Some(self.frontends.get(name)?.config.vip.address));
+            for vip in vips.collect::<BTreeSet<IpAddr>>() {
+                self.programmer.urge(vip);
+            }
         }
     }
 

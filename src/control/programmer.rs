@@ -177,6 +177,8 @@ pub struct Programmer {
     reached: Vec<(IpAddr, Reach)>,
     flushed: Vec<(VipKey, IpAddr)>,
     made: Vec<VipKey>,
+    /// Addresses of VIPs that are not there any more.
+    unmade: Vec<IpAddr>,
     /// The last attempt to list the VIPs failed.
     unlisted: bool,
     costs: Costs,
@@ -261,6 +263,11 @@ impl Programmer {
     /// VIPs that were made: they have no flows.
     pub fn take_made(&mut self) -> Vec<VipKey> {
         std::mem::take(&mut self.made)
+    }
+
+    /// Addresses of VIPs that are gone from `lb`: a server that has one was a forwarding loop. Perhaps more than once.
+    pub fn take_unmade(&mut self) -> Vec<IpAddr> {
+        std::mem::take(&mut self.unmade)
     }
 
     /// All flows of a VIP were flushed by the operator.

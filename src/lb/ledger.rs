@@ -176,8 +176,11 @@ impl Ledger {
         if memory.as_seen(actual) {
             return;
         }
-        if memory.encap.is_nat() {
-            actual.servers.keys().for_each(|server| self.claim(vip, *server));
+        // As `lb` has it: after an add without an answer it may still be the one from before.
+        if let Some(port) = actual.encap.and_then(Encap::target_port) {
+            for server in actual.servers.keys() {
+                self.nat_keys.entry((*server, port)).or_insert(Some(*vip));
+            }
         }
         let Some(memory) = self.vips.get_mut(vip) else { return };
         for seen in memory.servers.values_mut() {
@@ -469,6 +472,27 @@ mod tests {
         assert!(free(&ledger, &a, "10.0.0.4"));
         ledger.foreign_nat([53].into());
         assert!(!free(&ledger, &a, "10.0.0.4") && free(&ledger, &b, "10.0.0.2"));
+    }
+
+    #[test]
+    fn servers_of_the_vip_from_before_use_up_no_nat_key() {
+        let lost = Err(LbError::NoAnswer("test"));
+        let mut ledger = made();
+        assert!(ledger.seen_at(&vip(), Some(7)));
+        let encap = Encap::Nat4 { target_port: 53 };
+        let add = Op::AddVip { vip: vip(), encap, table_length: 16, src_ip_sticky: false };
+        ledger.answered(&Op::DelVip { vip: vip() }, &lost);
+        ledger.answered(&add, &lost);
+        // The dump comes before the look at the index: it is the old one that is there.
+        ledger.observed(&vip(), Some(&actual(&[("10.0.0.1", 3)])));
+        assert!(ledger.seen_at(&vip(), Some(7)));
+        ledger.answered(&Op::DelVip { vip: vip() }, &Ok(()));
+        ledger.answered(&add, &Ok(()));
+        assert_eq!(ledger.nat_free(&vip(), ip("10.0.0.1"), 53), Ok(()));
+        let seen = Actual { encap: Some(encap), ..actual(&[("10.0.0.1", 3)]) };
+        ledger.observed(&vip(), Some(&seen));
+        ledger.answered(&Op::DelVip { vip: vip() }, &Ok(()));
+        assert!(ledger.nat_free(&vip(), ip("10.0.0.1"), 53).is_err());
     }
 
     #[test]

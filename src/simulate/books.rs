@@ -165,7 +165,9 @@ impl Books {
             let encap = front.config.encap;
             let can = |a: IpAddr| self.may(&vip, encap, a) == May::Yes;
             let wanted = front.seats.iter().zip(&front.due).any(|(s, d)| d.weight > 0 && can(s.address));
-            if wanted && before > 0 && now.weights() == 0 && !deleted.contains(&vip) {
+            // What another NAT VIP of the address was to have, and could not be given, nobody had planned with.
+            let astray = encap.is_nat() && self.doubts.iter().any(|d| d.address == vip.address && *d != vip);
+            if wanted && before > 0 && now.weights() == 0 && !deleted.contains(&vip) && !astray {
                 return broken("a failover never passes through an empty VIP", vip.to_string());
             }
         }
@@ -189,6 +191,7 @@ impl Books {
             return broken("a frontend waits until its backends are known", op.to_string());
         }
         self.judge_nat(op)?;
+        self.judge_loop(op)?;
         let here = self.vips.get(&vip);
         let doubt = self.doubts.contains(&vip);
         match *op {
@@ -206,10 +209,11 @@ impl Books {
             }
             Op::DelServer { address, flush, .. } => {
                 // A VIP that NAT denies leaves as a whole.
-                let stays = front.filter(|f| !self.is_denied(&vip, f));
-                if stays.is_some_and(|f| f.at(address).is_some()) {
+                let stays = front.filter(|f| !self.is_denied(&vip, f, &model.looping));
+                let loops = model.looping.contains(&address);
+                if stays.is_some_and(|f| f.at(address).is_some()) && !loops {
                     broken("configured servers stay in lb", op.to_string())
-                } else if stays.is_some_and(|f| f.holds(at)) {
+                } else if stays.is_some_and(|f| f.holds(at)) && !model.is_vip(address) {
                     broken("nobody leaves before newcomers are known", op.to_string())
                 } else if !flush {
                     broken("who leaves loses its flows", op.to_string())
@@ -221,7 +225,7 @@ impl Books {
                 if self.nat_of(&vip).is_some() && front.is_none_or(|f| f.at(address).is_none()) =>
             {
                 let server = here.and_then(|h| h.servers.get(&address));
-                if front.is_some_and(|f| f.holds(at)) {
+                if front.is_some_and(|f| f.holds(at)) && !model.is_vip(address) {
                     broken("nobody leaves before newcomers are known", op.to_string())
                 } else if !flush {
                     broken("who leaves loses its flows", op.to_string())
@@ -272,6 +276,27 @@ impl Books {
                 }
             }
         }
+    }
+
+    /// Whether `lb` would send packets to itself: VPP dies of the first.
+    fn judge_loop(&self, op: &Op) -> Result<(), Broken> {
+        let loops = match *op {
+            Op::AddVip { vip, .. } => {
+                let weighs =
+                    |v: &Vip| v.servers.get(&vip.address).is_some_and(|s| s.weight.is_some_and(|w| w > 0));
+                self.vips.values().any(weighs)
+            }
+            Op::AddServer { address, weight: 1.., .. } | Op::SetWeight { address, weight: 1.., .. } => {
+                self.vips.keys().any(|vip| vip.address == address)
+            }
+            Op::AddServer { .. }
+            | Op::SetWeight { .. }
+            | Op::DelVip { .. }
+            | Op::DelServer { .. }
+            | Op::FlushVip { .. }
+            | Op::SetSettings(_) => false,
+        };
+        if loops { broken("lb sends nothing to itself", op.to_string()) } else { Ok(()) }
     }
 
     fn may_flush(

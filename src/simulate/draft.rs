@@ -48,6 +48,11 @@ pub fn agent_address(n: u8) -> IpAddr {
     IpAddr::V4(Ipv4Addr::new(10, 2, 0, n + 1))
 }
 
+/// Whether a VIP has this address of a backend in some configurations.
+pub fn may_be_vip(server: IpAddr) -> bool {
+    fronts::MOVED.iter().any(|n| address(*n) == server)
+}
+
 /// An address that no backend ever has: somebody else's server, in either family.
 pub fn stranger(six: bool) -> IpAddr {
     if six { IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 2, 0, 0, 0, 0, 10)) } else { agent_address(9) }
@@ -67,6 +72,8 @@ pub struct Draft {
     backends: Vec<Backend>,
     /// The kind of each VIP address.
     kinds: [usize; fronts::ADDRESSES],
+    /// Whether the second VIP address of each family is one that backends have, too.
+    moved: [bool; 2],
     frontends: [Option<Front>; fronts::SLOTS],
     history: u8,
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::broken::{Broken, broken};
+use super::draft::may_be_vip;
 use super::front::{Front, Seat};
 use super::keep::Keep;
 use super::mind::{Mind, Taken};
@@ -50,6 +51,8 @@ pub struct Model {
     pub overrides: BTreeMap<Place, u8>,
     /// Backends of which the operator wants a probe, and perhaps gets one that would not be made otherwise.
     pub wanted: BTreeSet<Name>,
+    /// Servers that are a VIP in `lb`, as far as that has been found out: they get no weight.
+    pub looping: BTreeSet<IpAddr>,
     config: Option<Arc<Config>>,
     /// Under way: whose, and whether it asks an agent.
     flights: BTreeMap<ProbeId, (Name, bool)>,
@@ -168,6 +171,11 @@ impl Model {
         }
     }
 
+    /// Whether a VIP of this address is configured.
+    pub fn is_vip(&self, address: IpAddr) -> bool {
+        self.fronts.keys().any(|vip| vip.address == address)
+    }
+
     /// Another life begins with this configuration.
     pub fn reborn(&mut self, config: &Arc<Config>, now: Time) {
         self.keep.writing = None;
@@ -276,6 +284,11 @@ impl Model {
             {
                 return self.silent(&backend.clone(), at);
             }
+            Happening::Event(_, Event::LbSync { text, .. }) => {
+                if let Some((server, loops)) = loop_told(text) {
+                    return self.loops(server, loops, at);
+                }
+            }
             Happening::Asked(..) => return self.catch_up(world, at),
             Happening::Saving => {
                 self.catch_up(world, at)?;
@@ -284,6 +297,20 @@ impl Model {
             Happening::Saved(ok) => self.wrote(*ok),
             Happening::Event(..) | Happening::Ordered(Order::Configure { .. } | Order::Stop) => {}
         }
+        Ok(())
+    }
+
+    /// It was found out whether a server is a VIP in `lb`.
+    fn loops(&mut self, server: IpAddr, loops: bool, at: Time) -> Result<(), Broken> {
+        if loops && !may_be_vip(server) {
+            return broken("who is no VIP is no forwarding loop", server.to_string());
+        }
+        if loops {
+            self.looping.insert(server);
+        } else {
+            self.looping.remove(&server);
+        }
+        self.look(at);
         Ok(())
     }
 
@@ -449,7 +476,7 @@ impl Model {
     fn weigh(&mut self, now: Time) {
         let Some(config) = &self.config else { return };
         let patience = config.lb.startup_max_delay;
-        let (minds, shown, overrides) = (&self.minds, &self.shown, &self.overrides);
+        let (minds, shown, overrides, looping) = (&self.minds, &self.shown, &self.overrides, &self.looping);
         for front in self.fronts.values_mut() {
             let f = front.config.clone();
             let seat = |(pool, name, configured): (usize, &Name, u8)| {
@@ -462,7 +489,10 @@ impl Model {
                         overrides.get(&place).map(|w| u128::from(*w))
                     }
                 };
-                let weight = table::weight(overridden, says, u128::from(configured));
+                let weight = match looping.contains(&mind.config.address) {
+                    true => 0,
+                    false => table::weight(overridden, says, u128::from(configured)),
+                };
                 Some(Seat {
                     name: name.clone(),
                     address: mind.config.address,
@@ -479,6 +509,14 @@ impl Model {
             front.weigh(seats, now, patience);
         }
     }
+}
+
+/// The server of which an event tells that it is a forwarding loop, or that it is none any more.
+fn loop_told(text: &str) -> Option<(IpAddr, bool)> {
+    let (server, told) = text.strip_prefix("server=")?.split_once(' ')?;
+    let loops = told.starts_with("gets no weight: forwarding loop");
+    (loops || told == "is no forwarding loop any more").then_some(())?;
+    Some((server.parse().ok()?, loops))
 }
 
 /// What an agent says of a backend's weight: its own, or that of the one it takes the share of, which may take it from another.

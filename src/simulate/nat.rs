@@ -6,7 +6,8 @@ use std::net::IpAddr;
 
 use super::books::Books;
 use super::broken::{Broken, broken};
-use super::front::Front;
+use super::draft::may_be_vip;
+use super::front::{Due, Front, Seat};
 use crate::lb::embedded::Embedded;
 use crate::lb::{Encap, Op, VipKey};
 
@@ -94,9 +95,10 @@ impl Books {
     }
 
     /// Whether NAT leaves a frontend with nothing at all: then its VIP is not made, and one of another kind leaves.
-    pub fn is_denied(&self, vip: &VipKey, front: &Front) -> bool {
+    pub fn is_denied(&self, vip: &VipKey, front: &Front, looping: &BTreeSet<IpAddr>) -> bool {
         let encap = front.config.encap;
-        let none = || front.seats.iter().all(|s| self.may(vip, encap, s.address) != May::Yes);
+        let has = |s: &Seat| !looping.contains(&s.address) && self.may(vip, encap, s.address) == May::Yes;
+        let none = || !front.seats.iter().any(has);
         self.nat_of(vip).is_none() && (self.is_blocked(vip, encap) || (encap.is_nat() && none()))
     }
 
@@ -131,6 +133,11 @@ impl Books {
     /// Whether somebody else may do this without VPP's death: what would mix up two entries of NAT is not played. Nor is a
     /// server of the configuration's added, which the controller could not know of.
     pub fn is_survived(&self, op: &Op, stranger: impl Fn(IpAddr) -> bool) -> bool {
+        if let Op::AddServer { address, .. } | Op::SetWeight { address, .. } = op
+            && may_be_vip(*address)
+        {
+            return false;
+        }
         let Op::AddServer { vip, address, .. } = op else { return true };
         let Some(encap) = self.nat_of(vip) else { return true };
         let Some(port) = encap.target_port() else { return true };
@@ -167,10 +174,15 @@ pub struct Had {
 }
 
 /// What a VIP can have of what is wanted of it.
-pub fn can_have(books: &Books, vip: &VipKey, front: &Front) -> Had {
+pub fn can_have<'a>(
+    books: &Books,
+    vip: &VipKey,
+    due: impl Iterator<Item = (&'a Seat, Due)>,
+    encap: Encap,
+) -> Had {
     let mut had = Had { servers: BTreeMap::new(), either: BTreeSet::new(), unmet: false };
-    for (seat, due) in front.seats.iter().zip(&front.due) {
-        match books.may(vip, front.config.encap, seat.address) {
+    for (seat, due) in due {
+        match books.may(vip, encap, seat.address) {
             May::Yes => {
                 had.servers.insert(seat.address, due.weight);
             }

@@ -273,6 +273,9 @@ impl Simulator {
                 let config = read(yaml)?;
                 self.tally.reloads += 1;
                 let told = self.world.apply(config.clone(), "simulated.yaml").words;
+                // What is known of addresses that nobody serves from any more is forgotten.
+                let c = &self.world.c;
+                self.model.looping.retain(|a| c.backends().looping(*a).is_some());
                 let ended = self.model.apply(&Arc::new(config), now);
                 if told != ended {
                     let what = format!("{ended} words of the operator end, {told} are told");

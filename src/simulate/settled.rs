@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use super::books::{Books, Flows, Server, Vip};
 use super::broken::{Broken, broken};
 use super::foreign::untouched;
-use super::front::Front;
+use super::front::{Due, Front, Seat};
 use super::model::Model;
 use super::nat::can_have;
 use super::world::World;
@@ -47,8 +47,7 @@ pub fn settled(
         }
         let is: BTreeMap<IpAddr, u8> =
             world.lb.servers_of(record).iter().map(|s| (s.address, s.weight)).collect();
-        let not: BTreeMap<IpAddr, u8> =
-            front.seats.iter().zip(&front.due).map(|(s, d)| (s.address, d.weight)).collect();
+        let not: BTreeMap<IpAddr, u8> = due(model, front).map(|(s, d)| (s.address, d.weight)).collect();
         if is != not {
             return broken(rule, format!("{vip} has {is:?}, and not {not:?}"));
         }
@@ -68,11 +67,17 @@ pub fn settled(
     books.doubts.clear();
     books.vips.retain(|k, _| seen.contains(k));
     for (vip, front) in model.fronts.iter().filter(|(k, _)| !seen.contains(k)) {
-        absent(world, books, vip, front)?;
+        absent(world, model, books, vip, front)?;
     }
     let (foreign, of) = (records.len() - seen.len(), books.foreigners);
     if foreign != of {
         return broken("foreign VIPs are never touched", format!("there are {foreign} of {of}"));
+    }
+    // A NAT VIP stays for good.
+    let serves = |a: &IpAddr| model.fronts.values().any(|f| f.at(*a).is_some());
+    let freed = |a: &&IpAddr| serves(a) && seen.iter().all(|vip| vip.address != **a);
+    if let Some(server) = model.looping.iter().find(freed) {
+        return broken("who is a VIP no more gets weight again", server.to_string());
     }
     if let Some((ticket, since)) = pending.first_key_value() {
         let what = format!("{ticket:?} of {since:?} has no answer at {now:?}");
@@ -92,6 +97,12 @@ pub fn settled(
         return broken("a freeze ends", format!("at {now:?}: {why}"));
     }
     model.asked_lately(now)
+}
+
+/// What the seats are to have; none has who would be a forwarding loop.
+pub(super) fn due<'a>(model: &'a Model, front: &'a Front) -> impl Iterator<Item = (&'a Seat, Due)> {
+    let away = |s: &Seat| !model.looping.contains(&s.address);
+    front.seats.iter().zip(front.due.iter().copied()).filter(move |(s, _)| away(s))
 }
 
 /// Whoever is to lose its flows has lost them.
@@ -131,7 +142,7 @@ fn nat(
         return broken(rule, format!("{vip} is {record:?}, and was made as {made:?}"));
     }
     let front = model.fronts.get(&vip);
-    let had = front.map(|f| can_have(books, &vip, f));
+    let had = front.map(|f| can_have(books, &vip, due(model, f), f.config.encap));
     let servers: BTreeMap<IpAddr, u8> =
         world.lb.servers_of(record).iter().map(|s| (s.address, s.weight)).collect();
     for (a, w) in &servers {
@@ -166,8 +177,8 @@ fn nat(
 }
 
 /// A frontend that is configured and not in `lb`: NAT forbids it, which is said.
-fn absent(world: &World, books: &Books, vip: &VipKey, front: &Front) -> Result<(), Broken> {
-    if books.is_denied(vip, front) {
+fn absent(world: &World, model: &Model, books: &Books, vip: &VipKey, front: &Front) -> Result<(), Broken> {
+    if books.is_denied(vip, front, &model.looping) {
         return said(world, vip, true);
     }
     broken("once all is calm, lb is what the rule gives", format!("{vip} is configured, and not there"))

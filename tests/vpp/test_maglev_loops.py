@@ -119,6 +119,42 @@ class TestMaglevLoops(MaglevTestCase):
         self.vapi.cli("lb vip %s/32 encap gre4 del" % A2)
         self.comes_back()
 
+    def test_an_address_changes_sides(self):
+        """A server's address becomes a VIP by a reload, and a server's again, under traffic"""
+        here = self.make_config(self.network)
+        there = self.make_config(self.network)
+        # Its name comes before that of the frontend which the server leaves.
+        there["frontends"] = {
+            "above": {"address": A1, "protocol": "udp", "port": 53, "pools": [pool("only", a2=None)]},
+            "all": {"address": ALL_PORTS[0], "pools": [pool("only", a2=50)]},
+        }
+        left = "vip=%s delete-server server=%s" % (ALL_PORTS[0], A1)
+        came = "vip=%s add-server server=%s" % (ALL_PORTS[0], A1)
+        def mark():
+            return self.show("events last 1")["events"][-1]["sequence"]
+
+        def one_before_the_other(one, other, mark):
+            texts = [e["text"] for e in self.show("events")["events"] if e["sequence"] > mark]
+            first = [[i for i, t in enumerate(texts) if what in t][:1] for what in (one, other)]
+            self.assertTrue(first[0] and first[1] and first[0] < first[1], texts)
+
+        for _ in range(3):
+            self.assertEqual(self.served_by(), set(BOTH))
+            before = mark()
+            self.write_config(there)
+            self.do("maglev config reload")
+            self.wait_weights((A1, 53), {A2: 100}, timeout=4)
+            self.assertEqual(self.served_by(), {A2})
+            self.assertEqual(self.problem(), "")
+            one_before_the_other(left, "vip=%s:53/udp add encap" % A1, before)
+            before = mark()
+            self.write_config(here)
+            self.do("maglev config reload")
+            self.wait_weights(ALL_PORTS, BOTH, timeout=4)
+            one_before_the_other("vip=%s:53/udp delete" % A1, came, before)
+            self.assertEqual(self.problem(), "")
+            self.vapi.cli("test lb flowtable flush")
+
 
 if __name__ == "__main__":
     unittest.main(testRunner=VppTestRunner)

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use super::{LbRequest, Look, Programmer};
 use crate::control::event::Event;
+use crate::control::frontends::Entry as Frontend;
 use crate::control::intent::Intentions;
 use crate::lb::{Reach, VipKey};
 
@@ -34,7 +35,9 @@ impl Programmer {
         for key in &keys {
             let seats = intent.frontend(key).filter(|f| f.open).into_iter().flat_map(|f| &f.seats);
             servers.extend(seats.filter_map(|s| Some(intent.backends.get(s.slot)?.config.address)));
-            let there = self.vips.get(key).filter(|_| self.ledger.ours(key));
+            // Of those that have left the configuration only who is held back would get packets.
+            let holds = |f: &Frontend| f.holds(intent.backends, intent.now);
+            let there = self.vips.get(key).filter(|_| intent.frontend(key).is_some_and(holds));
             servers.extend(there.into_iter().flat_map(|actual| actual.servers.keys()));
         }
         let ours = |key: &VipKey| self.ledger.ours(key) && self.vips.contains_key(key);

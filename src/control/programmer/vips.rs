@@ -14,6 +14,8 @@ const FIRST: VipKey = VipKey { address: IpAddr::V4(Ipv4Addr::UNSPECIFIED), servi
 pub(super) struct Vips {
     live: Live,
     with: BTreeSet<(IpAddr, VipKey)>,
+    /// Servers that were to be added, and the answer was lost: until the VIP is dumped.
+    perhaps: BTreeSet<(IpAddr, VipKey)>,
     /// Servers that left a VIP, or have no weight in it any more, since last asked; perhaps more than once.
     left: Vec<IpAddr>,
 }
@@ -44,6 +46,16 @@ impl Vips {
         self.with.range((server, FIRST)..).take_while(move |(a, _)| *a == server).map(|(_, vip)| vip)
     }
 
+    /// Those that perhaps have this server.
+    pub(super) fn perhaps_with(&self, server: IpAddr) -> impl Iterator<Item = &VipKey> {
+        self.perhaps.range((server, FIRST)..).take_while(move |(a, _)| *a == server).map(|(_, vip)| vip)
+    }
+
+    /// No answer came to the adding of a server.
+    pub(super) fn perhaps(&mut self, vip: &VipKey, server: IpAddr) {
+        self.perhaps.insert((server, *vip));
+    }
+
     /// See the field.
     pub(super) fn take_left(&mut self) -> Vec<IpAddr> {
         std::mem::take(&mut self.left)
@@ -51,7 +63,8 @@ impl Vips {
 
     /// The servers of a VIP, if that is there: what it is then.
     pub(super) fn set_servers(&mut self, key: &VipKey, servers: BTreeMap<IpAddr, u8>) -> Option<&Actual> {
-        let Vips { live, with, left } = self;
+        let Vips { live, with, perhaps, left } = self;
+        perhaps.retain(|(_, vip)| vip != key);
         let vip = live.get_mut(key)?;
         if vip.servers != servers {
             for server in vip.servers.keys().filter(|a| !servers.contains_key(a)) {
@@ -113,6 +126,7 @@ impl Vips {
 
     /// A VIP has no servers any more.
     fn gone(&mut self, key: &VipKey) {
+        self.perhaps.retain(|(_, vip)| vip != key);
         let Some(vip) = self.live.get_mut(key) else { return };
         for (server, _) in std::mem::take(&mut vip.servers) {
             self.with.remove(&(server, *key));

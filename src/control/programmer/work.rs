@@ -142,7 +142,8 @@ impl Programmer {
 
     /// The plan for an address, begun, and what is to be said of it.
     pub(super) fn plan(&mut self, address: IpAddr, intent: &Intentions<'_>) -> (Run, Vec<String>) {
-        let items = self.items(address, intent);
+        let mut items = self.items(address, intent);
+        self.hold_vips(address, &mut items);
         let members: Vec<Member<'_>> = items.iter().map(member).collect();
         self.costs.room = self.memory.room();
         let plan = plan(&members, &self.ledger, &self.costs);
@@ -160,6 +161,28 @@ impl Programmer {
             }
         }
         (Run::start(plan, &members, &mut self.ledger), notes)
+    }
+
+    /// A VIP is not made while its address is still a server with weight or flows: `lb` would send their packets to itself. What is left
+    /// there leaves by itself, since no valid file has it.
+    fn hold_vips(&mut self, address: IpAddr, items: &mut Vec<Item>) {
+        let is_made = |(_, wanted, actual): &Item| wanted.is_none() || actual.is_some();
+        if items.iter().all(is_made) {
+            return;
+        }
+        let parked = |vip: &VipKey| self.ledger.dirty(vip, address) == Some(false);
+        let with = self.vips.with(address).filter(|vip| !parked(vip)).chain(self.vips.perhaps_with(address));
+        let Some(vip) = with.min().copied() else { return };
+        self.urgent.push(vip.address);
+        for (held, ..) in items.extract_if(.., |item| !is_made(item)) {
+            let text = format!("vip={held} waits: {address} is still a server of vip={vip}");
+            if self.errors.get(&held) != Some(&text) {
+                self.unsaid.push(text.clone());
+            }
+            if let Some(job) = &mut self.job {
+                job.failures.push((Some(held), text));
+            }
+        }
     }
 
     /// The VIPs of an address with what they should be and what they are; but for those that are not to be touched.
@@ -227,12 +250,16 @@ impl Programmer {
                     }
                     if let Op::DelVip { vip } = op {
                         self.memory.lost(self.vips.get(&vip).map(|actual| actual.table_length));
+                        self.unmade.push(vip.address);
                     }
                     self.vips.advance(&op);
                     events.push_back(Event::LbSync { text: op.to_string(), failed: false });
                 }
                 Err(e) => {
                     self.failures += 1;
+                    if let (Op::AddServer { vip, address, .. }, LbError::NoAnswer(_)) = (&op, &e) {
+                        self.vips.perhaps(vip, *address);
+                    }
                     let text = format!("{op} failed: {e}");
                     // Somebody else may have been at lb: the list of VIPs could be out of date.
                     let vip = matches!(op, Op::AddVip { .. } | Op::DelVip { .. });

@@ -91,6 +91,70 @@ fn a_server_that_is_a_foreign_vip_gets_no_weight_while_that_is_there() {
 }
 
 #[test]
+fn an_address_is_no_vip_before_it_has_left_as_a_server() {
+    // In the order of the names the new VIP comes before the one that the server leaves.
+    let after = BASIC.replace("    a: {address: 10.1.0.1", "    a: {address: 10.1.0.9").replace(
+        "  frontends:\n",
+        "  frontends:\n    above: {address: 10.1.0.1, protocol: udp, port: 53, pools: [{name: p, backends: {c: {}}}]}\n",
+    );
+    let vip = "vip=10.1.0.1:53/udp add encap=gre4";
+    let left = "vip=192.0.2.1:80/tcp delete-server server=10.1.0.1 flush";
+    let order = |writes: &[String]| {
+        let at = |what: &str| writes.iter().position(|w| w.starts_with(what));
+        (at(left), at(vip))
+    };
+    let mut lab = settled();
+    lab.load(&after);
+    lab.run(1000);
+    let (left_at, made_at) = order(&lab.take_writes());
+    assert!(left_at.unwrap() < made_at.unwrap());
+    assert_eq!(lab.c.frontend("above").unwrap().error, None);
+    // While `lb` does not let it go, the VIP waits; and while it is not known whether it is there.
+    let mut lab = settled();
+    lab.lb.fail_next(12, LbError::Other(-1));
+    lab.load(&after);
+    lab.run(2000);
+    assert_eq!(order(&lab.take_writes()).1, None);
+    let error = lab.c.frontend("above").unwrap().error.unwrap();
+    assert_eq!(error, "vip=10.1.0.1:53/udp waits: 10.1.0.1 is still a server of vip=192.0.2.1:80/tcp");
+    lab.run(60_000);
+    let (left_at, made_at) = order(&lab.take_writes());
+    assert!(left_at.unwrap() < made_at.unwrap());
+    let mut lab = Lab::idle();
+    lab.lb.fail_next(1, LbError::Other(-1));
+    lab.load(BASIC);
+    lab.run(1);
+    lab.lb.lose_answers(8);
+    lab.run(1000);
+    lab.lb.fail_dumps(2, LbError::NoAnswer("test"));
+    lab.load(&after);
+    lab.run(60_000);
+    let writes = lab.take_writes();
+    let made_at = order(&writes).1.unwrap();
+    let came = writes.iter().rposition(|w| w.contains("192.0.2.1:80/tcp add-server server=10.1.0.1"));
+    assert!(came.is_none_or(|at| at < made_at), "{writes:?}");
+}
+
+#[test]
+fn an_address_that_was_a_vip_serves_as_soon_as_that_has_left() {
+    let before = BASIC.replace("    a: {address: 10.1.0.1", "    a: {address: 10.1.0.9").replace(
+        "  frontends:\n",
+        "  frontends:\n    zero: {address: 10.1.0.1, protocol: udp, port: 53, pools: [{name: p, backends: {c: {}}}]}\n",
+    );
+    let mut lab = Lab::new(&before);
+    lab.run(5000);
+    lab.take_writes();
+    lab.load(BASIC);
+    lab.run(1500);
+    assert_eq!(lab.weights("192.0.2.1", 80), ALL);
+    let writes = lab.take_writes();
+    let at = |what: &str| writes.iter().position(|w| w.starts_with(what)).unwrap();
+    let came = "vip=192.0.2.1:80/tcp add-server server=10.1.0.1 ";
+    assert!(at("vip=10.1.0.1:53/udp delete") < at(came), "{writes:?}");
+    assert_eq!(problem(&lab), None);
+}
+
+#[test]
 fn neither_a_panic_nor_an_override_gives_weight_to_a_forwarding_loop() {
     for mode in ["fail-open", "keep-last"] {
         let rule = format!("port: 80\n      panic: {{threshold: 60, mode: {mode}}}\n      pools");

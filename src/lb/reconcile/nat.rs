@@ -96,6 +96,10 @@ fn new<'a>(wanted: &'a Wanted, vip: VipKey, ledger: &Ledger, claims: &mut Claims
     let mut less = without(wanted, &refused);
     // One that is to leave leaves now, since it could not later.
     less.servers.retain(|_, s| !s.keep);
+    if wanted.servers.is_empty() {
+        let reason = "all of its servers would be forwarding loops".to_owned();
+        return Admitted { wanted: None, note: Some(Note::Refused { vip, reason }) };
+    }
     if refused.is_empty() {
         return Admitted { wanted: Some(Cow::Owned(less)), note: None };
     }

@@ -48,8 +48,14 @@ impl Books {
             }
             Op::FlushVip { vip } => {
                 let Some(here) = self.vips.get_mut(&vip) else { return };
+                let doubt = self.doubts.contains(&vip);
                 for s in here.servers.values_mut() {
-                    s.flows = if s.weight.is_some_and(|w| w > 0) { Flows::Dirty } else { Flows::Clean };
+                    s.flows = match s.flows {
+                        _ if s.weight.is_some_and(|w| w > 0) => Flows::Dirty,
+                        // Who asked for the flush may take it for one that has weight.
+                        Flows::Dirty | Flows::Unsure if doubt => Flows::Unsure,
+                        Flows::Clean | Flows::Dirty | Flows::Unsure => Flows::Clean,
+                    };
                 }
             }
         }

@@ -13,6 +13,9 @@ pub(super) const SLOTS: usize = 5;
 pub(super) const VIPS: [(&str, bool); ADDRESSES] =
     [("192.0.2.1", false), ("192.0.2.2", false), ("2001:db8::1", true), ("2001:db8::2", true)];
 
+/// What the second address of each family is in some configurations: one that backends have in others.
+pub(super) const MOVED: [u8; 2] = [IPV4 - 1, super::ADDRESSES - 1];
+
 /// What a frontend takes of its address. NAT wants UDP and a port.
 #[derive(Clone, Copy)]
 pub(super) struct Service {
@@ -100,12 +103,22 @@ pub(super) struct Front {
 
 impl Draft {
     /// The address of a frontend, and how its packets travel.
-    pub(super) fn place(&self, slot: usize) -> (&'static str, Kind) {
+    pub(super) fn place(&self, slot: usize) -> (String, Kind) {
         let at = PLACES.get(slot).map_or(0, |p| p.0);
         let (address, six) = VIPS.get(at).copied().unwrap_or(("192.0.2.1", false));
+        let address = match self.moved_to(at) {
+            Some(moved) => super::address(moved).to_string(),
+            None => address.to_owned(),
+        };
         let kinds = if six { &KINDS_6 } else { &KINDS_4 };
         let kind = self.kinds.get(at).and_then(|k| kinds.get(*k)).copied();
         (address, kind.unwrap_or(kind_of_none()))
+    }
+
+    /// The backends' address that a VIP address is instead.
+    fn moved_to(&self, at: usize) -> Option<u8> {
+        let family = [1, 3].iter().position(|a| *a == at)?;
+        MOVED.get(family).copied().filter(|_| self.moved.get(family) == Some(&true))
     }
 
     /// What a frontend takes of its address; with NAT also the target port, and whether it must be said.
@@ -123,6 +136,11 @@ impl Draft {
         for k in &mut self.kinds {
             if chance.u32(..one_in) == 0 {
                 *k = chance.usize(..KINDS_4.len());
+            }
+        }
+        for moved in &mut self.moved {
+            if chance.u32(..one_in) == 0 {
+                *moved = chance.u32(..3) == 0;
             }
         }
     }
@@ -145,7 +163,28 @@ impl Draft {
                 self.tweak(chance, i);
             }
         }
+        self.part_vips();
         self.part_nat();
+    }
+
+    /// Whoever has the address of a VIP serves nobody.
+    fn part_vips(&mut self) {
+        let slots = self.frontends.iter().enumerate().filter(|(_, f)| f.is_some());
+        let taken: BTreeSet<u8> =
+            slots.filter_map(|(i, _)| self.moved_to(PLACES.get(i).map_or(0, |p| p.0))).collect();
+        let free = |name: usize| {
+            self.backends.iter().find(|b| b.name == name).is_some_and(|b| !taken.contains(&b.address))
+        };
+        for slot in &mut self.frontends {
+            let Some(f) = slot else { continue };
+            for (_, members) in &mut f.pools {
+                members.retain(|m| free(m.0));
+            }
+            f.pools.retain(|p| !p.1.is_empty());
+            if f.pools.is_empty() {
+                *slot = None;
+            }
+        }
     }
 
     /// With NAT a (server, target port) once over all frontends: the first has it.
