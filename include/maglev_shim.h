@@ -282,13 +282,15 @@ int32_t maglev_shim_lb_next_as (maglev_as_record_t *out);
 maglev_lb_status_t maglev_shim_lb_vips_text (char **text, uint64_t *length);
 void maglev_shim_lb_text_free (char *text);
 
-/* VPP's main heap, from which lb takes its tables. Walks all chunks of the heap. */
+/* VPP's main heap, from which lb takes its tables. */
 typedef struct
 {
   uint64_t size;
   uint64_t free;
   /* Of that, the free block at the end; what is free elsewhere may be in small pieces. */
   uint64_t top;
+  /* The numbers are those that VPP counted last, and this is how often it has; 0: they are of now. */
+  uint64_t counted;
 } maglev_heap_t;
 
 void maglev_shim_heap (maglev_heap_t *out);

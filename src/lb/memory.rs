@@ -28,6 +28,19 @@ pub fn tables(ops: &[Op]) -> u64 {
     ops.iter().map(made).sum()
 }
 
+/// What an op that is done takes.
+pub fn spent(op: &Op) -> u64 {
+    match op {
+        Op::AddVip { table_length, .. } => table(*table_length),
+        Op::AddServer { .. } => SERVER,
+        Op::SetSettings(_)
+        | Op::DelVip { .. }
+        | Op::DelServer { .. }
+        | Op::SetWeight { .. }
+        | Op::FlushVip { .. } => 0,
+    }
+}
+
 /// A VIP with so many servers.
 pub fn vip(table_length: u32, servers: usize) -> u64 {
     table(table_length).saturating_add(SERVER.saturating_mul(servers as u64))

@@ -48,6 +48,15 @@ impl Drop for Barrier {
 pub struct VppLb {
     main: MainThread,
     unavailable: Option<String>,
+    spent: Spent,
+}
+
+/// What was taken of VPP's heap since VPP counted it last.
+#[derive(Clone, Copy, Debug, Default)]
+struct Spent {
+    /// How often it had counted then.
+    counted: u64,
+    bytes: u64,
 }
 
 impl VppLb {
@@ -56,7 +65,7 @@ impl VppLb {
         // SAFETY: on the main thread, as the token says; all plugins are loaded by the process node's first run.
         let opened = unsafe { shim::maglev_shim_lb_open() } == 0;
         let unavailable = (!opened).then(|| missing(main));
-        VppLb { main, unavailable }
+        VppLb { main, unavailable, spent: Spent::default() }
     }
 
     /// The messages in use, `name_crc`; none where `lb` cannot be driven.
@@ -72,6 +81,17 @@ impl VppLb {
             None => Ok(()),
             Some(why) => Err(LbError::Unavailable(why.clone())),
         }
+    }
+
+    /// VPP's heap as it was counted last.
+    fn counted(&mut self) -> maglev_heap_t {
+        let mut h = maglev_heap_t::default();
+        // SAFETY: on the main thread (self holds the token); the pointer is to a live value.
+        unsafe { shim::maglev_shim_heap(&mut h) };
+        if self.spent.counted != h.counted {
+            self.spent = Spent { counted: h.counted, bytes: 0 };
+        }
+        h
     }
 
     fn send(&mut self, op: &Op) -> Result<(), LbError> {
@@ -231,10 +251,9 @@ impl LoadBalancer for VppLb {
     }
 
     fn heap(&mut self) -> Option<Heap> {
-        let mut h = maglev_heap_t::default();
-        // SAFETY: on the main thread (self holds the token); the pointer is to a live value.
-        unsafe { shim::maglev_shim_heap(&mut h) };
-        Some(Heap { size: h.size, free: h.free, top: h.top })
+        let h = self.counted();
+        let spent = if h.counted > 0 { self.spent.bytes } else { 0 };
+        Some(Heap { size: h.size, free: h.free.saturating_sub(spent), top: h.top.saturating_sub(spent) })
     }
 
     fn apply(&mut self, ops: &[Op]) -> Vec<Result<(), LbError>> {
@@ -249,7 +268,9 @@ impl LoadBalancer for VppLb {
         // One message takes the barrier by itself.
         let _held = (ops.len() > 1).then(|| Barrier::hold(self.main));
         let mut not_made = Vec::new();
-        ops.iter()
+        let mut spent = 0u64;
+        let done = ops
+            .iter()
             .map(|op| {
                 if let (Some(vip), false) = (op.vip(), matches!(op, Op::AddVip { .. }))
                     && not_made.contains(&vip)
@@ -263,9 +284,18 @@ impl LoadBalancer for VppLb {
                         Err(_) => not_made.push(*vip),
                     }
                 }
+                // What has no answer may have been done.
+                if matches!(done, Ok(()) | Err(LbError::NoAnswer(_))) {
+                    spent = spent.saturating_add(memory::spent(op));
+                }
                 done
             })
-            .collect()
+            .collect();
+        if spent > 0 {
+            self.counted();
+            self.spent.bytes = self.spent.bytes.saturating_add(spent);
+        }
+        done
     }
 }
 

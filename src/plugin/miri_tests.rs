@@ -190,7 +190,7 @@ extern "C" fn maglev_shim_lb_next_as(out: *mut maglev_as_record_t) -> i32 {
 #[unsafe(no_mangle)]
 extern "C" fn maglev_shim_heap(out: *mut shim::maglev_heap_t) {
     // SAFETY: the caller's own, as the contract says.
-    unsafe { out.write(shim::maglev_heap_t { size: 1 << 30, free: 1 << 29, top: 1 << 29 }) };
+    unsafe { out.write(shim::maglev_heap_t { size: 1 << 30, free: 1 << 29, top: 1 << 29, counted: 3 }) };
 }
 #[unsafe(no_mangle)]
 extern "C" fn maglev_shim_heap_has(bytes: u64) -> u8 {
