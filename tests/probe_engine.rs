@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use maglev::clock;
-use maglev::probe::{Code, Job, Order, ProbeId, Prober, ProberOptions, Task, Told};
+use maglev::probe::{Code, InHand, Job, Order, ProbeId, Prober, ProberOptions, Task, Told};
 use probe_support::*;
 
 #[test]
@@ -64,6 +64,37 @@ fn above_max_in_flight_jobs_wait_their_turn() {
 }
 
 #[test]
+fn agents_that_do_not_answer_delay_no_check() {
+    let rig = Rig::new();
+    // Of each kind one at a time.
+    rig.configure(None, 1);
+    let silent = silent(V4);
+    let (_held, closed) = closed_port(V4);
+    let agent = agent(silent.port, 20_000, "");
+    let asked: Vec<ProbeId> = (0..500).map(|_| rig.send(V4, Task::Agent(agent.clone()))).collect();
+    while !matches!(rig.told(), Told::Beat { agents: InHand { in_flight: 1, waiting: 499 }, .. }) {}
+    // Nor do checks that do not answer delay an agent: what waits, waits for its own kind.
+    for _ in 0..50 {
+        let r = rig.probe(V4, &tcp(closed, 5000));
+        assert_eq!(code(&r), Code::L4Con);
+        assert!(r.started.since(r.due) < SLACK, "{r:?}");
+    }
+    let checks: Vec<ProbeId> = (0..5).map(|_| rig.order(V4, &tcp(silent.port, 20_000))).collect();
+    asked.iter().for_each(|id| rig.0.send(Order::Cancel(*id)));
+    while !matches!(
+        rig.told(),
+        Told::Beat {
+            checks: InHand { in_flight: 1, waiting: 4 },
+            agents: InHand { in_flight: 0, waiting: 0 },
+            ..
+        }
+    ) {}
+    let id = rig.send(V4, Task::Agent(self::agent(closed, 5000, "")));
+    assert_eq!(rig.report().id, id);
+    checks.iter().for_each(|id| rig.0.send(Order::Cancel(*id)));
+}
+
+#[test]
 fn beats_tell_what_is_in_hand() {
     let rig = Rig::new();
     rig.configure(None, 3);
@@ -74,7 +105,7 @@ fn beats_tell_what_is_in_hand() {
     }
     let mut times = Vec::new();
     while times.len() < 3 {
-        if let Told::Beat { at, in_flight, waiting } = rig.told() {
+        if let Told::Beat { at, checks: InHand { in_flight, waiting }, .. } = rig.told() {
             if (in_flight, waiting) == (3, 7) {
                 times.push(at);
             } else {
@@ -98,7 +129,7 @@ fn a_cancelled_probe_says_nothing_waiting_or_flying() {
     let waiting = rig.order(V4, &tcp(silent.port, 10_000));
     let last = rig.order(V4, &tcp(closed, 10_000));
     // So that the first is certain to fly.
-    while !matches!(rig.told(), Told::Beat { in_flight: 1, .. }) {}
+    while !matches!(rig.told(), Told::Beat { checks: InHand { in_flight: 1, .. }, .. }) {}
     rig.0.send(Order::Cancel(waiting));
     rig.0.send(Order::Cancel(flying));
     rig.0.send(Order::Cancel(ProbeId(u64::MAX))); // never ordered: nothing happens
@@ -148,7 +179,7 @@ fn stop_ends_the_thread_with_probes_in_flight() {
     for _ in 0..500 {
         rig.order(V4, &tcp(silent.port, 60_000));
     }
-    while !matches!(rig.told(), Told::Beat { in_flight: 500, .. }) {}
+    while !matches!(rig.told(), Told::Beat { checks: InHand { in_flight: 500, .. }, .. }) {}
     let before = clock::mono();
     assert!(rig.0.alive());
     assert!(rig.0.stop(Duration::from_secs(1)));

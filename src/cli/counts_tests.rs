@@ -68,7 +68,10 @@ fn show_counters_is_as_documented() {
 fn show_status_counts_the_queries_of_agents() {
     let agents =
         |text: &str| text.lines().filter(|l| l.starts_with("agents ")).map(String::from).collect::<Vec<_>>();
-    assert_eq!(agents(&good("show status")), ["agents            queries 61, replies 58, failures 2"]);
+    assert_eq!(
+        agents(&good("show status")),
+        ["agents            queries 61, replies 58, failures 2, 1 in flight, 4 waiting"]
+    );
     let json: serde_json::Value = serde_json::from_str(&good("show status json")).unwrap();
     assert_eq!(json["agents"]["failures"], 2);
     let mut op = Fake::new();

@@ -228,6 +228,8 @@ impl Fake {
                 last_beat_ms_ago: Some(300),
                 in_flight: 1,
                 waiting: 0,
+                agents_in_flight: 1,
+                agents_waiting: 4,
                 probes: 4000,
                 late: 0,
                 latest_ms: 2,

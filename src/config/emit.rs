@@ -105,6 +105,7 @@ fn healthchecker(h: &Healthchecker) -> Mapping {
     put(&mut m, "transition-history", h.transition_history);
     put_some(&mut m, "netns", h.netns.as_ref());
     put(&mut m, "max-in-flight", h.max_in_flight);
+    put(&mut m, "max-agents-in-flight", h.max_agents_in_flight);
     m
 }
 

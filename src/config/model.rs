@@ -36,11 +36,13 @@ pub struct Healthchecker {
     pub netns: Option<String>,
     /// Probes at once, ≥ 1; default 4096. The prober lowers it to the descriptor limit less 512.
     pub max_in_flight: usize,
+    /// Queries of agents at once, ≥ 1; default 1024. Lowered, too, where descriptors are scarce.
+    pub max_agents_in_flight: usize,
 }
 
 impl Default for Healthchecker {
     fn default() -> Self {
-        Healthchecker { transition_history: 5, netns: None, max_in_flight: 4096 }
+        Healthchecker { transition_history: 5, netns: None, max_in_flight: 4096, max_agents_in_flight: 1024 }
     }
 }
 

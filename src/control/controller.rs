@@ -48,6 +48,10 @@ pub struct ProbeStats {
     pub agents: AgentCountsView,
     /// Of the last beat.
     pub in_flight: usize,
+    /// Queries of agents under way.
+    pub agents_in_flight: usize,
+    /// Queries that wait for room.
+    pub agents_waiting: usize,
     /// Of the last beat.
     pub waiting: usize,
     /// Of the last beat.
@@ -260,10 +264,12 @@ impl Controller {
     /// Something the prober told.
     pub fn told(&mut self, now: Now, told: Told) {
         match told {
-            Told::Beat { at, in_flight, waiting } => {
+            Told::Beat { at, checks, agents } => {
                 self.stats.last_beat = Some(at);
-                self.stats.in_flight = in_flight;
-                self.stats.waiting = waiting;
+                self.stats.in_flight = checks.in_flight;
+                self.stats.waiting = checks.waiting;
+                self.stats.agents_in_flight = agents.in_flight;
+                self.stats.agents_waiting = agents.waiting;
             }
             Told::Report(report) => {
                 // After a stall of the main thread both are overdue: a panic must not freeze a weight that had climbed.
@@ -418,10 +424,7 @@ impl Controller {
 
     pub(super) fn configure_prober(&mut self) {
         if let Some(c) = &self.config {
-            let order = Order::Configure {
-                netns: c.healthchecker.netns.clone(),
-                max_in_flight: c.healthchecker.max_in_flight,
-            };
+            let order = Order::Configure(c.healthchecker.clone());
             self.order(order);
         }
     }

@@ -63,6 +63,8 @@ impl Controller {
                 last_beat_ms_ago: self.stats.last_beat.map(|t| millis(now.mono.since(t))),
                 in_flight: self.stats.in_flight,
                 waiting: self.stats.waiting,
+                agents_in_flight: self.stats.agents_in_flight,
+                agents_waiting: self.stats.agents_waiting,
                 probes: self.stats.probes,
                 late: self.stats.late,
                 latest_ms: millis(self.stats.latest),

@@ -117,6 +117,8 @@ pub struct ProberView {
     pub last_beat_ms_ago: Option<u64>,
     pub in_flight: usize,
     pub waiting: usize,
+    pub agents_in_flight: usize,
+    pub agents_waiting: usize,
     pub probes: u64,
     /// Started more than 100 ms after they were due.
     pub late: u64,

@@ -20,14 +20,14 @@ use rustix::io::Errno;
 use super::datagram::Datagram;
 use super::entropy::Entropy;
 use super::icmp::{Handle, Ping, Sent, Sockets};
-use super::jobs::{GENERATIONS, Jobs, Kept, Key, Start};
+use super::jobs::{GENERATIONS, Jobs, Kept, Key, Lane, Lanes, Start};
 use super::netns::Namespace;
 use super::prober::Doorbell;
 use super::room::Room;
 use super::stream::{Stream, interest};
 use super::text::{our_fault, printable};
 use super::timers::Timers;
-use super::types::{Code, Order, Outcome, Report, TOLD_TOGETHER, Task, Told, Verdict};
+use super::types::{Code, InHand, Order, Outcome, Report, TOLD_TOGETHER, Task, Told, Verdict};
 use crate::budget::Budget;
 use crate::clock;
 use crate::config::{CheckKind, Healthchecker};
@@ -36,6 +36,9 @@ use crate::time::Time;
 
 /// Probes started in one turn of the loop, so that a burst of due ones never keeps the answers of others waiting.
 const STARTS_A_TURN: usize = 32;
+
+/// Agents asked in one turn: the work of it is not to keep checks waiting.
+const ASKED_A_TURN: usize = 8;
 
 /// Probes that share the stamp of their start, one after the other: it is a tenth of a millisecond old at the most.
 const STARTS_A_STAMP: usize = 8;
@@ -66,6 +69,7 @@ enum Kind {
 /// One probe under way.
 struct Flight {
     key: Key,
+    lane: Lane,
     started: Time,
     deadline: Time,
     kind: Kind,
@@ -89,7 +93,7 @@ pub(super) struct Engine {
     jobs: Jobs,
     slots: Vec<Option<Flight>>,
     free: Vec<u32>,
-    in_flight: usize,
+    in_flight: Lanes<usize>,
     room: Room,
     /// Counts the namespaces that the thread has been in: a socket stays in the one it was made in.
     world: u32,
@@ -132,8 +136,8 @@ impl Engine {
             jobs: Jobs::new(seed),
             slots: Vec::new(),
             free: Vec::new(),
-            in_flight: 0,
-            room: Room::new(Healthchecker::default().max_in_flight),
+            in_flight: Lanes::default(),
+            room: Room::new(&Healthchecker::default()),
             world: 0,
             timers: Timers::default(),
             next_beat: Time::ZERO,
@@ -207,7 +211,7 @@ impl Engine {
 
     /// How long nothing can be due. Rounded up to a millisecond by `epoll_wait`, never down: it does not spin.
     fn timeout(&self, more_orders: bool) -> Timespec {
-        let busy = more_orders || (self.jobs.waiting() > 0 && self.in_flight < self.room.flights);
+        let busy = more_orders || self.may_start(Lane::Checks) || self.may_start(Lane::Agents);
         let until = self.timers.next().map_or(self.next_beat, |t| t.min(self.next_beat));
         let until = self.wake_at.map_or(until, |t| t.min(until));
         let until = self.jobs.next_due().filter(|_| self.is_heard()).map_or(until, |t| t.min(until));
@@ -226,9 +230,9 @@ impl Engine {
                         flight.kind.leave(None);
                     }
                 }
-                Ok(Order::Configure { netns, max_in_flight }) => {
-                    self.room = Room::new(max_in_flight);
-                    if self.namespace.want(netns) {
+                Ok(Order::Configure(config)) => {
+                    self.room = Room::new(&config);
+                    if self.namespace.want(config.netns) {
                         self.moved();
                     }
                 }
@@ -257,20 +261,27 @@ impl Engine {
         }
     }
 
+    /// Whether somebody waits, and has room.
+    fn may_start(&self, lane: Lane) -> bool {
+        self.jobs.waiting(lane) > 0 && self.in_flight.of(lane) < self.room.flights.of(lane)
+    }
+
     fn start_some(&mut self) {
-        for n in 0..STARTS_A_TURN {
-            if self.in_flight >= self.room.flights {
-                return;
+        for (lane, most) in [(Lane::Checks, STARTS_A_TURN), (Lane::Agents, ASKED_A_TURN)] {
+            for n in 0..most {
+                if !self.may_start(lane) {
+                    break;
+                }
+                let Some(start) = self.jobs.next_start(lane) else { break };
+                if n % STARTS_A_STAMP == 0 {
+                    self.now = clock::mono();
+                }
+                self.start(lane, start);
             }
-            let Some(start) = self.jobs.next_start() else { return };
-            if n % STARTS_A_STAMP == 0 {
-                self.now = clock::mono();
-            }
-            self.start(start);
         }
     }
 
-    fn start(&mut self, start: Start) {
+    fn start(&mut self, lane: Lane, start: Start) {
         let Start { key, address, task, kept } = start;
         let started = self.now;
         let deadline = started + task.timeout();
@@ -284,9 +295,9 @@ impl Engine {
                 });
                 self.timers.insert(deadline, slot);
                 self.jobs.flies(key, slot);
-                self.in_flight += 1;
+                *self.in_flight.of_mut(lane) += 1;
                 if let Some(s) = self.slots.get_mut(slot as usize) {
-                    *s = Some(Flight { key, started, deadline, kind });
+                    *s = Some(Flight { key, lane, started, deadline, kind });
                 }
             }
             Err(outcome) => self.over(key, started, outcome, None, None),
@@ -404,7 +415,7 @@ impl Engine {
     fn land(&mut self, slot: u32) -> Option<Flight> {
         let flight = self.slots.get_mut(slot as usize)?.take()?;
         self.free.push(slot);
-        self.in_flight -= 1;
+        *self.in_flight.of_mut(flight.lane) -= 1;
         self.timers.remove(flight.deadline, slot);
         if let Kind::SharedPing(handle) = &flight.kind {
             self.sockets.forget(*handle);
@@ -457,7 +468,9 @@ impl Engine {
         }
         self.sockets.tick();
         if self.is_heard() {
-            let beat = Told::Beat { at, in_flight: self.in_flight, waiting: self.jobs.waiting() };
+            let in_hand =
+                |lane| InHand { in_flight: *self.in_flight.of(lane), waiting: self.jobs.waiting(lane) };
+            let beat = Told::Beat { at, checks: in_hand(Lane::Checks), agents: in_hand(Lane::Agents) };
             self.tell(beat, at);
         }
     }

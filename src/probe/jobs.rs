@@ -38,6 +38,45 @@ impl Key {
     }
 }
 
+/// What is asked. Each has a queue of its own, so that one never waits for the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lane {
+    Checks,
+    Agents,
+}
+
+impl Lane {
+    fn of(task: &Task) -> Lane {
+        match task {
+            Task::Check(_) => Lane::Checks,
+            Task::Agent(_) => Lane::Agents,
+        }
+    }
+}
+
+/// One thing for each of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Lanes<T> {
+    pub checks: T,
+    pub agents: T,
+}
+
+impl<T> Lanes<T> {
+    pub(super) fn of(&self, lane: Lane) -> &T {
+        match lane {
+            Lane::Checks => &self.checks,
+            Lane::Agents => &self.agents,
+        }
+    }
+
+    pub(super) fn of_mut(&mut self, lane: Lane) -> &mut T {
+        match lane {
+            Lane::Checks => &mut self.checks,
+            Lane::Agents => &mut self.agents,
+        }
+    }
+}
+
 /// What a standing job keeps from one probe to the next.
 pub(super) struct Kept {
     /// Its socket, connected to nothing.
@@ -57,12 +96,12 @@ pub(super) struct Start {
 }
 
 enum State {
-    /// No job is here. In the queue its number may still be.
+    /// No job is here. In a queue its number may still be.
     Free {
         queued: bool,
     },
     Waiting,
-    /// Out of the queue.
+    /// Out of its queue.
     Starting,
     /// Under way, there.
     Flying(u32),
@@ -87,9 +126,9 @@ pub(super) struct Jobs {
     free: Vec<u32>,
     /// Nobody outside chooses the numbers, so that a quick hash will do.
     by_id: FxHashMap<ProbeId, u32>,
-    queue: VecDeque<u32>,
-    /// Places in `queue` that were not cancelled.
-    waiting: usize,
+    queues: Lanes<VecDeque<u32>>,
+    /// Places in `queues` that were not cancelled.
+    waiting: Lanes<usize>,
     moments: BTreeMap<Time, u32>,
     rng: fastrand::Rng,
 }
@@ -100,8 +139,8 @@ impl Jobs {
             places: Vec::new(),
             free: Vec::new(),
             by_id: FxHashMap::default(),
-            queue: VecDeque::new(),
-            waiting: 0,
+            queues: Lanes::default(),
+            waiting: Lanes::default(),
             moments: BTreeMap::new(),
             rng: fastrand::Rng::with_seed(seed),
         }
@@ -138,13 +177,15 @@ impl Jobs {
     /// Ends a job by its identifier. Where its probe is, if it is under way.
     pub(super) fn cancel(&mut self, id: ProbeId) -> Option<u32> {
         let number = *self.by_id.get(&id)?;
+        let lane = Lane::of(&self.places.get(number as usize)?.job.as_ref()?.task);
         match self.vacate(number)? {
             State::Flying(slot) => Some(slot),
             State::Waiting => {
-                self.waiting -= 1;
+                let waiting = self.waiting.of_mut(lane);
+                *waiting -= 1;
                 // It stays in the queue until its turn, but not for ever if that never comes.
-                if self.queue.len() > 2 * self.waiting + 64 {
-                    self.sweep();
+                if self.queues.of(lane).len() > 2 * *waiting + 64 {
+                    self.sweep(lane);
                 }
                 None
             }
@@ -160,18 +201,18 @@ impl Jobs {
     }
 
     /// Jobs that wait for their probe.
-    pub(super) fn waiting(&self) -> usize {
-        self.waiting
+    pub(super) fn waiting(&self, lane: Lane) -> usize {
+        *self.waiting.of(lane)
     }
 
     /// The next that is to be probed. Where its probe is must be told, or the job be ended.
-    pub(super) fn next_start(&mut self) -> Option<Start> {
-        while let Some(number) = self.queue.pop_front() {
+    pub(super) fn next_start(&mut self, lane: Lane) -> Option<Start> {
+        while let Some(number) = self.queues.of_mut(lane).pop_front() {
             let Some(place) = self.places.get_mut(number as usize) else { continue };
             match place.state {
                 State::Waiting => {
                     place.state = State::Starting;
-                    self.waiting -= 1;
+                    *self.waiting.of_mut(lane) -= 1;
                     let key = Key::new(number, place.generation);
                     if let Some(job) = &place.job {
                         let (address, task) = (job.address, job.task.clone());
@@ -262,10 +303,13 @@ impl Jobs {
     }
 
     fn enqueue(&mut self, number: u32) {
-        if let Some(place) = self.places.get_mut(number as usize) {
+        if let Some(place) = self.places.get_mut(number as usize)
+            && let Some(job) = &place.job
+        {
+            let lane = Lane::of(&job.task);
             place.state = State::Waiting;
-            self.waiting += 1;
-            self.queue.push_back(number);
+            *self.waiting.of_mut(lane) += 1;
+            self.queues.of_mut(lane).push_back(number);
         }
     }
 
@@ -305,9 +349,9 @@ impl Jobs {
         }
     }
 
-    /// Takes what is cancelled out of the queue.
-    fn sweep(&mut self) {
-        let mut queue = std::mem::take(&mut self.queue);
+    /// Takes what is cancelled out of a queue.
+    fn sweep(&mut self, lane: Lane) {
+        let mut queue = std::mem::take(self.queues.of_mut(lane));
         queue.retain(|number| {
             let waits = self.places.get(*number as usize).is_some_and(|p| matches!(p.state, State::Waiting));
             if !waits {
@@ -315,7 +359,7 @@ impl Jobs {
             }
             waits
         });
-        self.queue = queue;
+        *self.queues.of_mut(lane) = queue;
     }
 
     /// Takes one out of those that rest until that moment.

@@ -27,7 +27,7 @@ fn rested(each: &[(Job, Time, Time)]) -> (Jobs, Vec<(Key, Option<Time>)>) {
     let mut next = Vec::new();
     for (job, started, finished) in each {
         jobs.add(job.clone());
-        let key = jobs.next_start().unwrap().key;
+        let key = jobs.next_start(Lane::of(&job.task)).unwrap().key;
         next.push((key, jobs.rest(key, *started, *finished, None)));
     }
     (jobs, next)
@@ -35,7 +35,7 @@ fn rested(each: &[(Job, Time, Time)]) -> (Jobs, Vec<(Key, Option<Time>)>) {
 
 /// The next to start: its number, its moment, and whether it was put off.
 fn started(jobs: &mut Jobs) -> Option<(u64, Time, bool)> {
-    let start = jobs.next_start()?;
+    let start = jobs.next_start(Lane::Checks)?;
     let (job, put_off) = jobs.get(start.key).unwrap();
     Some((job.id.0, job.due, put_off))
 }
@@ -51,10 +51,10 @@ fn jobs_start_in_order_and_once() {
     for number in [3, 1, 2, 1] {
         jobs.add(job(number, &check, false));
     }
-    assert_eq!(jobs.waiting(), 3);
+    assert_eq!(jobs.waiting(Lane::Checks), 3);
     let order: Vec<u64> = std::iter::from_fn(|| started(&mut jobs)).map(|(id, ..)| id).collect();
     assert_eq!(order, [3, 1, 2]);
-    assert_eq!(jobs.waiting(), 0);
+    assert_eq!(jobs.waiting(Lane::Checks), 0);
 }
 
 #[test]
@@ -64,7 +64,7 @@ fn a_key_names_one_job_and_never_the_next_in_its_place() {
     let mut seen = Vec::new();
     for number in 0..10 {
         jobs.add(job(number, &check, false));
-        let key = jobs.next_start().unwrap().key;
+        let key = jobs.next_start(Lane::Checks).unwrap().key;
         assert_eq!(id(&jobs, key), number);
         assert_eq!(jobs.slot(key), None, "not yet under way");
         jobs.flies(key, 7);
@@ -88,11 +88,11 @@ fn keys_leave_room_for_what_is_no_job() {
     let (mut jobs, check) = (Jobs::new(1), check("interval: 1s"));
     jobs.add(job(1, &check, false));
     jobs.places[0].generation = GENERATIONS - 1;
-    let last = jobs.next_start().unwrap().key;
+    let last = jobs.next_start(Lane::Checks).unwrap().key;
     assert!(last.0 < u64::from(GENERATIONS) << 32);
     jobs.end(last);
     jobs.add(job(2, &check, false));
-    assert_eq!(jobs.next_start().unwrap().key, Key(0));
+    assert_eq!(jobs.next_start(Lane::Checks).unwrap().key, Key(0));
 }
 
 #[test]
@@ -105,7 +105,7 @@ fn the_next_is_due_from_start_to_start_but_not_before_this_one_is_done() {
     jobs.rouse(MS(1099));
     assert_eq!(started(&mut jobs), None);
     jobs.rouse(MS(1100));
-    assert_eq!(jobs.waiting(), 1);
+    assert_eq!(jobs.waiting(Lane::Checks), 1);
     assert_eq!(started(&mut jobs), Some((1, MS(1100), false)));
     jobs.rouse(MS(3000));
     assert_eq!(started(&mut jobs), Some((2, MS(2900), false)));
@@ -154,14 +154,14 @@ fn what_is_cancelled_never_starts_wherever_it_was() {
     jobs.add(job(1, &check, true));
     jobs.add(job(2, &check, true));
     assert_eq!(jobs.cancel(ProbeId(1)), None);
-    assert_eq!(jobs.waiting(), 1);
+    assert_eq!(jobs.waiting(Lane::Checks), 1);
     // Its place is not given away while its number is in the queue: the new job would start twice.
     jobs.add(job(3, &check, true));
     assert_eq!((started(&mut jobs).unwrap().0, started(&mut jobs).unwrap().0), (2, 3));
     assert_eq!(started(&mut jobs), None);
     jobs.add(job(4, &check, true));
     assert_eq!(jobs.places.len(), 3, "the place is free again");
-    let key = jobs.next_start().unwrap().key;
+    let key = jobs.next_start(Lane::Checks).unwrap().key;
     jobs.flies(key, 9);
     assert_eq!(jobs.cancel(ProbeId(4)), Some(9), "where it is under way");
     assert!(jobs.get(key).is_none());
@@ -176,11 +176,11 @@ fn cancelled_jobs_do_not_fill_the_queue() {
         if id >= 10 {
             jobs.cancel(ProbeId(id));
         }
-        assert!(jobs.queue.len() <= 100 && jobs.places.len() <= 100);
+        assert!(jobs.queues.checks.len() <= 100 && jobs.places.len() <= 100);
     }
     let left: Vec<u64> = std::iter::from_fn(|| started(&mut jobs)).map(|(id, ..)| id).collect();
     assert_eq!(left, (0..10).collect::<Vec<_>>());
-    assert!(jobs.by_id.len() == 10 && jobs.queue.is_empty());
+    assert!(jobs.by_id.len() == 10 && jobs.queues.checks.is_empty());
 }
 
 #[test]
@@ -198,14 +198,14 @@ fn after_a_stall_what_is_overdue_is_spread_over_its_fast_interval_once() {
     assert_eq!(key, None);
     let after = MS(2001);
     jobs.rouse(after);
-    assert_eq!(jobs.waiting(), 0);
+    assert_eq!(jobs.waiting(Lane::Checks), 0);
     let dues: BTreeSet<Time> = jobs.moments.keys().copied().collect();
     assert!(dues.len() > 90, "spread");
     assert!(dues.iter().all(|at| *at >= after && *at <= after + Duration::from_millis(500)), "{dues:?}");
     // A second stall does not put them off again.
     jobs.rouse(MS(60_000));
-    assert_eq!((jobs.waiting(), jobs.next_due()), (100, None));
-    let start = jobs.next_start().unwrap();
+    assert_eq!((jobs.waiting(Lane::Checks), jobs.next_due()), (100, None));
+    let start = jobs.next_start(Lane::Checks).unwrap();
     assert!(jobs.get(start.key).unwrap().1);
     // The probe after that is one like any other.
     jobs.rest(start.key, MS(60_000), MS(60_001), None);
@@ -229,7 +229,7 @@ fn a_kept_socket_goes_with_its_job_and_is_closed_with_it() {
     let open_still = |fd: i32| std::fs::read_link(format!("/proc/self/fd/{fd}")).is_ok();
     let keep = |jobs: &mut Jobs, id: u64| {
         jobs.add(job(id, &check, true));
-        let start = jobs.next_start().unwrap();
+        let start = jobs.next_start(Lane::Checks).unwrap();
         assert!(start.kept.is_none(), "the first probe makes its own");
         let fd = open();
         let number = std::os::fd::AsRawFd::as_raw_fd(&fd);
@@ -239,7 +239,7 @@ fn a_kept_socket_goes_with_its_job_and_is_closed_with_it() {
     let mut jobs = Jobs::new(1);
     let (key, number) = keep(&mut jobs, 1);
     jobs.rouse(MS(1000));
-    let start = jobs.next_start().unwrap();
+    let start = jobs.next_start(Lane::Checks).unwrap();
     assert_eq!(start.key, key, "the same for as long as it lives");
     let kept = start.kept.unwrap();
     assert_eq!((std::os::fd::AsRawFd::as_raw_fd(&kept.fd), kept.world), (number, 5));

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::config::{Agent, Healthcheck};
+use crate::config::{Agent, Healthcheck, Healthchecker};
 use crate::health::agent::Reply;
 use crate::time::Time;
 
@@ -176,13 +176,8 @@ pub enum Order {
     Probe(Job),
     /// Forget a job; no result comes, unless it is already on its way.
     Cancel(ProbeId),
-    /// `healthchecker` of a new configuration: `netns`, `max-in-flight`.
-    Configure {
-        /// Namespace to enter; none: back to the process's own.
-        netns: Option<String>,
-        /// Probes at once, ≥ 1.
-        max_in_flight: usize,
-    },
+    /// Of a new configuration. `netns`, if there is none: back to the process's own.
+    Configure(Healthchecker),
     /// End the thread; probes in flight are dropped.
     Stop,
 }
@@ -226,11 +221,20 @@ pub enum Told {
     Beat {
         /// The prober's stamp.
         at: Time,
-        /// Probes under way.
-        in_flight: usize,
-        /// Jobs that wait for room under `max-in-flight`.
-        waiting: usize,
+        /// Probes.
+        checks: InHand,
+        /// Queries of agents.
+        agents: InHand,
     },
+}
+
+/// What the prober has in hand of one kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct InHand {
+    /// Under way.
+    pub in_flight: usize,
+    /// That wait for room, under `max-in-flight` or `max-agents-in-flight`.
+    pub waiting: usize,
 }
 
 #[cfg(test)]

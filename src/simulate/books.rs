@@ -213,7 +213,7 @@ impl Books {
                 let loops = model.looping.contains(&address);
                 if stays.is_some_and(|f| f.at(address).is_some()) && !loops {
                     broken("configured servers stay in lb", op.to_string())
-                } else if stays.is_some_and(|f| f.holds(at)) && !model.is_vip(address) {
+                } else if stays.is_some_and(|f| f.holds(at)) && !model.comes_back(address) {
                     broken("nobody leaves before newcomers are known", op.to_string())
                 } else if !flush {
                     broken("who leaves loses its flows", op.to_string())
@@ -225,7 +225,7 @@ impl Books {
                 if self.nat_of(&vip).is_some() && front.is_none_or(|f| f.at(address).is_none()) =>
             {
                 let server = here.and_then(|h| h.servers.get(&address));
-                if front.is_some_and(|f| f.holds(at)) && !model.is_vip(address) {
+                if front.is_some_and(|f| f.holds(at)) && !model.comes_back(address) {
                     broken("nobody leaves before newcomers are known", op.to_string())
                 } else if !flush {
                     broken("who leaves loses its flows", op.to_string())

@@ -171,9 +171,9 @@ impl Model {
         }
     }
 
-    /// Whether a VIP of this address is configured.
-    pub fn is_vip(&self, address: IpAddr) -> bool {
-        self.fronts.keys().any(|vip| vip.address == address)
+    /// Whether packets to this address would come back: a VIP of it is configured, or known to be in `lb`.
+    pub fn comes_back(&self, address: IpAddr) -> bool {
+        self.looping.contains(&address) || self.fronts.keys().any(|vip| vip.address == address)
     }
 
     /// Another life begins with this configuration.

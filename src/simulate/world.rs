@@ -16,7 +16,7 @@ use crate::control::state::Snapshot;
 use crate::health::agent::parse;
 use crate::lb::embedded::Embedded;
 use crate::probe::pace::jittered;
-use crate::probe::{Code, Job, Order, Outcome, ProbeId, Report, Task, Told, Verdict};
+use crate::probe::{Code, InHand, Job, Order, Outcome, ProbeId, Report, Task, Told, Verdict};
 use crate::time::{Now, Time};
 
 /// When a world begins.
@@ -190,7 +190,8 @@ impl World {
         if self.beats && self.next_beat <= self.now {
             self.next_beat = self.now + BEAT;
             let now = self.wall();
-            self.c.told(now, Told::Beat { at: self.now, in_flight: 0, waiting: 0 });
+            self.c
+                .told(now, Told::Beat { at: self.now, checks: InHand::default(), agents: InHand::default() });
         }
         while let Some(entry) = self.coming.first_entry().filter(|e| e.key().0 <= self.now) {
             let report = entry.remove();

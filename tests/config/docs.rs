@@ -53,6 +53,7 @@ fn every_key_is_on_the_page() {
         "transition-history",
         "netns",
         "max-in-flight",
+        "max-agents-in-flight",
         "vpp",
         "ipv4-src-address",
         "ipv6-src-address",

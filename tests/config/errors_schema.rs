@@ -93,6 +93,11 @@ fn healthchecker_and_lb() {
             "healthchecker: {max-in-flight: ▸many}",
             &["`max-in-flight` must be an integer, not `many`"],
         ),
+        (
+            "max-agents-in-flight",
+            "healthchecker: {max-agents-in-flight: ▸0}",
+            &["`max-agents-in-flight` must be from 1 to 1000000, not `0`"],
+        ),
         ("netns list", "healthchecker: {netns: ▸[a]}", &["`netns` must be text, not a list"]),
         (
             "netns path",

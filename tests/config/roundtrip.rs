@@ -295,8 +295,14 @@ fn choice() -> impl Strategy<Value = Choice> {
 
 /// A valid configuration: what the choices would make invalid is left out.
 fn config() -> impl Strategy<Value = Config> {
-    let healthchecker = (1usize..100, option::of("[a-z0-9.@ -]{3,9}"), 1usize..9999)
-        .prop_map(|(h, netns, max)| Healthchecker { transition_history: h, netns, max_in_flight: max });
+    let healthchecker = (1usize..100, option::of("[a-z0-9.@ -]{3,9}"), 1usize..9999, 1usize..9999).prop_map(
+        |(transition_history, netns, max_in_flight, max_agents_in_flight)| Healthchecker {
+            transition_history,
+            netns,
+            max_in_flight,
+            max_agents_in_flight,
+        },
+    );
     let checks = btree_map(name(), healthcheck(), 1..4);
     let addresses = btree_set(prop_oneof![v4().prop_map(IpAddr::V4), v6().prop_map(IpAddr::V6)], 1..8);
     let backends = (addresses, vec((name(), any::<prop::sample::Index>(), any::<bool>(), any::<bool>()), 8));

@@ -22,7 +22,7 @@ fn defaults() {
     let config = Config::default();
     assert_eq!(
         config.healthchecker,
-        Healthchecker { transition_history: 5, netns: None, max_in_flight: 4096 }
+        Healthchecker { transition_history: 5, netns: None, max_in_flight: 4096, max_agents_in_flight: 1024 }
     );
     let seconds = Duration::from_secs;
     assert_eq!(

@@ -10,7 +10,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use maglev::clock;
-use maglev::config::{Agent, CheckKind, CounterKind, Healthcheck, HttpCheck, Pattern, TcpCheck};
+use maglev::config::{
+    Agent, CheckKind, CounterKind, Healthcheck, Healthchecker, HttpCheck, Pattern, TcpCheck,
+};
 use maglev::probe::{Code, Job, Order, Outcome, ProbeId, Prober, ProberOptions, Report, Task, Told};
 
 /// No test waits longer for anything.
@@ -78,7 +80,10 @@ impl Rig {
     }
 
     pub fn configure(&self, netns: Option<&str>, max_in_flight: usize) {
-        self.0.send(Order::Configure { netns: netns.map(str::to_string), max_in_flight });
+        let netns = netns.map(str::to_string);
+        let config =
+            Healthchecker { netns, max_in_flight, max_agents_in_flight: 1, ..Healthchecker::default() };
+        self.0.send(Order::Configure(config));
     }
 
     /// The next thing told.

@@ -47,7 +47,8 @@ pub(in super::super) fn status(v: &StatusView, now: u64) -> String {
     lb(o, &v.lb, now);
     prober(o, &v.prober);
     if let Some(text) = agents(&v.agents) {
-        field(o, "agents", text);
+        let (in_flight, waiting) = (v.prober.agents_in_flight, v.prober.agents_waiting);
+        field(o, "agents", format!("{text}, {in_flight} in flight, {waiting} waiting"));
     }
     if let Some(a) = &v.api {
         field(o, "api", api(a));
