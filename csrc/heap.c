@@ -24,14 +24,16 @@ enum
 static int
 maglev_heap_counted (maglev_heap_t *out)
 {
+  /* Looked for once: to make its name takes memory, of which little may be left. It stays for as long as the heap does. */
+  static u32 index = STAT_SEGMENT_INDEX_INVALID;
   vlib_stats_segment_t *sm = vlib_stats_get_segment ();
   counter_t **counters;
   vlib_stats_entry_t *e;
-  u32 index;
 
   if (sm->directory_vector == 0 || vec_len (sm->directory_vector) <= STAT_COUNTER_HEARTBEAT)
     return 0;
-  index = vlib_stats_find_entry_index ("/mem/%U", format_clib_mem_heap_name, clib_mem_get_heap ());
+  if (index == STAT_SEGMENT_INDEX_INVALID)
+    index = vlib_stats_find_entry_index ("/mem/%U", format_clib_mem_heap_name, clib_mem_get_heap ());
   if (index == STAT_SEGMENT_INDEX_INVALID || index >= vec_len (sm->directory_vector))
     return 0;
   e = sm->directory_vector + index;

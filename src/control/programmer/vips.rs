@@ -15,7 +15,7 @@ pub(super) struct Vips {
     live: Live,
     with: BTreeSet<(IpAddr, VipKey)>,
     /// Servers that were to be added, and the answer was lost: until the VIP is dumped.
-    perhaps: BTreeSet<(IpAddr, VipKey)>,
+    perhaps: BTreeMap<VipKey, BTreeSet<IpAddr>>,
     /// Servers that left a VIP, or have no weight in it any more, since last asked; perhaps more than once.
     left: Vec<IpAddr>,
 }
@@ -48,12 +48,12 @@ impl Vips {
 
     /// Those that perhaps have this server.
     pub(super) fn perhaps_with(&self, server: IpAddr) -> impl Iterator<Item = &VipKey> {
-        self.perhaps.range((server, FIRST)..).take_while(move |(a, _)| *a == server).map(|(_, vip)| vip)
+        self.perhaps.iter().filter(move |(_, servers)| servers.contains(&server)).map(|(vip, _)| vip)
     }
 
     /// No answer came to the adding of a server.
     pub(super) fn perhaps(&mut self, vip: &VipKey, server: IpAddr) {
-        self.perhaps.insert((server, *vip));
+        self.perhaps.entry(*vip).or_default().insert(server);
     }
 
     /// See the field.
@@ -64,7 +64,7 @@ impl Vips {
     /// The servers of a VIP, if that is there: what it is then.
     pub(super) fn set_servers(&mut self, key: &VipKey, servers: BTreeMap<IpAddr, u8>) -> Option<&Actual> {
         let Vips { live, with, perhaps, left } = self;
-        perhaps.retain(|(_, vip)| vip != key);
+        perhaps.remove(key);
         let vip = live.get_mut(key)?;
         if vip.servers != servers {
             for server in vip.servers.keys().filter(|a| !servers.contains_key(a)) {
@@ -126,7 +126,7 @@ impl Vips {
 
     /// A VIP has no servers any more.
     fn gone(&mut self, key: &VipKey) {
-        self.perhaps.retain(|(_, vip)| vip != key);
+        self.perhaps.remove(key);
         let Some(vip) = self.live.get_mut(key) else { return };
         for (server, _) in std::mem::take(&mut vip.servers) {
             self.with.remove(&(server, *key));
