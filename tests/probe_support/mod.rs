@@ -81,8 +81,12 @@ impl Rig {
 
     pub fn configure(&self, netns: Option<&str>, max_in_flight: usize) {
         let netns = netns.map(str::to_string);
-        let config =
-            Healthchecker { netns, max_in_flight, max_agents_in_flight: 1, ..Healthchecker::default() };
+        let config = Healthchecker {
+            netns,
+            max_in_flight,
+            max_agents_in_flight: max_in_flight,
+            ..Healthchecker::default()
+        };
         self.0.send(Order::Configure(config));
     }
 
