@@ -34,12 +34,7 @@ plugin: ## build/maglev_plugin.so, for the installed VPP
 	@eval "$$(vpp-plugin/find-vpp)"; export VPP_PREFIX; set -x; \
 	$(CARGO) build --release --locked --lib --features vpp
 	@mkdir -p build
-	@# VPP reads the whole file into its main heap at its start, debug information too: that is kept beside it, where gdb looks.
-	@objcopy --only-keep-debug "$(TARGET_DIR)/release/libmaglev.so" $(PLUGIN).debug
-	@objcopy --strip-debug "$(TARGET_DIR)/release/libmaglev.so" $(PLUGIN).new
-	@cd $(dir $(PLUGIN)) && objcopy --add-gnu-debuglink=$(notdir $(PLUGIN)).debug $(notdir $(PLUGIN)).new
-	@chmod 644 $(PLUGIN).new
-	@mv -f $(PLUGIN).new $(PLUGIN)
+	@vpp-plugin/place "$(TARGET_DIR)/release/libmaglev.so" $(PLUGIN)
 	@install -m 644 "$(TARGET_DIR)/release/maglev.api.json" $(API_JSON)
 	@echo "$(PLUGIN) is for VPP $$(eval "$$(vpp-plugin/find-vpp)"; echo "$$VPP_VERSION")"
 

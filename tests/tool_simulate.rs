@@ -24,7 +24,7 @@ fn a_short_run_holds_and_the_same_seed_says_the_same() {
         let (code, stdout, _) = out(&maglev().args(args).output().unwrap());
         (code, stdout.lines().take(2).map(str::to_owned).collect::<Vec<_>>())
     };
-    assert_eq!(jobs("1"), jobs("3"), "whoever lives a seed");
+    assert_eq!(jobs("1"), jobs("3"), "the number of jobs changes no result");
     assert_ne!(run("9"), run("10"));
 }
 

@@ -15,14 +15,14 @@ pub(super) const ABOVE_ZERO: Duration = Duration::from_nanos(1);
 pub(super) fn healthchecker(ctx: &mut Context, map: &Map<'_>) -> Healthchecker {
     ctx.keys(map, &["transition-history", "netns", "max-in-flight", "max-agents-in-flight"]);
     let mut out = Healthchecker::default();
-    if let Some(n) = map.get("transition-history").and_then(|i| ctx.int(i, 1, MAX_COUNT)) {
-        out.transition_history = n as usize;
-    }
-    if let Some(n) = map.get("max-in-flight").and_then(|i| ctx.int(i, 1, MAX_COUNT)) {
-        out.max_in_flight = n as usize;
-    }
-    if let Some(n) = map.get("max-agents-in-flight").and_then(|i| ctx.int(i, 1, MAX_COUNT)) {
-        out.max_agents_in_flight = n as usize;
+    for (key, count) in [
+        ("transition-history", &mut out.transition_history),
+        ("max-in-flight", &mut out.max_in_flight),
+        ("max-agents-in-flight", &mut out.max_agents_in_flight),
+    ] {
+        if let Some(n) = map.get(key).and_then(|i| ctx.int(i, 1, MAX_COUNT)) {
+            *count = n as usize;
+        }
     }
     if let Some(item) = map.get("netns")
         && let Some(name) = ctx.text(item)

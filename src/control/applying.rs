@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use super::controller::Controller;
 use super::cursor::after;
+use super::ended::forced;
 use super::event::{Event, LogLevel};
 use super::frontends::Frontends;
 use super::hands::Why;
@@ -343,17 +344,16 @@ impl Controller {
             a.summary.backends.changed += 1;
             a.summary.words += self.words_ended(slot, &format!("the backend's name is {} now", b.name));
             self.backends.rename(slot, b.name.clone());
-            let mut forced = None;
+            let mut was = None;
             if let Some(e) = self.backends.get_mut(slot) {
-                let shown = matches!(e.state(), State::Down | State::Stopping);
-                forced = Some(e.state()).filter(|_| e.health.checks().forced() && shown);
+                was = forced(e).map(|_| e.state());
                 e.health.forget_operator();
             }
             self.restand(a.now, slot, "inherited", "without the operator's words".into());
             // It may have been muted.
             self.ask_soon(a.now, slot, std::time::Duration::ZERO);
             self.keep_backend(a.now, slot, b);
-            if let Some(state) = forced.filter(|s| self.backends.get(slot).is_some_and(|b| b.state() == *s)) {
+            if let Some(state) = was.filter(|s| self.backends.get(slot).is_some_and(|b| b.state() == *s)) {
                 // It is as before, but nobody's word says so any more.
                 let why = "without the operator's words".into();
                 self.record(a.now, slot, Some(state), state, "inherited", why);

@@ -1,5 +1,5 @@
-//! Words of the operator that end with a configuration, and not by the operator: each is told, since a word that is gone in
-//! silence is taken for one that stands (docs/behaviour.md, "Reload").
+//! Operator's words that end because the configuration changed. Each is logged as an event: an operator who is not told assumes that
+//! the word still applies (docs/behaviour.md, "Reload").
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ use super::schedule::Slot;
 use super::state::snapshot::{SavedBackend, SavedWeight};
 use crate::health::{Author, State, Vital};
 
-/// The operator's word on health, while it stands. Checks that do not run begin anew: nothing is left of it then.
+/// The operator's forced health, if it still applies. It does not while checks are stopped: they restart from `unknown`.
 pub(super) fn forced(b: &Entry) -> Option<BackendVerb> {
     let checks = b.health.checks();
     match checks.vital() {

@@ -24,10 +24,7 @@ impl Controller {
             if self.backends.reach(server) == reach {
                 continue;
             }
-            let here = self.backends.iter().filter(|(_, b)| b.config.address == server);
-            let mut frontends: Vec<Name> = here.flat_map(|(_, b)| b.frontends.iter().cloned()).collect();
-            frontends.sort();
-            frontends.dedup();
+            let frontends = self.frontends_with(server);
             self.backends.set_reach(server, reach, !frontends.is_empty());
             let text = match reach.loops() {
                 Some(why) => format!("server={server} gets no weight: forwarding loop: {why}"),
@@ -41,18 +38,22 @@ impl Controller {
         self.tell_loops(now);
     }
 
-    /// A server that had the address of a VIP which is gone is looked at anew, not only at the next sync.
+    /// The frontends that have a backend of this address.
+    fn frontends_with(&self, address: IpAddr) -> BTreeSet<Name> {
+        let here = self.backends.iter().filter(|(_, b)| b.config.address == address);
+        here.flat_map(|(_, b)| b.frontends.iter().cloned()).collect()
+    }
+
+    /// Checks a server again as soon as the VIP that had its address is gone. Otherwise it would wait for the next sync.
     pub(super) fn look_again(&mut self) {
         for address in self.programmer.take_unmade() {
             if self.backends.looping(address).is_none() {
                 continue;
             }
-            let here = self.backends.iter().filter(|(_, b)| b.config.address == address);
-            let vips = here
-                .flat_map(|(_, b)| &b.frontends)
-                .filter_map(|name| Some(self.frontends.get(name)?.config.vip.address));
-            for vip in vips.collect::<BTreeSet<IpAddr>>() {
-                self.programmer.urge(vip);
+            for name in self.frontends_with(address) {
+                if let Some(f) = self.frontends.get(&name) {
+                    self.programmer.urge(f.config.vip.address);
+                }
             }
         }
     }

@@ -20,10 +20,6 @@ impl Controller {
         if let Some(why) = refused(b, verb) {
             return Err(VerbError::Refused(format!("backend `{name}` {why}")));
         }
-        if found_already(b, verb) {
-            let text = format!("backend `{name}` {}", self.already(slot, verb));
-            return Ok(Done { changed: false, text });
-        }
         let taken = match verb {
             // Of whom nobody else knows is up at once, whatever the agent's words have covered.
             BackendVerb::AgentMute => self.at_once(now, |c| c.said(now, slot, verb)),
@@ -48,7 +44,8 @@ impl Controller {
 
     /// The word, and what it sets off.
     fn said(&mut self, now: Now, slot: Slot, verb: BackendVerb) -> Result<Taken, Refusal> {
-        let (event, code) = word(verb);
+        let checked = self.backends.get(slot).is_some_and(|b| b.config.healthcheck.is_some());
+        let (event, code) = word(verb, checked);
         let taken = self.act(now, slot, event, code, "by the operator".into())?;
         if taken == Taken::Changed {
             self.followed(now, slot, verb);
@@ -133,8 +130,8 @@ impl Controller {
     }
 }
 
-/// The event of a verb, and the code of the transition that it may cause.
-fn word(verb: BackendVerb) -> (health::Event, &'static str) {
+/// The event of a verb, and the code of the transition that it may cause. `checked`: the backend has a healthcheck.
+fn word(verb: BackendVerb, checked: bool) -> (health::Event, &'static str) {
     match verb {
         BackendVerb::Enable => (health::Event::Enable, "enabled"),
         BackendVerb::Disable => (health::Event::Disable(Author::Operator), "disabled"),
@@ -143,8 +140,8 @@ fn word(verb: BackendVerb) -> (health::Event, &'static str) {
         BackendVerb::Drain => (health::Event::Drain, "drain"),
         BackendVerb::Ready => (health::Event::Ready, "ready"),
         BackendVerb::HealthUp => (health::Event::ForceUp, FORCED),
-        BackendVerb::HealthDown => (health::Event::ForceDown, FORCED),
-        BackendVerb::HealthStopping => (health::Event::ForceStopping, FORCED),
+        BackendVerb::HealthDown => (health::Event::ForceDown { checked }, FORCED),
+        BackendVerb::HealthStopping => (health::Event::ForceStopping { checked }, FORCED),
         BackendVerb::AgentMute => (health::Event::Mute, "muted"),
         BackendVerb::AgentUnmute => (health::Event::Unmute, "unmuted"),
     }
@@ -164,24 +161,6 @@ fn done(verb: BackendVerb) -> &'static str {
         BackendVerb::AgentMute => "has its agent muted",
         BackendVerb::AgentUnmute => "has its agent unmuted",
     }
-}
-
-/// Its checks have found what the verb would make it, and go on.
-fn found_already(b: &Entry, verb: BackendVerb) -> bool {
-    b.config.healthcheck.is_some()
-        && match verb {
-            BackendVerb::HealthDown => b.health.is_found_down(),
-            BackendVerb::HealthStopping => b.health.is_found_stopping(),
-            BackendVerb::HealthUp
-            | BackendVerb::Enable
-            | BackendVerb::Disable
-            | BackendVerb::Pause
-            | BackendVerb::Resume
-            | BackendVerb::Drain
-            | BackendVerb::Ready
-            | BackendVerb::AgentMute
-            | BackendVerb::AgentUnmute => false,
-        }
 }
 
 /// Why a verb makes no sense for a backend of this configuration, or under another's word.

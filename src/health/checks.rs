@@ -151,21 +151,22 @@ impl Checks {
         self.stopping = false;
     }
 
-    /// By the operator: down, at 0.
-    pub(super) fn force_down(&mut self) {
+    /// By the operator: down, at 0. `checked`: a check goes on, and what it has already found is not the operator's word.
+    pub(super) fn force_down(&mut self, checked: bool) {
+        let found = self.vital == Vital::Down && self.counter.value() == 0;
         self.counter.to_zero();
-        self.forced = true;
+        self.forced |= !(checked && found);
         self.vital = Vital::Down;
         self.stopping = false;
     }
 
-    /// By the operator: as after a 404. False when it is not up.
-    pub(super) fn force_stopping(&mut self) -> bool {
+    /// By the operator: as after a 404; `checked` as above. False when it is not up.
+    pub(super) fn force_stopping(&mut self, checked: bool) -> bool {
         if self.vital != Vital::Up {
             return false;
         }
+        self.forced |= !(checked && self.stopping);
         self.stopping = true;
-        self.forced = true;
         true
     }
 

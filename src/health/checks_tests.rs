@@ -189,10 +189,10 @@ fn forced_health_counts_on_from_the_end() {
     }
     assert_eq!(c.vital(), Vital::Down);
     c.force_up();
-    assert!(c.force_stopping());
-    c.force_down();
+    assert!(c.force_stopping(true));
+    c.force_down(true);
     assert_eq!((c.vital(), c.stopping(), c.counter().value()), (Vital::Down, false, 0));
-    assert!(!c.force_stopping(), "only what is up can be stopping");
+    assert!(!c.force_stopping(true), "only what is up can be stopping");
     c.pass();
     assert_eq!(c.vital(), Vital::Down, "rise applies in full");
     c.pass();

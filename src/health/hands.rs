@@ -34,9 +34,15 @@ pub enum Event {
     /// Operator: up, the counter at its maximum.
     ForceUp,
     /// Operator: down, the counter at 0.
-    ForceDown,
+    ForceDown {
+        /// A healthcheck goes on from there: if it has already found the same, the word changes nothing.
+        checked: bool,
+    },
     /// Operator: as after a 404 with `disable-on-404`.
-    ForceStopping,
+    ForceStopping {
+        /// As above.
+        checked: bool,
+    },
     /// Gone from the configuration.
     Remove,
 }
@@ -56,8 +62,8 @@ impl Event {
         Event::Mute,
         Event::Unmute,
         Event::ForceUp,
-        Event::ForceDown,
-        Event::ForceStopping,
+        Event::ForceDown { checked: true },
+        Event::ForceStopping { checked: true },
         Event::Remove,
     ];
 }
@@ -251,8 +257,8 @@ impl Health {
                 | Event::Mute
                 | Event::Unmute
                 | Event::ForceUp
-                | Event::ForceDown
-                | Event::ForceStopping => Err(Refusal::Removed),
+                | Event::ForceDown { .. }
+                | Event::ForceStopping { .. } => Err(Refusal::Removed),
             };
         }
         let (was, before) = (self.checked(), *self);
@@ -298,13 +304,13 @@ impl Health {
                 self.may_force()?;
                 self.checks.force_up();
             }
-            Event::ForceDown => {
+            Event::ForceDown { checked } => {
                 self.may_force()?;
-                self.checks.force_down();
+                self.checks.force_down(checked);
             }
-            Event::ForceStopping => {
+            Event::ForceStopping { checked } => {
                 self.may_force()?;
-                if !self.checks.force_stopping() {
+                if !self.checks.force_stopping(checked) {
                     return Err(Refusal::NotUp);
                 }
             }
@@ -312,18 +318,6 @@ impl Health {
         }
         self.rearm(was);
         Ok(if *self == before { Taken::Already } else { Taken::Changed })
-    }
-
-    /// Whether `health down` would change nothing while a check goes on: it is down, at 0, already, and the next result comes to the
-    /// same. (Where nobody counts on, the word itself is the change.)
-    pub fn is_found_down(&self) -> bool {
-        let at_zero = self.checks.vital() == super::Vital::Down && self.checks.counter().value() == 0;
-        !self.removed && self.may_force().is_ok() && at_zero
-    }
-
-    /// Whether `health stopping` would change nothing while a check goes on.
-    pub fn is_found_stopping(&self) -> bool {
-        !self.removed && self.may_force().is_ok() && self.checks.stopping()
     }
 
     /// Forced health needs checks that count on from there.

@@ -123,7 +123,7 @@ fn disable_takes_pause_back() {
 #[test]
 fn forced_health_is_refused_where_no_check_would_count_on() {
     use Event::*;
-    for force in [ForceUp, ForceDown, ForceStopping] {
+    for force in [ForceUp, ForceDown { checked: true }, ForceStopping { checked: true }] {
         let mut h = up();
         h.take(Disable(Author::Configuration), 1).unwrap();
         assert_eq!(h.take(force, 2), Err(Refusal::Disabled));
@@ -135,10 +135,10 @@ fn forced_health_is_refused_where_no_check_would_count_on() {
         assert_eq!(h.take(force, 2), Err(Refusal::DisabledByAgent));
     }
     let mut h = Health::new(LIMITS);
-    assert_eq!(h.take(ForceStopping, 1), Err(Refusal::NotUp));
+    assert_eq!(h.take(ForceStopping { checked: true }, 1), Err(Refusal::NotUp));
     assert_eq!(h.take(ForceUp, 1), Ok(Taken::Changed));
     assert_eq!(h.take(ForceUp, 1), Ok(Taken::Already));
-    assert_eq!(h.take(ForceStopping, 1), Ok(Taken::Changed));
+    assert_eq!(h.take(ForceStopping { checked: true }, 1), Ok(Taken::Changed));
     assert!(h.checks.stopping());
     assert_eq!(h.take(Pass, 1), Ok(Taken::Changed));
     assert!(!h.checks.stopping(), "the next pass");

@@ -145,8 +145,13 @@ impl Ledger {
     /// The server is or was in the VIP.
     fn claim(&mut self, vip: &VipKey, server: IpAddr) {
         if let Some(port) = self.made_as(vip).and_then(Encap::target_port) {
-            self.nat_keys.entry((server, port)).or_insert(Some(*vip));
+            self.claim_key(vip, server, port);
         }
+    }
+
+    /// The VIP has the key, unless another one had it before.
+    fn claim_key(&mut self, vip: &VipKey, server: IpAddr, target_port: u16) {
+        self.nat_keys.entry((server, target_port)).or_insert(Some(*vip));
     }
 
     /// Whether a server may hold flows, going by what was done and seen before: none for a server that was never heard
@@ -178,9 +183,7 @@ impl Ledger {
         }
         // As `lb` has it: after an add without an answer it may still be the one from before.
         if let Some(port) = actual.encap.and_then(Encap::target_port) {
-            for server in actual.servers.keys() {
-                self.nat_keys.entry((*server, port)).or_insert(Some(*vip));
-            }
+            actual.servers.keys().for_each(|server| self.claim_key(vip, *server, port));
         }
         let Some(memory) = self.vips.get_mut(vip) else { return };
         for seen in memory.servers.values_mut() {

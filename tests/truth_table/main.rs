@@ -23,8 +23,8 @@ const CHECKS: [Row; 7] = [
     (&[Event::Pass, Event::Conditional], &[("up", "checks"), ("stopping", "checks")]),
     (&[Event::Fail], &[("down", "checks")]),
     (&[Event::ForceUp], &[("up", "checks")]),
-    (&[Event::Pass, Event::ForceDown], &[("down", "checks")]),
-    (&[Event::ForceUp, Event::ForceStopping], &[("up", "checks"), ("stopping", "checks")]),
+    (&[Event::Pass, Event::ForceDown { checked: true }], &[("down", "checks")]),
+    (&[Event::ForceUp, Event::ForceStopping { checked: true }], &[("up", "checks"), ("stopping", "checks")]),
 ];
 
 const OPERATOR: [Row; 9] = [

@@ -8,14 +8,15 @@ except ModuleNotFoundError:
     from maglev_harness import VppTestRunner
 
 from gre_flows import clients
-from maglev_case import MaglevTestCase, base_config, checked, pool, wait_until
+from maglev_case import base_config, checked, pool, wait_until
+from states_case import StatesCase
 
 ALL_PORTS = ("192.0.2.20", 0)
 A1, A2 = "10.77.0.1", "10.77.0.2"
 BOTH = {A1: 100, A2: 50}
 
 
-class TestMaglevLoops(MaglevTestCase):
+class TestMaglevLoops(StatesCase):
     """Forwarding loops"""
 
     servers = {"a1": 1, "a2": 2}
@@ -130,24 +131,21 @@ class TestMaglevLoops(MaglevTestCase):
         }
         left = "vip=%s delete-server server=%s" % (ALL_PORTS[0], A1)
         came = "vip=%s add-server server=%s" % (ALL_PORTS[0], A1)
-        def mark():
-            return self.show("events last 1")["events"][-1]["sequence"]
-
         def one_before_the_other(one, other, mark):
-            texts = [e["text"] for e in self.show("events")["events"] if e["sequence"] > mark]
+            texts = [e["text"] for e in self.since(mark, "lb-sync")]
             first = [[i for i, t in enumerate(texts) if what in t][:1] for what in (one, other)]
             self.assertTrue(first[0] and first[1] and first[0] < first[1], texts)
 
         for _ in range(3):
             self.assertEqual(self.served_by(), set(BOTH))
-            before = mark()
+            before = self.mark()
             self.write_config(there)
             self.do("maglev config reload")
             self.wait_weights((A1, 53), {A2: 100}, timeout=4)
             self.assertEqual(self.served_by(), {A2})
             self.assertEqual(self.problem(), "")
             one_before_the_other(left, "vip=%s:53/udp add encap" % A1, before)
-            before = mark()
+            before = self.mark()
             self.write_config(here)
             self.do("maglev config reload")
             self.wait_weights(ALL_PORTS, BOTH, timeout=4)

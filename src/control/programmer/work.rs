@@ -152,12 +152,8 @@ impl Programmer {
         let logged = |n: &&Note| !told_once(n);
         let notes = plan.notes.iter().filter(logged).map(ToString::to_string).collect();
         for note in &plan.notes {
-            if let (Some(vip), Some(job)) = (note.unmet(), &mut self.job) {
-                let text = note.to_string();
-                if told_once(note) && self.errors.get(vip) != Some(&text) {
-                    self.unsaid.push(text.clone());
-                }
-                job.failures.push((Some(*vip), text));
+            if let Some(vip) = note.unmet() {
+                self.unmet(*vip, note.to_string(), told_once(note));
             }
         }
         (Run::start(plan, &members, &mut self.ledger), notes)
@@ -176,13 +172,17 @@ impl Programmer {
         self.urgent.push(vip.address);
         for (held, ..) in items.extract_if(.., |item| !is_made(item)) {
             let text = format!("vip={held} waits: {address} is still a server of vip={vip}");
-            if self.errors.get(&held) != Some(&text) {
-                self.unsaid.push(text.clone());
-            }
-            if let Some(job) = &mut self.job {
-                job.failures.push((Some(held), text));
-            }
+            self.unmet(held, text, true);
         }
+    }
+
+    /// A VIP cannot be as it is intended. `told_once`: logged when it begins, not at every attempt.
+    fn unmet(&mut self, vip: VipKey, text: String, told_once: bool) {
+        let Some(job) = &mut self.job else { return };
+        if told_once && self.errors.get(&vip) != Some(&text) {
+            self.unsaid.push(text.clone());
+        }
+        job.failures.push((Some(vip), text));
     }
 
     /// The VIPs of an address with what they should be and what they are; but for those that are not to be touched.

@@ -167,7 +167,7 @@ impl Draft {
         self.part_nat();
     }
 
-    /// Whoever has the address of a VIP serves nobody.
+    /// Removes from all pools the backends whose address is a VIP of this draft.
     fn part_vips(&mut self) {
         let slots = self.frontends.iter().enumerate().filter(|(_, f)| f.is_some());
         let taken: BTreeSet<u8> =
