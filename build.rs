@@ -17,11 +17,12 @@ mod vpp {
     use std::path::{Path, PathBuf};
     use std::process::{Command, Stdio};
 
-    const SOURCES: [&str; 15] = [
+    const SOURCES: [&str; 16] = [
         "csrc/api.c",
         "csrc/api_events.c",
         "csrc/api_send.c",
         "csrc/cli.c",
+        "csrc/cli_session.c",
         "csrc/config.c",
         "csrc/counters.c",
         "csrc/fib.c",

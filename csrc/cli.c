@@ -2,13 +2,9 @@
 
 /* The commands: VPP finds them, Rust runs them, this file waits and prints. */
 
-#define _GNU_SOURCE /* dladdr, memrchr */
-#include <dlfcn.h>
-#include <poll.h>
+#define _GNU_SOURCE /* memrchr */
 #include <stdio.h>
 #include <string.h>
-#include <vlibmemory/api.h>
-#include <vlib/file.h>
 #include "maglev.h"
 
 /* An answer that takes time is asked for in steps that grow from the first to the last, in seconds. */
@@ -25,45 +21,23 @@
 #define MAGLEV_CLI_SLICE 500e-6
 #define MAGLEV_CLI_PAUSE 10e-6
 
-/* May whoever runs this command be put to sleep? Not outside a process, not under the barrier (the workers would stand
-   still for as long), and not in the process that serves the binary API. */
-static int
-maglev_cli_may_wait (vlib_main_t *vm)
-{
-  vlib_process_t *process = vlib_get_current_process (vm);
-
-  if (process == 0)
-    return 0;
-  if (process->node_runtime.node_index == vl_api_clnt_node.index)
-    return 0;
-  return vlib_get_n_threads () < 2 || vlib_worker_threads[0].recursion_level == 0;
-}
-
+/* Asks until the answer is there, or nobody waits for it any more. What was ordered is done all the same. */
 static void
-maglev_cli_wait (vlib_main_t *vm, maglev_reply_t *reply, maglev_stay_t *stay)
+maglev_cli_wait (vlib_main_t *vm, maglev_session_t *session, maglev_reply_t *reply, maglev_stay_t *stay)
 {
   f64 deadline = vlib_time_now (vm) + MAGLEV_CLI_PATIENCE;
   f64 step = MAGLEV_CLI_FIRST_STEP;
   u64 ticket;
 
-  while (reply->kind == MAGLEV_REPLY_PENDING && vlib_time_now (vm) < deadline)
+  while (reply->kind == MAGLEV_REPLY_PENDING && vlib_time_now (vm) < deadline &&
+	 maglev_session_reader (session) != MAGLEV_READER_GONE)
     {
-      maglev_stay_end (MAGLEV_STAY_COMMAND, *stay);
-      vlib_process_suspend (vm, step);
-      *stay = maglev_stay_begin ();
+      maglev_session_pause (vm, session, step, stay);
       step = clib_min (2 * step, MAGLEV_CLI_LAST_STEP);
       ticket = reply->ticket;
       maglev_rs_reply_free (reply);
       maglev_rs_cli_poll (ticket, reply);
     }
-}
-
-static void
-maglev_cli_pause (vlib_main_t *vm, f64 seconds, maglev_stay_t *stay)
-{
-  maglev_stay_end (MAGLEV_STAY_COMMAND, *stay);
-  vlib_process_suspend (vm, seconds);
-  *stay = maglev_stay_begin ();
 }
 
 /* Writes text for the reader of this command, as it is: never as a format, and without a copy of ours in VPP's heap. */
@@ -80,57 +54,17 @@ maglev_cli_write (vlib_main_t *vm, const char *text, u64 length)
 
 #define maglev_cli_write_literal(vm, text) maglev_cli_write (vm, text, sizeof (text) - 1)
 
-typedef enum
-{
-  MAGLEV_READER_READY,
-  /* VPP holds bytes that it has not taken. */
-  MAGLEV_READER_BEHIND,
-  MAGLEV_READER_GONE,
-} maglev_reader_t;
-
-/* How the reader of this command is. VPP keeps its sessions to itself, but not its table of open files: a session is the one
-   of vlib's own whose private data is the number that the process writes to, and the flag is set for as long as bytes wait. */
-static maglev_reader_t
-maglev_cli_reader (vlib_main_t *vm)
-{
-  vlib_process_t *p = vlib_get_current_process (vm);
-  maglev_reader_t reader = MAGLEV_READER_READY;
-  struct pollfd peer = { .fd = -1 };
-  Dl_info vlib, owner;
-  clib_file_t **fp;
-
-  if (p == 0 || p->output_function == 0 || dladdr (vlib_cli_output, &vlib) == 0)
-    return MAGLEV_READER_READY;
-  CLIB_SPINLOCK_LOCK (file_main.lock);
-  pool_foreach (fp, file_main.file_pool)
-    {
-      clib_file_t *f = *fp;
-
-      if (f->active && f->private_data == p->output_function_arg && f->write_function &&
-	  (f->flags & UNIX_FILE_DATA_AVAILABLE_TO_WRITE) && dladdr (f->write_function, &owner) &&
-	  owner.dli_fbase == vlib.dli_fbase)
-	{
-	  reader = MAGLEV_READER_BEHIND;
-	  peer.fd = f->file_descriptor;
-	}
-    }
-  CLIB_SPINLOCK_UNLOCK (file_main.lock);
-  if (peer.fd >= 0 && poll (&peer, 1, 0) > 0 && (peer.revents & (POLLHUP | POLLERR | POLLNVAL)))
-    return MAGLEV_READER_GONE;
-  return reader;
-}
-
 /* Waits until the reader has taken what was written. 0: there is none any more, or none that reads. */
 static int
-maglev_cli_reader_wait (vlib_main_t *vm, maglev_stay_t *stay)
+maglev_cli_reader_wait (vlib_main_t *vm, maglev_session_t *session, maglev_stay_t *stay)
 {
   f64 deadline = vlib_time_now (vm) + MAGLEV_CLI_READER_PATIENCE;
   f64 step = MAGLEV_CLI_FIRST_STEP / 4;
   maglev_reader_t reader;
 
-  while ((reader = maglev_cli_reader (vm)) == MAGLEV_READER_BEHIND && vlib_time_now (vm) < deadline)
+  while ((reader = maglev_session_reader (session)) == MAGLEV_READER_BEHIND && vlib_time_now (vm) < deadline)
     {
-      maglev_cli_pause (vm, step, stay);
+      maglev_session_pause (vm, session, step, stay);
       step = clib_min (2 * step, MAGLEV_CLI_LAST_STEP);
     }
   return reader == MAGLEV_READER_READY;
@@ -150,11 +84,11 @@ maglev_cli_piece (const char *text, u64 length)
 
 /* Prints an answer. Whatever is copied on the way, VPP's main heap keeps its reserve. */
 static void
-maglev_cli_print (vlib_main_t *vm, const char *text, u64 length, int may_wait, maglev_stay_t *stay)
+maglev_cli_print (vlib_main_t *vm, const char *text, u64 length, maglev_session_t *session, maglev_stay_t *stay)
 {
   f64 slice_ends = vlib_time_now (vm) + MAGLEV_CLI_SLICE;
   /* Whoever cannot wait takes all of it at once, and makes a message of it. */
-  u64 at_once = may_wait ? 2 * MAGLEV_CLI_PIECE : 3 * length;
+  u64 at_once = session->may_wait ? 2 * MAGLEV_CLI_PIECE : 3 * length;
   u64 done = 0;
 
   while (done < length)
@@ -171,13 +105,13 @@ maglev_cli_print (vlib_main_t *vm, const char *text, u64 length, int may_wait, m
 	}
       maglev_cli_write (vm, text + done, piece);
       done += piece;
-      if (!may_wait)
+      if (!session->may_wait)
 	continue;
-      if (!maglev_cli_reader_wait (vm, stay))
+      if (!maglev_cli_reader_wait (vm, session, stay))
 	return;
       if (vlib_time_now (vm) >= slice_ends)
 	{
-	  maglev_cli_pause (vm, MAGLEV_CLI_PAUSE, stay);
+	  maglev_session_pause (vm, session, MAGLEV_CLI_PAUSE, stay);
 	  slice_ends = vlib_time_now (vm) + MAGLEV_CLI_SLICE;
 	}
     }
@@ -191,8 +125,8 @@ maglev_cli_command (vlib_main_t *vm, unformat_input_t *input, vlib_cli_command_t
   maglev_stay_t stay = maglev_stay_begin ();
   unformat_input_t line_input;
   maglev_reply_t reply = {};
+  maglev_session_t session;
   u8 *line = 0;
-  int may_wait;
 
   /* VPP has made the path a vector, and normalised it. */
   vec_add (line, cmd->path, vec_len (cmd->path));
@@ -203,16 +137,17 @@ maglev_cli_command (vlib_main_t *vm, unformat_input_t *input, vlib_cli_command_t
       unformat_free (&line_input);
     }
 
-  may_wait = maglev_cli_may_wait (vm);
-  maglev_rs_cli ((char *) line, vec_len (line), may_wait, &reply);
+  session = maglev_session_begin (vm);
+  maglev_rs_cli ((char *) line, vec_len (line), session.may_wait, &reply);
   vec_free (line);
 
-  if (reply.kind == MAGLEV_REPLY_PENDING && may_wait)
-    maglev_cli_wait (vm, &reply, &stay);
+  if (reply.kind == MAGLEV_REPLY_PENDING && session.may_wait)
+    maglev_cli_wait (vm, &session, &reply, &stay);
   if (reply.kind == MAGLEV_REPLY_PENDING)
     maglev_rs_cli_abandon (reply.ticket);
 
-  maglev_cli_print (vm, reply.text, reply.length, may_wait, &stay);
+  maglev_cli_print (vm, reply.text, reply.length, &session, &stay);
+  maglev_session_end (&session);
   maglev_rs_reply_free (&reply);
   maglev_stay_end (MAGLEV_STAY_COMMAND, stay);
   return 0;

@@ -71,6 +71,30 @@ maglev_stay_end (maglev_stay_kind_t kind, maglev_stay_t stay)
   k->longest_in_lb = clib_max (k->longest_in_lb, in_lb);
 }
 
+/* cli_session.c: who typed a command, and reads what it prints. */
+typedef struct
+{
+  /* The command may be put to sleep. */
+  u8 may_wait;
+  /* It was typed in a session of VPP's CLI, of this number. */
+  u8 is_client;
+  u8 is_held;
+  uword number;
+} maglev_session_t;
+
+typedef enum
+{
+  MAGLEV_READER_READY,
+  /* VPP holds bytes that it has not taken. */
+  MAGLEV_READER_BEHIND,
+  MAGLEV_READER_GONE,
+} maglev_reader_t;
+
+maglev_session_t maglev_session_begin (vlib_main_t *vm);
+void maglev_session_pause (vlib_main_t *vm, maglev_session_t *s, f64 seconds, maglev_stay_t *stay);
+maglev_reader_t maglev_session_reader (maglev_session_t *s);
+void maglev_session_end (maglev_session_t *s);
+
 /* Is there so much room in VPP's main heap, in one piece, beside a reserve that stays VPP's own? A full heap ends VPP, so
    whatever of ours grows with what others do asks here first. The reserve is a sixteenth of the heap, 4 MiB at least. */
 static inline int

@@ -47,7 +47,7 @@ impl Told {
                 "the answer has {}, more than the {} that can be shown {}; ask for less at a time",
                 size(reply.text.len()),
                 size(most),
-                if may_wait { "at once" } else { "over the binary API" },
+                if may_wait { "at once" } else { "over the binary API or within `exec`" },
             )),
             told @ (Told::Done(_) | Told::Pending { .. }) => told,
         }

@@ -6,7 +6,6 @@ VPP's main heap has 256 MiB, and there are 20,000 backends.
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
 import tempfile
@@ -17,6 +16,7 @@ try:
 except ModuleNotFoundError:
     from maglev_harness import VppTestRunner
 
+from cli_session import CliSession
 from maglev_case import require_plugin, wait_until, write_yaml
 from vpp_process import HERE, VppProcess, die_with_parent
 
@@ -159,16 +159,10 @@ class TestMaglevMemory(unittest.TestCase):
             self.assertEqual((view["state"], view["sockerrs"], view["failures"]), ("up", 0, 0), view)
 
     def reader(self):
-        """A session of VPP's CLI, as vppctl's without a terminal, that asks for all backends and does not read."""
-        s = socket.socket(socket.AF_UNIX)
-        s.settimeout(300)
-        s.connect(self.process.cli_sock)
-        # VPP asks for the terminal; vppctl without one says its own name, and gets neither echo nor prompt.
-        s.recv(64)
-        s.sendall(b"\xff\xfa\x18\x00vppctl\xff\xf0")
-        s.sendall(b"maglev show backends json\n")
-        self.addCleanup(s.close)
-        return s
+        """A session that asks for all backends and does not read."""
+        session = CliSession(self.process).ask("maglev show backends json")
+        self.addCleanup(session.close)
+        return session
 
     def test_4_readers(self):
         """Readers of the CLI that do not read hold nothing in VPP's heap, and more than there is room for are refused; one that
@@ -178,11 +172,8 @@ class TestMaglevMemory(unittest.TestCase):
         wait_until(lambda: self.budget("answers")["refused"] > 0, "none was refused", timeout=300)
         self.assertLessEqual(self.budget("answers")["used"], 128 * MIB)
         self.assertLess(self.vpp_heap()[0], used + 4 * MIB)
-        said = []
-        while b"\n" not in b"".join(said):
-            said.append(readers[0].recv(1 << 20))
-        whole = b"".join(said)
-        views = json.loads(whole[whole.index(b"[{") : whole.rindex(b"}]") + 2])
+        whole = readers[0].read()
+        views = json.loads(whole[whole.index("[{") : whole.rindex("}]") + 2])
         self.assertEqual(len(views), N_ALL)
         for r in readers:
             r.close()
