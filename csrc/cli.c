@@ -40,6 +40,21 @@ maglev_cli_wait (vlib_main_t *vm, maglev_session_t *session, maglev_reply_t *rep
     }
 }
 
+/* Whoever could not wait is told how it stands now; whoever has waited, that it took too long. */
+static void
+maglev_cli_give_up (maglev_session_t *session, maglev_reply_t *reply)
+{
+  u64 ticket = reply->ticket;
+
+  if (!session->may_wait)
+    {
+      maglev_rs_cli_abandon (ticket, 0);
+      return;
+    }
+  maglev_rs_reply_free (reply);
+  maglev_rs_cli_abandon (ticket, reply);
+}
+
 /* Writes text for the reader of this command, as it is: never as a format, and without a copy of ours in VPP's heap. */
 static void
 maglev_cli_write (vlib_main_t *vm, const char *text, u64 length)
@@ -144,7 +159,7 @@ maglev_cli_command (vlib_main_t *vm, unformat_input_t *input, vlib_cli_command_t
   if (reply.kind == MAGLEV_REPLY_PENDING && session.may_wait)
     maglev_cli_wait (vm, &session, &reply, &stay);
   if (reply.kind == MAGLEV_REPLY_PENDING)
-    maglev_rs_cli_abandon (reply.ticket);
+    maglev_cli_give_up (&session, &reply);
 
   maglev_cli_print (vm, reply.text, reply.length, &session, &stay);
   maglev_session_end (&session);

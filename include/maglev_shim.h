@@ -128,8 +128,8 @@ void maglev_rs_cli (const char *line, uint64_t length, uint8_t may_wait, maglev_
 /* Asks again for a pending answer. */
 void maglev_rs_cli_poll (uint64_t ticket, maglev_reply_t *reply);
 
-/* Nobody waits for that answer any more. */
-void maglev_rs_cli_abandon (uint64_t ticket);
+/* Nobody waits for that answer any more. `reply`, unless it is 0, gets what is to be said instead. */
+void maglev_rs_cli_abandon (uint64_t ticket, maglev_reply_t *reply);
 
 void maglev_rs_reply_free (maglev_reply_t *reply);
 

@@ -62,19 +62,62 @@ fn a_new_vip_that_takes_too_long_goes_in_steps_is_logged_and_flushed_once_full()
 }
 
 #[test]
-fn first_what_adds_weight_then_what_takes_it_each_by_ascending_address() {
+fn first_who_gets_no_more_then_what_adds_weight_then_what_takes_it_each_by_ascending_address() {
     let v6 = ip("2001:db8::1");
     let mut want = wanted(&[(1, w(10)), (2, w(100)), (3, w(7)), (4, w(0)), (6, w(0))]);
     want.servers.insert(v6, w(5));
     let have = actual(&[(1, 100), (2, 50), (4, 9), (5, 3)]);
     let vip = vip();
     let add_v6 = Op::AddServer { vip, address: v6, weight: 5, flush: false };
-    let expect = [set(2, 100), add(3, 7), add(6, 0), add_v6, set(1, 10), set(4, 0), del(5)];
+    let expect = [set(4, 0), set(2, 100), add(3, 7), add(6, 0), add_v6, set(1, 10), del(5)];
     check(&want, &have, &[], &expect);
     let plan = plan_one(Some(&want), Some(&have), &ledger(&[]));
     let kinds: Vec<StepKind> = plan.steps.iter().map(|s| s.kind).collect();
-    assert_eq!(kinds[..4], [StepKind::Add; 4]);
-    assert_eq!(kinds[4..], [StepKind::Take; 3]);
+    assert_eq!(kinds[..1], [StepKind::Out]);
+    assert_eq!(kinds[1..5], [StepKind::Add; 4]);
+    assert_eq!(kinds[5..], [StepKind::Take; 2]);
+}
+
+#[test]
+fn the_dead_lose_their_weight_before_anything_is_added_and_their_flows_last() {
+    let dead = |n| (n, flushed());
+    let before = [add(1, 100), add(2, 100), add(3, 100)];
+    let have = actual(&[(1, 100), (2, 100), (3, 100)]);
+    let want = wanted(&[dead(1), dead(2), (3, w(100)), (4, w(100))]);
+    let expect = [set(1, 0), set(2, 0), add(4, 100), set_flush(1, 0), set_flush(2, 0)];
+    check(&want, &have, &before, &expect);
+    // Of one alone there is nothing to wait for.
+    check(
+        &wanted(&[dead(1), (2, w(100)), (3, w(100)), (4, w(100))]),
+        &have,
+        &before,
+        &[set_flush(1, 0), add(4, 100)],
+    );
+    // Where nobody is left to serve the weights may go with the flows.
+    check(&wanted(&[dead(1), dead(2), dead(3)]), &have, &before, &[1, 2, 3].map(|n| set_flush(n, 0)));
+}
+
+#[test]
+fn a_dead_server_loses_its_weight_in_all_vips_of_an_address_first() {
+    let (a, b) = (key("192.0.2.1", 80), key("192.0.2.1", 443));
+    let mut ledger = ledger(&[]);
+    ledger.applied(&Op::AddVip { vip: b, encap: Encap::Gre4, table_length: 1024, src_ip_sticky: false });
+    let want = wanted(&[(1, flushed()), (2, w(100)), (3, w(50))]);
+    let have = actual(&[(1, 100), (2, 100)]);
+    let members = [b, a].map(|vip| Member { vip, wanted: Some(&want), actual: Some(&have), adopt: false });
+    let plan = plan(&members, &ledger, &Costs::default());
+    let weight =
+        |vip, n: u8, weight, flush| Op::SetWeight { vip, address: [10, 0, 0, n].into(), weight, flush };
+    let add = |vip| Op::AddServer { vip, address: [10, 0, 0, 3].into(), weight: 50, flush: false };
+    let expect = [
+        weight(a, 1, 0, false),
+        weight(b, 1, 0, false),
+        add(a),
+        add(b),
+        weight(a, 1, 0, true),
+        weight(b, 1, 0, true),
+    ];
+    assert_eq!(plan.ops().copied().collect::<Vec<_>>(), expect);
 }
 
 #[test]
@@ -82,7 +125,12 @@ fn a_failover_gives_the_second_pool_weight_before_the_first_loses_it() {
     let want = wanted(&[(1, flushed()), (2, flushed()), (3, w(100)), (4, w(100))]);
     let have = actual(&[(1, 100), (2, 100), (3, 0), (4, 0)]);
     let before = [add(1, 100), add(2, 100), add(3, 0), add(4, 0)];
-    check(&want, &have, &before, &[set(3, 100), set(4, 100), set_flush(1, 0), set_flush(2, 0)]);
+    check(
+        &want,
+        &have,
+        &before,
+        &[set(3, 100), set(4, 100), set(1, 0), set(2, 0), set_flush(1, 0), set_flush(2, 0)],
+    );
 }
 
 #[test]
@@ -360,8 +408,9 @@ fn what_leaves_an_address_makes_room_for_what_clashes_with_it_and_only_then() {
     assert_eq!(first(all_ports, &want), (1, del(1)));
     let gre6 = Wanted { encap: Encap::Gre6, servers: Default::default(), ..want.clone() };
     assert_eq!(first(other_port, &gre6), (1, del(1)));
-    // No clash: each on its own, in the order of keys.
-    assert_eq!(first(other_port, &want), (3, del(1)));
+    // No clash: what is to serve comes first.
+    let made = Op::AddVip { vip: other_port, encap: Encap::Gre4, table_length: 1024, src_ip_sticky: false };
+    assert_eq!(first(other_port, &want), (3, made));
     assert_eq!(first(other_address, &gre6), (3, del(1)));
 }
 

@@ -15,8 +15,8 @@ pub fn run(data: &[u8]) {
     let reply = match execute_at(&line, &mut op, 1_700_000_000_000) {
         Answer::Done(reply) => reply,
         Answer::Later(mut pending) => {
-            assert!(pending.given_up().text.ends_with('\n'));
-            pending.poll(&mut op).unwrap_or_else(|| pending.meanwhile())
+            assert!(pending.given_up(&op).text.ends_with('\n'));
+            pending.poll(&mut op).unwrap_or_else(|| pending.meanwhile(&op))
         }
     };
     check_text(&reply.text, MOST);

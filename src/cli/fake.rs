@@ -31,6 +31,9 @@ pub(crate) struct Fake {
     pub answers: BTreeMap<Ticket, Finished>,
     /// Empty-handed polls before an answer is there.
     pub delay: u32,
+    /// `lb` has not followed, and what of it is missing.
+    pub unsettled: bool,
+    pub lacking: Vec<String>,
     /// It is asked so often before a configuration is applied.
     pub applying: std::cell::Cell<u32>,
     /// The last reload was `force`.
@@ -45,6 +48,7 @@ pub(super) fn member(name: &str, address: &str, effective: u8, state: &str) -> M
         overridden: false,
         effective,
         state: state.into(),
+        in_lb: Some(effective),
         buckets: Some(u32::from(effective) * 5),
         disabled: state == "disabled",
     }
@@ -71,6 +75,7 @@ fn frontend(name: &str, address: &str, pools: Vec<PoolView>) -> FrontendView {
         programmed: true,
         error: None,
         pools,
+        lacks: vec![],
         leaving: vec![],
     }
 }
@@ -274,6 +279,8 @@ impl Fake {
             told: vec![],
             answers: BTreeMap::new(),
             delay: 0,
+            unsettled: false,
+            lacking: Vec::new(),
             forced: false,
             applying: std::cell::Cell::new(0),
         }
@@ -565,7 +572,10 @@ impl Operator for Fake {
         self.config("/etc/vpp/maglev.yaml", true)
     }
     fn settled(&self) -> bool {
-        true
+        !self.unsettled
+    }
+    fn lacking(&self) -> Vec<String> {
+        self.lacking.clone()
     }
     fn take(&mut self, ticket: Ticket) -> Option<Finished> {
         if self.delay > 0 {

@@ -122,12 +122,20 @@ impl Pending {
         })
     }
 
-    /// What a caller that cannot wait can say now.
-    pub fn meanwhile(&self) -> Reply {
+    /// What has begun.
+    pub fn begun(&self) -> Reply {
         match &self.0 {
             Wait::Ticket(..) => Reply::done("started"),
             Wait::Settle(reply, _) => reply.clone(),
             Wait::Line(_) => Reply::error("a configuration is being applied; try again"),
+        }
+    }
+
+    /// What a caller that cannot wait can say now: what has begun, and what of it is not in `lb` yet.
+    pub fn meanwhile(&self, op: &dyn Operator) -> Reply {
+        match &self.0 {
+            Wait::Settle(..) => with_lacking(self.begun(), op),
+            Wait::Ticket(..) | Wait::Line(_) => self.begun(),
         }
     }
 
@@ -136,20 +144,39 @@ impl Pending {
         matches!(self.0, Wait::Line(_))
     }
 
-    /// The reply for a caller that gave up waiting, as after [`PENDING_LIMIT`].
-    pub fn given_up(&self) -> Reply {
+    /// The reply for a caller that gave up waiting, as after [`PENDING_LIMIT`]: an error, since what was ordered may not be so.
+    pub fn given_up(&self, op: &dyn Operator) -> Reply {
         let what = match &self.0 {
             Wait::Ticket(_, What::Probe) => "the probe",
             Wait::Ticket(_, What::Sync) => "the sync",
             Wait::Ticket(_, What::Check) => "the check of the configuration",
             Wait::Ticket(_, What::Reload) => "the reload of the configuration",
-            Wait::Settle(reply, _) => return reply.clone(),
+            Wait::Settle(reply, _) => {
+                let what = reply.text.trim_end();
+                let reply =
+                    Reply::error(format_args!("{what}, but lb does not have all of it yet; it goes on"));
+                return with_lacking(reply, op);
+            }
             Wait::Line(_) => {
                 return Reply::error("a configuration is still being applied; nothing was done");
             }
         };
-        Reply::error(format_args!("{what} has not answered in time; it may still be carried out"))
+        let reply =
+            Reply::error(format_args!("{what} has not answered in time; it may still be carried out"));
+        if matches!(self.0, Wait::Ticket(_, What::Sync | What::Reload)) {
+            with_lacking(reply, op)
+        } else {
+            reply
+        }
     }
+}
+
+/// With what is not in `lb` yet.
+fn with_lacking(mut reply: Reply, op: &dyn Operator) -> Reply {
+    for line in op.lacking() {
+        reply.text.push_str(&format!("not yet in lb: {}\n", layout::clean(&line)));
+    }
+    reply
 }
 
 /// The verb was taken; whether `lb` took what follows from it is said too, and whether the word is saved.

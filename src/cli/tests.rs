@@ -400,8 +400,8 @@ fn nothing_is_asked_or_done_while_a_configuration_is_applied() {
         let Answer::Later(mut p) = execute_at(line, &mut op, NOW) else { panic!("{line} waits") };
         assert!(p.waits_to_begin());
         assert_eq!((p.poll(&mut op), p.poll(&mut op), op.told.len()), (None, None, told), "{line}");
-        assert!(p.meanwhile().text.starts_with("error: a configuration is being applied"));
-        assert!(p.given_up().text.ends_with("nothing was done\n"));
+        assert!(p.meanwhile(&op).text.starts_with("error: a configuration is being applied"));
+        assert!(p.given_up(&op).text.ends_with("nothing was done\n"));
         let reply = (0..100).find_map(|_| p.poll(&mut op)).expect("it is carried out");
         assert!(reply.ok && reply.text.starts_with(answer), "{reply:?}");
     }
@@ -412,6 +412,23 @@ fn nothing_is_asked_or_done_while_a_configuration_is_applied() {
 }
 
 #[test]
+fn a_verb_that_lb_has_not_followed_says_so() {
+    let mut op = Fake::new();
+    op.unsettled = true;
+    op.lacking =
+        vec!["vip=192.0.2.1:80/tcp server=10.0.0.1 has weight 100 instead of 0, for 59 s".to_owned()];
+    let Answer::Later(mut p) = execute_at("set backend nginx0 disable", &mut op, NOW) else {
+        panic!("it waits")
+    };
+    assert_eq!(p.poll(&mut op), None);
+    let lack = "not yet in lb: vip=192.0.2.1:80/tcp server=10.0.0.1 has weight 100 instead of 0, for 59 s\n";
+    assert_eq!((p.meanwhile(&op).ok, p.meanwhile(&op).text), (true, format!("{}{lack}", p.begun().text)));
+    let last = p.given_up(&op);
+    assert!(!last.ok && last.text.starts_with("error: ") && last.text.ends_with(lack), "{}", last.text);
+    assert!(last.text.contains("but lb does not have all of it yet; it goes on\n"), "{}", last.text);
+}
+
+#[test]
 fn answers_that_take_a_while() {
     let mut op = Fake::new();
     op.delay = 3;
@@ -419,7 +436,7 @@ fn answers_that_take_a_while() {
         panic!("a probe takes a while")
     };
     assert_eq!(p.poll(&mut op), None);
-    assert!(p.given_up().text.starts_with("error: the probe has not answered in time"));
+    assert!(p.given_up(&op).text.starts_with("error: the probe has not answered in time"));
     assert_eq!(reply("probe backend nginx0", &mut op).text, "nginx0: pass, L7OK HTTP 200, 1.20ms\n");
     assert_eq!(reply("sync frontend web", &mut op).text, "2 frontends compared, 1 change made\n");
     assert_eq!(

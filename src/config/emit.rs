@@ -118,6 +118,7 @@ fn lb(lb: &LbConfig) -> Mapping {
     put(&mut m, "flow-timeout", format_duration(lb.flow_timeout));
     put(&mut m, "startup-min-delay", format_duration(lb.startup_min_delay));
     put(&mut m, "startup-max-delay", format_duration(lb.startup_max_delay));
+    put(&mut m, "agent-weight-interval", format_duration(lb.agent_weight_interval));
     m
 }
 

@@ -59,6 +59,7 @@ fn lb(ctx: &mut Context, map: &Map<'_>) -> LbConfig {
             "flow-timeout",
             "startup-min-delay",
             "startup-max-delay",
+            "agent-weight-interval",
         ],
     );
     let mut out = LbConfig {
@@ -68,6 +69,9 @@ fn lb(ctx: &mut Context, map: &Map<'_>) -> LbConfig {
     };
     if let Some(d) = map.get("sync-interval").and_then(|i| ctx.duration(i, ABOVE_ZERO)) {
         out.sync_interval = d;
+    }
+    if let Some(d) = map.get("agent-weight-interval").and_then(|i| ctx.duration(i, Duration::ZERO)) {
+        out.agent_weight_interval = d;
     }
     if let Some(n) = map.get("sticky-buckets-per-core").and_then(|i| ctx.power_of_two(i, 1 << 20)) {
         out.sticky_buckets_per_core = n;

@@ -63,6 +63,8 @@ pub struct LbConfig {
     pub startup_min_delay: Duration,
     /// Default 30 s.
     pub startup_max_delay: Duration,
+    /// Weights that only agents have changed are written at most so often for an address; default 1 s, 0: as they come.
+    pub agent_weight_interval: Duration,
 }
 
 impl Default for LbConfig {
@@ -75,6 +77,7 @@ impl Default for LbConfig {
             flow_timeout: Duration::from_secs(40),
             startup_min_delay: Duration::ZERO,
             startup_max_delay: Duration::from_secs(30),
+            agent_weight_interval: Duration::from_secs(1),
         }
     }
 }

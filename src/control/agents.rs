@@ -1,9 +1,10 @@
 //! Asking agents: when, and what becomes of what they say.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::backends::{Flight, Last};
-use super::controller::Controller;
+use super::controller::{Because, Controller};
 use super::event::{Event, LogLevel};
 use super::schedule::Slot;
 use super::view::AgentCountsView;
@@ -32,13 +33,50 @@ pub struct AgentSide {
     pub unknown: Vec<String>,
     /// Those that were last told of.
     pub unknown_told: Vec<String>,
+    /// Replies in a row each of which changed the weight.
+    pub restless: u32,
     /// Since it was first asked.
     pub counts: AgentCountsView,
     /// Its query was put off once after a stall of the main thread.
     pub put_off: bool,
 }
 
+/// After so many replies in a row that change the weight it is told.
+const RESTLESS: u32 = 20;
+/// So many are named.
+const NAMED: usize = 3;
+
+/// Backends whose agents say another weight each time they are asked.
+#[derive(Debug, Default)]
+pub(super) struct Restless {
+    slots: BTreeSet<Slot>,
+    /// Others than were told of last.
+    news: bool,
+}
+
+impl Restless {
+    fn note(&mut self, slot: Slot, is: bool) {
+        self.news |= if is { self.slots.insert(slot) } else { self.slots.remove(&slot) };
+    }
+}
+
 impl Controller {
+    /// Tells who flaps, where that has changed.
+    pub(super) fn tell_restless(&mut self, now: Now) {
+        if !std::mem::take(&mut self.restless.news) {
+            return;
+        }
+        let n = self.restless.slots.len();
+        let names: Vec<String> = (self.restless.slots.iter())
+            .filter_map(|slot| Some(self.backends.get(*slot)?.config.name.to_string()))
+            .take(NAMED)
+            .collect();
+        let more = n.saturating_sub(names.len());
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let text = format!("another weight with each of {RESTLESS} replies: {}{more}", names.join(", "));
+        self.problem(now, "agent-flapping", (n > 0).then_some(text));
+    }
+
     /// An agent came up in the schedule.
     pub(super) fn agent_due(&mut self, now: Now, slot: Slot, due: Time) {
         let Some(b) = self.backends.get_mut(slot) else { return };
@@ -131,6 +169,7 @@ impl Controller {
     pub(super) fn stop_asking(&mut self, slot: Slot) {
         self.agents.clear(slot);
         self.silences.clear(slot);
+        self.restless.note(slot, false);
         let Some(side) = self.backends.get_mut(slot).and_then(|b| b.agent.as_mut()) else { return };
         if let Some(flight) = side.flight.take() {
             self.cancel(flight);
@@ -184,6 +223,9 @@ impl Controller {
             side.unknown_told.clone_from(&reply.unknown);
         }
         side.unknown.clone_from(&reply.unknown);
+        side.restless = if before.weight == words.weight { 0 } else { side.restless.saturating_add(1) };
+        let restless = side.restless >= RESTLESS;
+        self.restless.note(slot, restless);
         self.stats.agents.replies += 1;
         if let Some((_, n)) = was_failing {
             let text = format!("answers again after {n} failures");
@@ -214,18 +256,18 @@ impl Controller {
             self.restand(now, slot, "agent", said.into());
         }
         if before.weight != words.weight {
-            self.shares_changed(now, slot);
+            self.shares_changed(now, slot, Because::Agent);
         }
     }
 
     /// An agent's word on weight is another: for its own frontends, and for those of whoever takes its share.
-    pub(super) fn shares_changed(&mut self, now: Now, slot: Slot) {
+    pub(super) fn shares_changed(&mut self, now: Now, slot: Slot, because: Because) {
         let Some(b) = self.backends.get(slot) else { return };
         let slots = std::iter::once(slot).chain(b.links.sharers.iter().copied());
         let names: std::collections::BTreeSet<_> =
             slots.filter_map(|s| self.backends.get(s)).flat_map(|b| b.frontends.iter().cloned()).collect();
         for name in names {
-            self.reweigh(now, &name, false);
+            self.reweigh(now, &name, because);
         }
     }
 

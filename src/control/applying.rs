@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::ops::Bound;
 use std::sync::Arc;
 
-use super::controller::Controller;
+use super::controller::{Because, Controller};
 use super::cursor::after;
 use super::ended::forced;
 use super::event::{Event, LogLevel};
@@ -288,7 +288,7 @@ impl Controller {
             {
                 Some(name) => {
                     *last = Some(name.clone());
-                    self.reweigh(a.now, &name, true);
+                    self.reweigh(a.now, &name, Because::Anyway);
                 }
                 None => {
                     self.applied(a);
@@ -462,7 +462,7 @@ impl Controller {
     fn applied(&mut self, a: &Applying) {
         let Applying { new, path, summary, .. } = a;
         self.event(Event::ConfigReload { text: format!("path={path} {summary}"), ok: true });
-        self.programmer.configure(new.lb.sync_interval);
+        self.programmer.configure(new.lb.sync_interval, new.lb.agent_weight_interval);
         self.backends.forget_loops();
         self.tell_loops(a.now);
     }

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::agents::Restless;
 use super::backends::Backends;
 use super::event::{Event, LogLevel};
 use super::frontends::Frontends;
@@ -19,12 +20,23 @@ use super::schedule::{Schedule, Slot};
 use super::state::{Gathering, Keeper, Snapshot};
 use super::view::AgentCountsView;
 use crate::Name;
-use crate::balance::{Alarm, panic};
+use crate::balance::{Alarm, Shares, panic};
 use crate::config::Config;
 use crate::health::Limits;
 use crate::lb::VipKey;
 use crate::probe::{Order, Results, Told};
 use crate::time::{Now, Time};
+
+/// Why a frontend is weighed anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Because {
+    /// Something changed that the rule goes by.
+    Rule,
+    /// The same, and `lb` is to be looked at whatever comes of it.
+    Anyway,
+    /// An agent's word on weight.
+    Agent,
+}
 
 /// An answer that nobody takes is dropped after so long.
 /// Bytes of answers that nobody has taken: the oldest are dropped beyond.
@@ -87,6 +99,8 @@ pub struct Controller {
     pub(super) agents: Schedule,
     /// When those of which an agent alone decides are taken for up, if it says nothing.
     pub(super) silences: Schedule,
+    /// Agents that flap.
+    pub(super) restless: Restless,
     pub(super) rng: fastrand::Rng,
     /// Frontends to be looked at again at a time: start-up delays, holds.
     pub(super) timers: BTreeSet<(Time, Name)>,
@@ -135,6 +149,7 @@ impl Controller {
             problems: Problems::default(),
             schedule: Schedule::default(),
             agents: Schedule::default(),
+            restless: Restless::default(),
             silences: Schedule::default(),
             rng: fastrand::Rng::with_seed(seed),
             timers: BTreeSet::new(),
@@ -216,6 +231,8 @@ impl Controller {
         self.reached(now);
         self.look_again();
         self.forget_removed();
+        let late = self.programmer.adjust_problem(now.mono);
+        self.problem(now, "agent-weights", late);
         let problem = self.programmer.memory_problem();
         self.problem(now, "lb-memory", problem);
     }
@@ -254,6 +271,7 @@ impl Controller {
                 self.silent(now, slot);
             }
         }
+        self.tell_restless(now);
         self.keeper.poll(now.mono);
         // Tickets are as old as their numbers are low, or nearly so.
         while self.answers.first_key_value().is_some_and(|(_, (at, _))| now.mono.since(*at) >= TICKET_LIFE) {
@@ -286,7 +304,7 @@ impl Controller {
                 break;
             }
             self.timers.pop_first();
-            self.reweigh(now, &name, false);
+            self.reweigh(now, &name, Because::Rule);
         }
     }
 
@@ -345,6 +363,17 @@ impl Controller {
     /// Whether nothing is under way in `lb` that a change has set off.
     pub fn settled(&self) -> bool {
         self.config.is_none() || self.frozen.is_some() || !self.lb_available || self.programmer.settled()
+    }
+
+    /// What was set off and is not in `lb` yet, since when and why: the first three, and whether there is more.
+    pub fn lacking(&self, now: Time) -> Vec<String> {
+        self.intent(now).map_or_else(Vec::new, |intent| self.programmer.lacking(now, &intent, 3))
+    }
+
+    /// What `lb` should hold; none: nothing is configured.
+    pub(super) fn intent(&self, now: Time) -> Option<Intentions<'_>> {
+        let Controller { frontends, by_vip, backends, config, .. } = self;
+        Some(Intentions { frontends, by_vip, backends, config: config.as_ref()?, now })
     }
 
     /// Why frozen, if so.
@@ -429,17 +458,19 @@ impl Controller {
         }
     }
 
-    /// Applies the rule to a frontend; where anything came out different, or `anyway`, `lb` is looked at.
-    pub(super) fn reweigh(&mut self, now: Now, name: &Name, anyway: bool) {
+    /// Applies the rule to a frontend; where anything came out different, `lb` is looked at.
+    pub(super) fn reweigh(&mut self, now: Now, name: &Name, because: Because) {
         let Some(f) = self.frontends.get_mut(name) else { return };
         let (shares, state) = f.weigh(&self.backends, now.mono);
         let (was, was_active) = (f.state, f.active.clone());
         let active = f.pool_name(shares.active);
-        let mut changed = shares != f.shares;
+        let (mut changed, mut opened) = (shares != f.shares, false);
         if !f.open && f.may_open(&self.backends, now.mono) {
             f.open = true;
-            changed = true;
+            (changed, opened) = (true, true);
         }
+        // The VIP that it had before may go now, and goes after it.
+        let replaced = f.replaces.take_if(|_| f.open);
         if !f.newcomers.is_empty() && !f.holds(&self.backends, now.mono) {
             f.newcomers.clear();
             changed = true;
@@ -447,11 +478,28 @@ impl Controller {
         let alarm = (f.shares.alarm, shares.alarm);
         let count = |a: Alarm| panic::count(&f.members(&self.backends, now.mono), a.mode);
         let over = alarm.0.filter(|_| alarm.1.is_none()).map(count);
+        let weights = |s: &Shares| s.members.iter().map(|m| u32::from(m.weight)).sum::<u32>();
+        let serves = changed && weights(&shares) > 0 && (opened || weights(&f.shares) == 0);
+        let more = opened || !changed || shares.active != f.shares.active || state != f.state;
+        let mut adjusted = Vec::new();
+        let mut by_agent = because == Because::Agent && !more;
+        for ((seat, before), after) in f.seats.iter().zip(&f.shares.members).zip(&shares.members) {
+            if before != after
+                && let Some(b) = self.backends.get(seat.slot)
+            {
+                by_agent &= before.weight > 0 && after.weight > 0;
+                adjusted.push(b.config.address);
+            }
+        }
+        let out: Vec<IpAddr> = (f.seats.iter().zip(&f.shares.members).zip(&shares.members))
+            .filter(|((_, before), after)| before.weight > 0 && after.weight == 0)
+            .filter_map(|((seat, _), _)| Some(self.backends.get(seat.slot)?.config.address))
+            .collect();
         f.last = panic::remember(&f.last, &shares);
         f.shares = shares;
         f.state = state;
         f.active = active.clone();
-        let address = f.config.vip.address;
+        let vip = f.config.vip;
         match (alarm, over) {
             ((None, Some(a)), _) => self.alarmed(name, a, true),
             (_, Some(a)) => self.alarmed(name, a, false),
@@ -468,8 +516,23 @@ impl Controller {
         if was_active != active {
             self.event(Event::Failover { frontend: name.clone(), from: was_active, to: active });
         }
-        if changed || anyway {
-            self.programmer.urge(address);
+        if let Some(old) = replaced {
+            self.programmer.urge(old.address);
+        }
+        if by_agent {
+            self.programmer.adjust(now.mono, vip, adjusted);
+            return;
+        }
+        for server in adjusted {
+            self.programmer.adjust_at_once(&vip, server);
+        }
+        if serves {
+            self.programmer.serve(vip.address);
+        } else if changed || because == Because::Anyway {
+            self.programmer.urge(vip.address);
+        }
+        for server in out {
+            self.programmer.out(server);
         }
     }
 

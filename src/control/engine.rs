@@ -520,6 +520,10 @@ impl Operator for Engine {
         self.controller.settled()
     }
 
+    fn lacking(&self) -> Vec<String> {
+        self.controller.lacking(clock::mono())
+    }
+
     fn saving(&mut self) -> Option<Saving> {
         self.controller.saving(clock::now())
     }

@@ -10,6 +10,7 @@ use crate::Name;
 use crate::balance::{FrontendState, Member, Rules, Shares, ramp, weigh, weight};
 use crate::config::Frontend;
 use crate::health::State;
+use crate::lb::VipKey;
 use crate::time::Time;
 
 /// One backend in one pool.
@@ -69,6 +70,8 @@ pub struct Entry {
     pub not_before: Time,
     /// Programmed then, even if some backend is still unknown.
     pub at_latest: Time,
+    /// The VIP that the frontend of this name had before, while that stays until this one may be programmed.
+    pub replaces: Option<VipKey>,
     /// Servers that left the configuration stay in `lb` until these are known, or [`Entry::hold_until`].
     pub newcomers: Vec<Slot>,
     /// End of that wait.

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::backends::Entry;
-use super::controller::Controller;
+use super::controller::{Because, Controller};
 use super::event::Event;
 use super::schedule::Slot;
 use crate::balance::ramp;
@@ -87,7 +87,7 @@ impl Controller {
         }
         // Not before all stand: a frontend would be judged on half of its backends, and panic too late.
         for f in frontends {
-            self.reweigh(now, &f, false);
+            self.reweigh(now, &f, Because::Rule);
         }
     }
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use super::controller::Controller;
+use super::controller::{Because, Controller};
 use super::event::Event;
 use crate::Name;
 use crate::lb::Reach;
@@ -32,7 +32,7 @@ impl Controller {
             };
             self.event(Event::LbSync { text, failed: reach != Reach::Away });
             for name in frontends {
-                self.reweigh(now, &name, true);
+                self.reweigh(now, &name, Because::Anyway);
             }
         }
         self.tell_loops(now);

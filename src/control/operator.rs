@@ -242,6 +242,11 @@ pub trait Operator {
     /// Whether `lb` holds what the verbs so far have set off, or cannot be brought to (it refused, it is missing, all is
     /// frozen).
     fn settled(&self) -> bool;
+    /// What of that is not in `lb` yet, since when and why: a few lines for whoever waits no longer; empty: nothing, or it cannot
+    /// be told.
+    fn lacking(&self) -> Vec<String> {
+        Vec::new()
+    }
     /// What a verb that was just carried out has to wait for until its word is in the state file; none: nothing.
     fn saving(&mut self) -> Option<Saving> {
         None

@@ -2,12 +2,16 @@
 //!
 //! The frontends of one address are one piece of work, since `lb` wants one encapsulation for all of them. A piece
 //! of work dumps what `lb` has, plans, and runs the plan step by step; when the intention changes underway it
-//! begins again with a fresh dump after the step it is at.
+//! plans again after the step it is at. More important work ([`Class`]) comes in between two steps, and what it
+//! interrupted goes on after it. Servers that are to get no more packets go before everything (`out`).
 
+mod adjust;
 mod cause;
 mod full;
 mod heap;
+mod lacking;
 mod look;
+mod out;
 mod show;
 mod vips;
 mod work;
@@ -16,15 +20,18 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
 
+use adjust::Adjusts;
 pub use cause::Cause;
 use cause::Causes;
 use heap::Memory;
+pub use lacking::Lack;
+use out::Outs;
 use vips::Vips;
 
 use super::event::Event;
 use super::intent::Intentions;
 use super::operator::Ticket;
-use super::queue::Queue;
+use super::queue::{CLASSES, Class, Waiting};
 use super::view::SyncView;
 use crate::lb::ledger::Ledger;
 use crate::lb::reconcile::{Costs, Step};
@@ -35,6 +42,10 @@ use crate::time::{Now, Time};
 /// Between two pieces of routine work, so that a full sync of many VIPs leaves the main thread and the workers
 /// room.
 const ROUTINE_PACE: Duration = Duration::from_millis(1);
+/// A plan is made anew without another dump while the last one is younger, and nothing has failed since.
+const FRESH: Duration = Duration::from_secs(1);
+/// For so long the last weight of a VIP is held for others that cannot be added.
+const PATIENCE: Duration = Duration::from_secs(15);
 /// First wait after a failure; doubles up to the sync interval.
 const BACKOFF: Duration = Duration::from_secs(1);
 
@@ -99,9 +110,17 @@ enum Full {
 #[derive(Debug)]
 struct Job {
     address: IpAddr,
-    routine: bool,
+    class: Class,
     /// Still to be dumped.
     dump: VecDeque<VipKey>,
+    /// When the VIPs were dumped, or made.
+    dumped: BTreeMap<VipKey, Time>,
+    /// Something failed since the dumps: what `lb` has is not what is believed.
+    doubt: bool,
+    /// More important work came in between.
+    interrupted: bool,
+    /// The time of the last request.
+    now: Time,
     /// The dump under way.
     asked: Option<VipKey>,
     /// Still to be looked at; none: that has not been found out yet.
@@ -157,11 +176,18 @@ pub struct Programmer {
     listed: bool,
     vips: Vips,
     ledger: Ledger,
-    urgent: Queue,
-    routine: Queue,
+    waiting: Waiting,
+    outs: Outs,
+    adjusts: Adjusts,
     routine_at: Time,
     job: Option<Job>,
+    /// Interrupted by more important work, or at rest.
+    suspended: Vec<Job>,
     retries: BTreeMap<IpAddr, Retry>,
+    /// VIPs to which nothing that adds weight could be written, since when.
+    stuck: BTreeMap<VipKey, Time>,
+    /// VIPs of which a write has failed since they were dumped: what they have is not what is believed.
+    doubtful: BTreeSet<VipKey>,
     /// Addresses with a VIP of which it is not known whether it was made or deleted: none is planned for before the VIPs are
     /// listed again.
     unsure: BTreeSet<IpAddr>,
@@ -186,6 +212,10 @@ pub struct Programmer {
     syncs: u64,
     failures: u64,
     causes: Causes,
+    /// Since when the frontends of an address are known not to be as they should.
+    since: BTreeMap<IpAddr, Time>,
+    /// The time of the last request.
+    clock: Time,
 }
 
 impl Programmer {
@@ -194,18 +224,34 @@ impl Programmer {
         self.costs.threads = threads;
     }
 
-    /// The period of the full sync.
-    pub fn configure(&mut self, interval: Duration) {
+    /// The period of the full sync, and how often agents' weights are written at most.
+    pub fn configure(&mut self, interval: Duration, agents: Duration) {
         self.interval = interval;
+        self.adjusts.interval = agents;
     }
 
     /// The frontends of an address are to be looked at, at once.
     pub fn urge(&mut self, address: IpAddr) {
-        match &mut self.job {
-            Some(job) if job.address == address => job.again = true,
-            _ => {
+        self.urge_as(Class::Change, address);
+    }
+
+    /// The same, since a VIP there had no weight and is to have some.
+    pub fn serve(&mut self, address: IpAddr) {
+        self.urge_as(Class::Serve, address);
+    }
+
+    fn urge_as(&mut self, class: Class, address: IpAddr) {
+        self.since.entry(address).or_insert(self.clock);
+        match self.job.iter_mut().chain(&mut self.suspended).find(|j| j.address == address) {
+            Some(job) => {
+                job.again = true;
+                if class < job.class {
+                    self.waiting.push(class, address);
+                }
+            }
+            None => {
                 self.causes.urged(address);
-                self.urgent.push(address);
+                self.waiting.push(class, address);
             }
         }
     }
@@ -219,9 +265,10 @@ impl Programmer {
     /// Everything is to be looked at before anything else is written: who knows what `lb` holds by now. Not between a
     /// request and its answer.
     pub fn begin_anew(&mut self) {
-        if let Some(job) = self.job.take() {
-            self.urgent.push(job.address);
+        for job in self.job.take().into_iter().chain(std::mem::take(&mut self.suspended)) {
+            self.waiting.push(job.class.min(Class::Change), job.address);
         }
+        self.outs.begin_anew();
         // The list comes first.
         self.full = Full::Idle;
         self.sync_all();
@@ -234,6 +281,7 @@ impl Programmer {
             return;
         }
         self.cause(Cause::Operator);
+        self.adjust_now(&left);
         if full {
             self.sync_all();
         }
@@ -279,35 +327,56 @@ impl Programmer {
     /// the VIPs that `lb` does not give.
     pub fn settled(&self) -> bool {
         self.unlisted && (!self.listed || !self.held.is_empty())
-            || (self.urgent.is_empty()
+            || (self.waiting.best(|class| class < Class::Adjust).is_none()
+                && self.outs.is_empty()
                 && self.held.is_empty()
-                && self.job.as_ref().is_none_or(|j| j.routine && !j.again))
+                && self.job.iter().chain(&self.suspended).all(|j| j.class >= Class::Adjust))
     }
 
     /// When there is something to ask next.
     pub fn deadline(&self) -> Time {
-        if self.job.is_some() || self.full != Full::Idle {
+        if self.job.is_some() || self.outs.asked() || self.full != Full::Idle {
             return Time::ZERO;
         }
         let mut at = self.full_due;
         if !self.listed {
             return at;
         }
-        if !self.urgent.is_empty() {
+        if !self.outs.is_empty() {
             return Time::ZERO;
         }
-        if !self.routine.is_empty() {
-            at = at.min(self.routine_at);
-        }
+        let waiting =
+            (CLASSES.into_iter().filter(|class| self.waiting.has(*class)).map(|class| self.may_at(class)))
+                .chain(self.suspended.iter().map(|job| self.may_go_on_at(job)));
+        at = waiting.chain(self.adjusts.deadline()).fold(at, Time::min);
         for r in self.retries.values().chain(&self.settings_retry) {
             at = at.min(r.at);
         }
         at
     }
 
+    /// When work of a class may begin.
+    fn may_at(&self, class: Class) -> Time {
+        match class {
+            Class::Out | Class::Serve | Class::Change => Time::ZERO,
+            Class::Adjust => self.adjusts.at(),
+            Class::Routine => self.routine_at,
+        }
+    }
+
+    /// When work that was interrupted may go on.
+    fn may_go_on_at(&self, job: &Job) -> Time {
+        if job.class == Class::Adjust { self.adjusts.at() } else { Time::ZERO }
+    }
+
     /// The next thing to ask.
     pub fn next(&mut self, now: Time, intent: &Intentions<'_>) -> Option<LbRequest> {
+        self.clock = now;
+        if let Some(request) = self.out_request(intent) {
+            return Some(request);
+        }
         loop {
+            self.make_room(now);
             if self.job.is_none() {
                 if let Some(request) = self.full_request(now) {
                     return Some(request);
@@ -335,11 +404,15 @@ impl Programmer {
         match answer {
             LbAnswer::Settings(r) => self.settings_read(now, intent, r, events),
             LbAnswer::Vips(r) => self.vips_listed(now, intent, r, events),
+            LbAnswer::Servers(r) if self.outs.asked() => self.outs_dumped(r, events),
             LbAnswer::Servers(r) => self.servers_dumped(r, events),
+            LbAnswer::Look(_, indices) if self.outs.asked() => self.outs_looked(intent, &indices, events),
             LbAnswer::Look(reached, indices) => self.looked(intent, reached, &indices, events),
             LbAnswer::Heap(heap) => self.measured(now.mono, heap),
             LbAnswer::Apply(results) => {
-                if let Full::WriteSettings(s) = self.full {
+                if self.outs.asked() {
+                    self.outs_written(results, events);
+                } else if let Full::WriteSettings(s) = self.full {
                     self.settings_written(now, s, results, events);
                 } else {
                     self.step_done(results, events);

@@ -14,6 +14,7 @@ use super::schedule::Slot;
 use crate::balance::{FrontendState, Shares};
 use crate::config::{Backend, Config, Frontend};
 use crate::health::{self, Author, Health, History, Standing, State};
+use crate::lb::VipKey;
 use crate::time::{Now, Time};
 
 /// How many of what changed.
@@ -170,6 +171,9 @@ impl Controller {
             })
             .collect();
         let max = new.lb.startup_max_delay;
+        let gone = |vip: &VipKey| *vip != f.vip && new.frontends.values().all(|n| n.vip != *vip);
+        let replaces =
+            namesake.and_then(|n| if n.config.vip == f.vip { n.replaces } else { Some(n.config.vip) });
         let mut entry = Entry {
             config: f.clone(),
             seats,
@@ -180,6 +184,7 @@ impl Controller {
             open: false,
             not_before: now.max(start + new.lb.startup_min_delay),
             at_latest: now + max,
+            replaces: replaces.filter(gone),
             newcomers: Vec::new(),
             hold_until: now,
             flush_once: BTreeSet::new(),

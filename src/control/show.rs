@@ -96,6 +96,16 @@ impl Controller {
         }
     }
 
+    /// What of a VIP is not in `lb` yet.
+    fn lacks(&self, vip: &VipKey) -> Vec<String> {
+        let now = self.programmer.clock();
+        let Some(intent) = self.intent(now).filter(|_| self.programmer.may_lack(vip)) else {
+            return Vec::new();
+        };
+        let why = self.programmer.why(now, vip);
+        self.programmer.lacks(vip, &intent).iter().map(|lack| format!("{lack}{why}")).collect()
+    }
+
     fn frontend_view(&self, f: &Frontend) -> FrontendView {
         let c = &f.config;
         let mut pools: Vec<PoolView> = c
@@ -119,6 +129,7 @@ impl Controller {
                 overridden: seat.overridden.is_some(),
                 effective: share.weight,
                 state: b.display(&self.backends),
+                in_lb: self.programmer.weight_in_lb(&c.vip, b.config.address),
                 buckets: None,
                 disabled: b.state() == State::Disabled,
             });
@@ -149,6 +160,7 @@ impl Controller {
             in_panic: f.shares.alarm.is_some(),
             programmed: self.programmer.is_programmed(&c.vip),
             error: self.programmer.error(&c.vip).or_else(|| self.left_out(f)),
+            lacks: self.lacks(&c.vip),
             pools,
             leaving: self
                 .programmer

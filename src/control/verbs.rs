@@ -1,6 +1,6 @@
 //! The operator's verbs.
 
-use super::controller::Controller;
+use super::controller::{Because, Controller};
 use super::event::Event;
 use super::operator::{Done, Finished, NameKind, Ticket, VerbError};
 use super::view::SyncView;
@@ -62,7 +62,7 @@ impl Controller {
             self.event(Event::Operator {
                 text: format!("set frontend {frontend} pool {pool} backend {backend} weight {word}{also}"),
             });
-            self.reweigh(now, &name, flush);
+            self.reweigh(now, &name, if flush { Because::Anyway } else { Because::Rule });
         }
         let text = match (changed, flush) {
             (true, false) => to,

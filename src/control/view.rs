@@ -170,6 +170,9 @@ pub struct FrontendView {
     pub programmed: bool,
     /// The last call of it that failed, until one succeeds; else its servers that are left out as a forwarding loop.
     pub error: Option<String>,
+    /// What of it is not in `lb` yet, since when and why: `server=10.0.0.1 has weight 100 instead of 0, for 3 s: 12 addresses
+    /// come before it`.
+    pub lacks: Vec<String>,
     pub pools: Vec<PoolView>,
     /// Servers that still are in `lb` though the configuration has them no more.
     pub leaving: Vec<String>,
@@ -192,6 +195,8 @@ pub struct MemberView {
     pub effective: u8,
     /// With progress: `up`, `up 3/4`, `up unchecked`.
     pub state: String,
+    /// Its weight in `lb`, as it was seen or written last; none: it is not there.
+    pub in_lb: Option<u8>,
     /// In `lb`'s table now; none when not asked for or not programmed.
     pub buckets: Option<u32>,
     pub disabled: bool,

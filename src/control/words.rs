@@ -1,7 +1,7 @@
 //! The operator's words on a backend: `set backend <b> …`.
 
 use super::backends::{Entry, FORCED};
-use super::controller::Controller;
+use super::controller::{Because, Controller};
 use super::event::Event;
 use super::operator::{BackendVerb, Done, NameKind, VerbError};
 use super::schedule::Slot;
@@ -29,7 +29,7 @@ impl Controller {
         match taken {
             Taken::Changed => {
                 if verb == BackendVerb::AgentMute {
-                    self.shares_changed(now, slot);
+                    self.shares_changed(now, slot, Because::Rule);
                 }
                 self.event(Event::Operator { text: format!("set backend {name} {}", verb.as_str()) });
                 let text = format!("backend `{name}` {}{}", done(verb), self.but(slot, verb));

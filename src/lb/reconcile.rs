@@ -1,9 +1,11 @@
 //! From what is wanted of `lb` and what is there to the calls between the two. Pure: no clock, no `lb`.
 //!
-//! The order within a VIP: the VIP itself; then all that adds weight; then all that takes it away; each by ascending
-//! address. So a failover never passes through an empty VIP, and two machines with one configuration build the same
-//! tables. Each op is a step of its own, so that the workers run between two; creating, filling and recreating a VIP is
-//! one step while it is estimated at no more than [`BARRIER_LIMIT`].
+//! The order, over all VIPs of an address: servers that are to get no more packets, where others go on serving (their weight
+//! alone, their flows later); then VIPs that have nobody else to serve: themselves, what adds weight, and who then is to go;
+//! then what else adds weight; then what takes it away, and flushes. Within each by VIP and ascending address. So a failover
+//! never passes through an empty VIP, and two machines with one configuration build the same tables. Each op is a step of its
+//! own, so that the workers run between two; creating, filling and recreating a VIP is one step while it is estimated at no
+//! more than [`BARRIER_LIMIT`].
 //!
 //! What fails midway is not undone: the caller goes on ([`super::run::Run`] holds back what a failed op has made
 //! harmful), and plans again from a fresh dump. A plan is made from what is there alone, so that it picks up wherever
@@ -98,6 +100,8 @@ pub enum StepKind {
     Recreate,
     /// Gives weight to a VIP that had none.
     Fill,
+    /// Takes the weight of a server that is to get no more packets.
+    Out,
     /// Adds a server or weight.
     Add,
     /// Takes a server, weight or flows away.
@@ -216,16 +220,6 @@ impl Plan {
             | Note::Refused { .. }
             | Note::NoRoom { .. } => None,
         })
-    }
-
-    fn step(&mut self, kind: StepKind, ops: Vec<Op>) {
-        if !ops.is_empty() {
-            self.steps.push(Step { ops, kind });
-        }
-    }
-
-    fn singly(&mut self, kind: StepKind, ops: impl IntoIterator<Item = Op>) {
-        self.steps.extend(ops.into_iter().map(|op| Step { ops: vec![op], kind }));
     }
 }
 

@@ -1,6 +1,7 @@
 //! A plan while it is carried out, one step at a time, against an `lb` that may refuse.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::IpAddr;
 
 use super::ledger::Ledger;
 use super::reconcile::{Live, Member, Plan, Step, advance};
@@ -8,7 +9,8 @@ use super::types::{LbError, Op, VipKey};
 
 /// A plan under way. It holds back what earlier failures have made harmful:
 ///
-/// * after a failed attempt to add weight, the op that would take a VIP's last weight away;
+/// * after a failed attempt to add weight, the op that would take a VIP's last weight away ([`Run::let_go`]: unless that is
+///   of no use);
 /// * after a failed attempt to make or delete a VIP, all its further ops;
 /// * after a failed attempt to add weight, the flush of a VIP that still has none: it would come too early.
 ///
@@ -20,6 +22,7 @@ pub struct Run {
     failed: BTreeMap<VipKey, Failed>,
     failures: Vec<(Op, LbError)>,
     done: u64,
+    let_go: BTreeSet<(VipKey, IpAddr)>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -34,6 +37,11 @@ impl Run {
         ledger.begin(&plan);
         let live = members.iter().filter_map(|m| Some((m.vip, m.actual?.clone()))).collect();
         Run { steps: plan.steps.into(), live, ..Run::default() }
+    }
+
+    /// These servers may lose the last weight of their VIP though others could not be added.
+    pub fn let_go(&mut self, servers: BTreeSet<(VipKey, IpAddr)>) {
+        self.let_go = servers;
     }
 
     /// The next step, less what is held back; none when the plan is at its end. Answer it with [`Run::answered`].
@@ -69,7 +77,7 @@ impl Run {
         };
         let now = u32::from(actual.servers.get(&address).copied().unwrap_or(0));
         let last = weight == 0 && now > 0 && actual.weights() == now;
-        !(failed.add && last)
+        !(failed.add && last) || self.let_go.contains(&(vip, address))
     }
 
     /// Notes `lb`'s answers to the step's ops, one each, here and in the ledger.

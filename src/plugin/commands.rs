@@ -64,7 +64,7 @@ pub(super) fn execute(main: MainThread, state: &mut State, line: &str, may_wait:
                 state.pending.pop_first();
             }
             state.last_ticket = state.last_ticket.wrapping_add(1);
-            let told = still_pending(state.last_ticket, &pending);
+            let told = still_pending(state.last_ticket, &pending, engine);
             state.pending.insert(state.last_ticket, pending);
             told
         }
@@ -100,17 +100,21 @@ pub(super) fn poll(state: &mut State, ticket: u64) -> Told {
             state.pending.remove(&ticket);
             Told::Done(reply)
         }
-        None => still_pending(ticket, pending),
+        None => still_pending(ticket, pending, engine.as_ref()),
     }
 }
 
-/// Nobody waits any more.
-pub(super) fn abandon(state: &mut State, ticket: u64) {
-    state.pending.remove(&ticket);
+/// Nobody waits any more: what is to be said of it then.
+pub(super) fn abandon(state: &mut State, ticket: u64) -> Told {
+    let pending = state.pending.remove(&ticket);
+    match (pending, &state.life) {
+        (Some(pending), Life::Running(engine)) => Told::Done(pending.given_up(engine.as_ref())),
+        _ => Told::error("the answer was dropped: too many commands wait at once"),
+    }
 }
 
-fn still_pending(ticket: u64, pending: &cli::Pending) -> Told {
-    Told::Pending { ticket, text: pending.meanwhile().text }
+fn still_pending(ticket: u64, pending: &cli::Pending, op: &dyn Operator) -> Told {
+    Told::Pending { ticket, text: pending.meanwhile(op).text }
 }
 
 /// `maglev test panic [turn|thread|barrier]`: a panic in this command, in the process node's next turn, in a thread of

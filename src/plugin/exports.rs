@@ -126,11 +126,13 @@ pub unsafe extern "C" fn maglev_rs_cli_poll(ticket: u64, reply: *mut maglev_repl
 }
 
 /// # Safety
-/// Called on VPP's main thread.
+/// `reply` is null or points to a reply that holds nothing.
 // SAFETY: the name is ours by its prefix.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn maglev_rs_cli_abandon(ticket: u64) {
-    guard::run(|_, state| commands::abandon(state, ticket), |_| ());
+pub unsafe extern "C" fn maglev_rs_cli_abandon(ticket: u64, reply: *mut maglev_reply_t) {
+    let told = guard::run(|_, state| commands::abandon(state, ticket).for_reader(true), Told::error);
+    // SAFETY: null or a reply, as the caller promises.
+    unsafe { give(told, reply) }
 }
 
 /// # Safety

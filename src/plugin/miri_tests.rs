@@ -337,7 +337,7 @@ fn commands_before_the_start() {
     // SAFETY: filled just before.
     unsafe { exports::maglev_rs_reply_free(told.as_mut_ptr()) };
     // SAFETY: on the main thread.
-    unsafe { exports::maglev_rs_cli_abandon(3) };
+    unsafe { exports::maglev_rs_cli_abandon(3, ptr::null_mut()) };
     // SAFETY: null for both.
     unsafe { exports::maglev_rs_cli(ptr::null(), 9, 0, ptr::null_mut()) };
 }

@@ -5,6 +5,7 @@ mod record;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
 
 use super::broken::{Broken, broken};
 use super::front::Front;
@@ -13,6 +14,9 @@ use super::nat::{May, Nat};
 use crate::control::programmer::{LbAnswer, LbRequest};
 use crate::lb::{Encap, LbError, Op, Settings, VipKey};
 use crate::time::Time;
+
+/// For so long the last weight of a VIP stays while others cannot be added.
+const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Whether a server has flows that it must not lose, or must.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +60,8 @@ pub struct Books {
     pub vips: BTreeMap<VipKey, Vip>,
     /// Servers that the operator wants flushed at whatever weight.
     pub owed: BTreeSet<(VipKey, IpAddr)>,
+    /// Since when all that was to add weight to a VIP has failed.
+    pub failing: BTreeMap<VipKey, Time>,
     /// VIPs at which something failed or somebody meddled: what is written may be what is there.
     pub doubts: BTreeSet<VipKey>,
     /// That was only now.
@@ -90,6 +96,7 @@ impl Default for Books {
         Books {
             vips: BTreeMap::new(),
             owed: BTreeSet::new(),
+            failing: BTreeMap::new(),
             doubts: BTreeSet::new(),
             unseen: false,
             foreign: BTreeSet::new(),
@@ -147,13 +154,21 @@ impl Books {
                 self.asked_as.insert(*vip, *encap);
             }
             match answers.get(i) {
-                Some(Ok(())) => self.done(op),
+                Some(Ok(())) => {
+                    if op.adds_weight() {
+                        op.vip().map(|vip| self.failing.remove(&vip));
+                    }
+                    self.done(op);
+                }
                 Some(Err(e @ LbError::NoAnswer(LOST))) => {
                     self.claim_perhaps(op, e);
                     self.perhaps(op);
                     self.doubt(op);
                 }
                 Some(Err(e)) => {
+                    if let Some(vip) = op.vip().filter(|_| op.adds_weight()) {
+                        self.failing.entry(vip).or_insert(at);
+                    }
                     self.claim_perhaps(op, e);
                     self.doubt(op);
                 }
@@ -167,7 +182,9 @@ impl Books {
             let wanted = front.seats.iter().zip(&front.due).any(|(s, d)| d.weight > 0 && can(s.address));
             // What another NAT VIP of the address was to have, and could not be given, nobody had planned with.
             let astray = encap.is_nat() && self.doubts.iter().any(|d| d.address == vip.address && *d != vip);
-            if wanted && before > 0 && now.weights() == 0 && !deleted.contains(&vip) && !astray {
+            // Adds have failed for long, and whoever is left is of no use.
+            let in_vain = self.failing.get(&vip).is_some_and(|since| at.since(*since) >= PATIENCE);
+            if wanted && before > 0 && now.weights() == 0 && !deleted.contains(&vip) && !astray && !in_vain {
                 return broken("a failover never passes through an empty VIP", vip.to_string());
             }
         }

@@ -62,6 +62,7 @@ fn every_key_is_on_the_page() {
         "flow-timeout",
         "startup-min-delay",
         "startup-max-delay",
+        "agent-weight-interval",
         "healthchecks",
         "type",
         "port",

@@ -177,6 +177,11 @@ fn healthchecker_and_lb() {
             "vpp: {lb: {startup-min-delay: ▸31s}}",
             &["`startup-min-delay` (31s) must be at most `startup-max-delay` (30s)"],
         ),
+        (
+            "an interval is not negative",
+            "vpp: {lb: {agent-weight-interval: ▸-1s}}",
+            &["`agent-weight-interval`: `-1s` is negative"],
+        ),
         ("negative", "vpp: {lb: {startup-max-delay: ▸-1s}}", &["`startup-max-delay`: `-1s` is negative"]),
     ];
     for (rule, text, messages) in rows {

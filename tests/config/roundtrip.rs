@@ -215,9 +215,11 @@ fn healthcheck() -> impl Strategy<Value = Healthcheck> {
 
 fn lb() -> impl Strategy<Value = LbConfig> {
     let day = Duration::from_secs(86_400);
-    let delays = (duration(Duration::ZERO, day), duration(Duration::ZERO, day));
+    let delays = [(); 3].map(|()| duration(Duration::ZERO, day));
+    let [a, b, agents] = delays;
+    let delays = (a, b, agents);
     (v4(), v6(), duration(Duration::from_nanos(1), day), 0u32..=20, 1u64..=120, delays).prop_map(
-        |(four, six, sync_interval, buckets, timeout, (a, b))| LbConfig {
+        |(four, six, sync_interval, buckets, timeout, (a, b, agent_weight_interval))| LbConfig {
             ipv4_src_address: Some(four),
             ipv6_src_address: Some(six),
             sync_interval,
@@ -225,6 +227,7 @@ fn lb() -> impl Strategy<Value = LbConfig> {
             flow_timeout: Duration::from_secs(timeout),
             startup_min_delay: a.min(b),
             startup_max_delay: a.max(b),
+            agent_weight_interval,
         },
     )
 }

@@ -35,6 +35,7 @@ fn defaults() {
             flow_timeout: seconds(40),
             startup_min_delay: seconds(0),
             startup_max_delay: seconds(30),
+            agent_weight_interval: seconds(1),
         }
     );
     let http = one("type: http, port: 80");

@@ -164,7 +164,7 @@ impl Client {
 
     fn carry_out(&mut self, now: Time, op: &mut dyn Operator) -> bool {
         if let Some((mut pending, until)) = self.pending.take() {
-            let reply = pending.poll(op).or_else(|| (now >= until).then(|| pending.given_up()));
+            let reply = pending.poll(op).or_else(|| (now >= until).then(|| pending.given_up(op)));
             match reply {
                 Some(reply) => self.session.answer(&reply.text, op),
                 None => {

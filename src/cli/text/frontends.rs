@@ -4,6 +4,9 @@ use super::super::layout::{Column, WIDTH, field, table, width, wrap};
 use super::{list, or_any, or_dash, yes};
 use crate::control::view::{FrontendView, MemberView};
 
+/// So much of what is not in `lb` yet is told one by one.
+const LACKS: usize = 5;
+
 pub(in super::super) fn frontends(all: &[FrontendView]) -> String {
     const COLUMNS: [Column; 7] = [
         Column { head: "frontend", least: 9 },
@@ -47,6 +50,12 @@ pub(in super::super) fn frontend(f: &FrontendView) -> String {
     field(o, "programmed", yes(f.programmed));
     if let Some(e) = &f.error {
         field(o, "error", e);
+    }
+    for lack in f.lacks.iter().take(LACKS) {
+        field(o, "not in lb yet", lack);
+    }
+    if let Some(more @ 1..) = f.lacks.len().checked_sub(LACKS) {
+        field(o, "not in lb yet", format!("and {more} more"));
     }
     field(o, "encap", &f.encap);
     field(o, "table length", f.table_length);

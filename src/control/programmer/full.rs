@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use super::{BACKOFF, Full, LbRequest, Programmer, Retry};
 use crate::control::event::Event;
 use crate::control::intent::Intentions;
+use crate::control::queue::Class;
 use crate::lb::{Encap, LbError, Op, Settings, VipKey, VipRecord};
 use crate::time::{Now, Time};
 
@@ -110,6 +111,8 @@ impl Programmer {
         listed.sort_by_key(|(key, _)| *key);
         let gone = self.vips.list(&listed);
         self.memory.lost(gone);
+        self.doubtful.retain(|vip| self.vips.contains_key(vip));
+        self.stuck.retain(|vip, _| intent.by_vip.contains_key(vip));
         // A VIP of ours that is gone took its flows along.
         let gone: Vec<VipKey> = without(self.ledger.all_ours(), self.vips.keys()).copied().collect();
         for key in gone {
@@ -126,7 +129,9 @@ impl Programmer {
         self.listed = true;
         self.unlisted = false;
         self.unsure.clear();
-        std::mem::take(&mut self.held).into_iter().for_each(|address| self.urgent.push(address));
+        for address in std::mem::take(&mut self.held) {
+            self.waiting.push(Class::Change, address);
+        }
         self.syncs += 1;
         self.last_sync_ms = Some(now.wall_ms);
         let ours = self.ledger.all_ours().map(|k| k.address);
@@ -134,7 +139,7 @@ impl Programmer {
         all.sort();
         all.dedup();
         for address in &all {
-            self.routine.push(*address);
+            self.waiting.push(Class::Routine, *address);
         }
         let nothing = all.is_empty();
         for w in &mut self.waiters {

@@ -101,7 +101,7 @@ impl Programmer {
     }
 
     /// Whether a VIP of ours is there, made as it is configured.
-    fn is_made(&self, vip: &VipKey, f: &Frontend) -> bool {
+    pub(super) fn is_made(&self, vip: &VipKey, f: &Frontend) -> bool {
         let same = (f.table_length, f.src_ip_sticky);
         self.shape(vip) == Some(same)
             && self.vips.get(vip).is_some_and(|actual| actual.encap == Some(f.encap))

@@ -64,11 +64,16 @@ impl Programmer {
             }
         }
         for (vip, index) in indices {
-            if !self.ledger.seen_at(vip, *index) {
-                self.memory.lost(self.vips.get(vip).map(|actual| actual.table_length));
-                let text = format!("vip={vip} was deleted and made again by somebody else");
-                events.push_back(Event::LbSync { text, failed: true });
-            }
+            self.index_seen(vip, *index, events);
+        }
+    }
+
+    /// `lb` has a VIP under this index.
+    pub(super) fn index_seen(&mut self, vip: &VipKey, index: Option<u32>, events: &mut VecDeque<Event>) {
+        if !self.ledger.seen_at(vip, index) {
+            self.memory.lost(self.vips.get(vip).map(|actual| actual.table_length));
+            let text = format!("vip={vip} was deleted and made again by somebody else");
+            events.push_back(Event::LbSync { text, failed: true });
         }
     }
 

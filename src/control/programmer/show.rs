@@ -21,7 +21,13 @@ impl Programmer {
 
     /// How much waits to be done, told or taken.
     pub fn size(&self) -> usize {
-        let queues = self.urgent.size() + self.routine.size();
+        let queues = self.waiting.size()
+            + self.outs.size()
+            + self.suspended.len()
+            + self.adjusts.size()
+            + self.since.len()
+            + self.doubtful.len()
+            + self.stuck.len();
         let rest = self.retries.len()
             + self.errors.len()
             + self.waiters.len()

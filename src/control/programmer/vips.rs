@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
+use std::ops::Bound::{Excluded, Included, Unbounded};
 
 use crate::lb::reconcile::{Actual, Live, advance};
 use crate::lb::{Op, VipKey, VipRecord};
@@ -44,6 +45,12 @@ impl Vips {
     /// Those that have this server.
     pub(super) fn with(&self, server: IpAddr) -> impl Iterator<Item = &VipKey> {
         self.with.range((server, FIRST)..).take_while(move |(a, _)| *a == server).map(|(_, vip)| vip)
+    }
+
+    /// The first of them, or the next after this one.
+    pub(super) fn with_after(&self, server: IpAddr, after: Option<VipKey>) -> Option<&VipKey> {
+        let from = after.map_or(Included((server, FIRST)), |vip| Excluded((server, vip)));
+        self.with.range((from, Unbounded)).next().filter(|(a, _)| *a == server).map(|(_, vip)| vip)
     }
 
     /// Those that perhaps have this server.

@@ -1,11 +1,15 @@
 //! The work on one address: dump, plan, run the plan step by step.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 
-use super::{BACKOFF, Job, LbRequest, Programmer, ROUTINE_PACE, Retry};
+use super::{BACKOFF, FRESH, Job, LbRequest, Look, PATIENCE, Programmer, ROUTINE_PACE, Retry};
+use crate::control::backends::Entry as Backend;
 use crate::control::event::Event;
+use crate::control::frontends::Entry as Frontend;
 use crate::control::intent::{Intent, Intentions};
+use crate::control::queue::Class;
+use crate::health::State;
 use crate::lb::reconcile::{Actual, Member, Note, Plan, Wanted, plan};
 use crate::lb::run::Run;
 use crate::lb::{AsRecord, LbError, Op, VipKey};
@@ -16,6 +20,20 @@ type Item = (VipKey, Option<Wanted>, Option<Actual>);
 
 fn member((vip, wanted, actual): &Item) -> Member<'_> {
     Member { vip: *vip, wanted: wanted.as_ref(), actual: actual.as_ref(), adopt: true }
+}
+
+impl Job {
+    /// Goes on, in this class if it is a more important one. But for a pause of its own, what was dumped before may not be what is
+    /// there by now.
+    fn resumed(mut self, class: Class) -> Job {
+        if self.interrupted || class < self.class {
+            self.dumped.clear();
+        }
+        self.class = self.class.min(class);
+        self.again = true;
+        self.interrupted = false;
+        self
+    }
 }
 
 impl Programmer {
@@ -30,28 +48,51 @@ impl Programmer {
                 r.at = Time::MAX;
             }
             self.causes.retried(address);
-            self.urgent.push(address);
+            self.waiting.push(Class::Change, address);
         }
-        let (address, routine) = loop {
-            let (address, routine) = match self.urgent.pop() {
-                Some(a) => {
-                    self.routine.remove(&a);
-                    (a, false)
-                }
-                None if self.routine_at <= now => (self.routine.pop()?, true),
-                None => return None,
-            };
+        self.adjusts_due(now);
+        let (class, address) = loop {
+            let may = |class| self.may_at(class) <= now;
+            // What was interrupted goes on when nothing more important waits.
+            let on = (self.suspended.iter().enumerate().filter(|(_, job)| self.may_go_on_at(job) <= now))
+                .min_by_key(|(_, job)| job.class)
+                .map(|(i, job)| (i, job.class));
+            if let Some((i, class)) = on
+                && self.waiting.best(may).is_none_or(|best| best >= class)
+            {
+                let job = self.suspended.remove(i);
+                self.job = Some(job.resumed(class));
+                return Some(());
+            }
+            let (adjust_at, routine_at) = (self.may_at(Class::Adjust), self.routine_at);
+            let (class, address) = self.waiting.pop(|class| match class {
+                Class::Out | Class::Serve | Class::Change => true,
+                Class::Adjust => adjust_at <= now,
+                Class::Routine => routine_at <= now,
+            })?;
+            if class == Class::Adjust {
+                self.adjust_begins(now, address);
+            }
+            if let Some(i) = self.suspended.iter().position(|j| j.address == address) {
+                let job = self.suspended.remove(i);
+                self.job = Some(job.resumed(class));
+                return Some(());
+            }
             if !self.unsure.contains(&address) {
-                break (address, routine);
+                break (class, address);
             }
             self.held.insert(address);
             self.full_due = self.full_due.min(now);
         };
-        self.causes.begun(&address, routine);
+        self.causes.begun(&address, class == Class::Routine);
         self.job = Some(Job {
             address,
-            routine,
+            class,
             dump: self.to_dump(address, intent),
+            dumped: BTreeMap::new(),
+            doubt: false,
+            interrupted: false,
+            now,
             asked: None,
             look: None,
             run: None,
@@ -65,6 +106,19 @@ impl Programmer {
             failures: Vec::new(),
         });
         Some(())
+    }
+
+    /// More important work comes before what is under way, which goes on after it; and what agents want rests between two spells.
+    pub(super) fn make_room(&mut self, now: Time) {
+        let Some(job) = &self.job else { return };
+        let better = self.waiting.best(|class| class < job.class && self.may_at(class) <= now);
+        if better.is_none() && self.may_go_on_at(job) <= now {
+            return;
+        }
+        if let Some(mut job) = self.job.take() {
+            job.interrupted |= better.is_some();
+            self.suspended.push(job);
+        }
     }
 
     /// The VIPs of an address that are there and concern us.
@@ -86,7 +140,10 @@ impl Programmer {
 
     /// Whether nothing is to be done on an address.
     fn met(&self, address: IpAddr, intent: &Intentions<'_>) -> bool {
-        let met = |vip: VipKey| self.vips.get(&vip).is_some_and(|a| intent.met(&vip, a, &self.ledger));
+        let met = |vip: VipKey| {
+            let actual = self.vips.get(&vip).filter(|_| !self.adjusts(&vip));
+            actual.is_some_and(|a| intent.met(&vip, a, &self.ledger))
+        };
         intent.vips_at(address).all(met)
             && self.ledger.ours_at(address).all(|vip| intent.by_vip.contains_key(vip))
     }
@@ -98,14 +155,24 @@ impl Programmer {
             return None;
         }
         if job.again {
-            let dump = self.to_dump(job.address, intent);
+            // `lb` counts the table for each server of a dump: for what goes on for long, with one weight after the other, that would
+            // take as long as the writes.
+            let fresh = if job.class == Class::Adjust { self.interval.max(FRESH) } else { FRESH };
+            let known = |key: &VipKey| job.dumped.get(key).is_some_and(|at| now.since(*at) < fresh);
+            let doubt = job.doubt || job.blind;
+            let mut dump = self.to_dump(job.address, intent);
+            dump.retain(|key| doubt || !known(key));
             let job = self.job.as_mut()?;
             job.again = false;
+            job.doubt = false;
             job.run = None;
-            job.look = None;
+            // After a pause of its own all has been looked at.
+            let looked = job.class == Class::Adjust && dump.is_empty();
+            job.look = looked.then(Look::default);
             job.dump = dump;
         }
         let job = self.job.as_mut()?;
+        job.now = now;
         if let Some(key) = job.dump.pop_front() {
             job.asked = Some(key);
             return Some(LbRequest::Servers(key));
@@ -120,6 +187,7 @@ impl Programmer {
         if job.run.is_none() {
             let address = job.address;
             if self.met(address, intent) {
+                self.stuck.retain(|vip, _| vip.address != address);
                 debug_assert!(
                     self.planned(address, intent).is_some_and(|p| p.is_empty() && p.notes.is_empty())
                 );
@@ -148,6 +216,8 @@ impl Programmer {
         self.costs.room = self.memory.room();
         let plan = plan(&members, &self.ledger, &self.costs);
         self.memory.planned(address, &plan);
+        let adds = |vip: &VipKey| plan.ops().any(|op| op.adds_weight() && op.vip() == Some(*vip));
+        self.stuck.retain(|vip, _| vip.address != address || adds(vip));
         let told_once = |n: &Note| matches!(n, Note::Refused { .. } | Note::NoRoom { .. });
         let logged = |n: &&Note| !told_once(n);
         let notes = plan.notes.iter().filter(logged).map(ToString::to_string).collect();
@@ -156,7 +226,24 @@ impl Programmer {
                 self.unmet(*vip, note.to_string(), told_once(note));
             }
         }
-        (Run::start(plan, &members, &mut self.ledger), notes)
+        let mut run = Run::start(plan, &members, &mut self.ledger);
+        run.let_go(self.of_no_use(address, intent));
+        (run, notes)
+    }
+
+    /// Servers that are down or disabled while others have failed to be added again and again: the last weight of their VIP is of no use
+    /// to anybody then.
+    fn of_no_use(&self, address: IpAddr, intent: &Intentions<'_>) -> BTreeSet<(VipKey, IpAddr)> {
+        let mut all = BTreeSet::new();
+        let stuck =
+            |vip: &VipKey| self.stuck.get(vip).is_some_and(|since| intent.now.since(*since) >= PATIENCE);
+        for vip in intent.vips_at(address).filter(stuck) {
+            let seats = intent.frontend(&vip).into_iter().flat_map(|f| &f.seats);
+            let useless = |b: &&Backend| matches!(b.state(), State::Down | State::Disabled);
+            let backends = seats.filter_map(|seat| intent.backends.get(seat.slot)).filter(useless);
+            all.extend(backends.map(|b| (vip, b.config.address)));
+        }
+        all
     }
 
     /// A VIP is not made while its address is still a server with weight or flows: `lb` would send their packets to itself. What is left
@@ -169,7 +256,7 @@ impl Programmer {
         let parked = |vip: &VipKey| self.ledger.dirty(vip, address) == Some(false);
         let with = self.vips.with(address).filter(|vip| !parked(vip)).chain(self.vips.perhaps_with(address));
         let Some(vip) = with.min().copied() else { return };
-        self.urgent.push(vip.address);
+        self.waiting.push(Class::Change, vip.address);
         for (held, ..) in items.extract_if(.., |item| !is_made(item)) {
             let text = format!("vip={held} waits: {address} is still a server of vip={vip}");
             self.unmet(held, text, true);
@@ -192,11 +279,34 @@ impl Programmer {
             let actual = self.vips.get(&vip).cloned();
             match intent.of(&vip, actual.as_ref()) {
                 Intent::Wait => {}
-                Intent::Have(wanted) => items.push((vip, Some(wanted), actual)),
+                Intent::Drop if self.stays(&vip, intent) => {}
+                Intent::Have(wanted) if self.waits_for_newcomers(&vip, &wanted, intent) => {}
+                Intent::Have(mut wanted) => {
+                    self.soften(&vip, &mut wanted, actual.as_ref());
+                    items.push((vip, Some(wanted), actual));
+                }
                 Intent::Drop => items.push((vip, None, actual)),
             }
         }
         items
+    }
+
+    /// A VIP that is no longer configured stays while what replaces it may not be programmed yet: another VIP at its address, which `lb`
+    /// may not take beside it, or the one that its frontend has now.
+    fn stays(&self, vip: &VipKey, intent: &Intentions<'_>) -> bool {
+        let serves = self.vips.get(vip).is_some_and(|actual| actual.weights() > 0);
+        serves
+            && (intent.vips_at(vip.address).any(|new| intent.frontend(&new).is_some_and(|f| !f.open))
+                || intent.frontends.values().any(|f| f.replaces == Some(*vip) && !f.open))
+    }
+
+    /// A VIP that has to be made anew, for servers of whom none is known yet, stays as it is until they are.
+    fn waits_for_newcomers(&self, vip: &VipKey, wanted: &Wanted, intent: &Intentions<'_>) -> bool {
+        let serves = self.ledger.ours(vip) && self.vips.get(vip).is_some_and(|actual| actual.weights() > 0);
+        let holds = |f: &&Frontend| f.holds(intent.backends, intent.now) && !self.is_made(vip, &f.config);
+        serves
+            && intent.frontend(vip).filter(holds).is_some()
+            && wanted.servers.values().all(|server| server.weight == 0)
     }
 
     /// The plan for an address, whatever comes of it; none while one of its VIPs is not to be touched.
@@ -212,8 +322,8 @@ impl Programmer {
         let Some(key) = job.asked.take() else { return };
         match r {
             Ok(records) => {
-                let servers = records.iter().map(|r| (r.address, r.weight)).collect();
-                self.ledger.observed(&key, self.vips.set_servers(&key, servers));
+                job.dumped.insert(key, job.now);
+                self.seen(&key, &records);
             }
             Err(e) => {
                 let text = format!("vip={key} dump failed: {e}");
@@ -225,52 +335,88 @@ impl Programmer {
         }
     }
 
+    /// `lb` has these servers in a VIP.
+    pub(super) fn seen(&mut self, vip: &VipKey, records: &[AsRecord]) {
+        self.doubtful.remove(vip);
+        let servers = records.iter().map(|r| (r.address, r.weight)).collect();
+        self.ledger.observed(vip, self.vips.set_servers(vip, servers));
+    }
+
     pub(super) fn step_done(&mut self, results: Vec<Result<(), LbError>>, events: &mut VecDeque<Event>) {
-        let Some(job) = &mut self.job else { return };
+        let Some(mut job) = self.job.take() else { return };
         for note in job.notes.drain(..) {
             events.push_back(Event::LbSync { text: note, failed: false });
         }
-        let (Some(step), Some(run)) = (job.running.take(), job.run.as_mut()) else { return };
-        run.answered(&step, &results, &mut self.ledger);
-        let unanswered = std::iter::repeat_with(|| Err(LbError::NoAnswer("fewer answers than calls")));
-        for (op, result) in step.ops.into_iter().zip(results.into_iter().chain(unanswered)) {
-            match result {
-                Ok(()) => {
-                    job.writes += 1;
-                    if let Op::SetWeight { vip, address, flush: true, .. }
-                    | Op::AddServer { vip, address, flush: true, .. } = op
-                    {
-                        self.flushed.push((vip, address));
-                    }
-                    if let Op::AddVip { vip, table_length, .. } = op {
-                        self.memory.made(table_length);
-                        self.made.push(vip);
-                        // Its index is to be known before somebody else can be at it.
-                        job.look.get_or_insert_default().vips.push_back(vip);
-                    }
-                    if let Op::DelVip { vip } = op {
-                        self.memory.lost(self.vips.get(&vip).map(|actual| actual.table_length));
-                        self.unmade.push(vip.address);
-                    }
-                    self.vips.advance(&op);
-                    events.push_back(Event::LbSync { text: op.to_string(), failed: false });
-                }
-                Err(e) => {
-                    self.failures += 1;
-                    if let (Op::AddServer { vip, address, .. }, LbError::NoAnswer(_)) = (&op, &e) {
-                        self.vips.perhaps(vip, *address);
-                    }
-                    let text = format!("{op} failed: {e}");
-                    // Somebody else may have been at lb: the list of VIPs could be out of date.
-                    let vip = matches!(op, Op::AddVip { .. } | Op::DelVip { .. });
-                    job.unsure |= vip && matches!(e, LbError::NoAnswer(_));
-                    job.stale |=
-                        matches!(e, LbError::NoSuchEntry | LbError::ValueExist | LbError::NoAnswer(_));
-                    job.failures.push((op.vip(), text.clone()));
-                    events.push_back(Event::LbSync { text, failed: true });
-                }
+        if let (Some(step), Some(run)) = (job.running.take(), job.run.as_mut()) {
+            run.answered(&step, &results, &mut self.ledger);
+            let unanswered = std::iter::repeat_with(|| Err(LbError::NoAnswer("fewer answers than calls")));
+            for (op, result) in step.ops.iter().zip(results.into_iter().chain(unanswered)) {
+                self.op_done(&mut job, op, result, events);
+            }
+            if job.class == Class::Adjust {
+                self.adjust_spends(job.now, &step.ops);
             }
         }
+        self.job = Some(job);
+    }
+
+    fn op_done(&mut self, job: &mut Job, op: &Op, result: Result<(), LbError>, events: &mut VecDeque<Event>) {
+        let Err(e) = result else {
+            job.writes += 1;
+            if let Some(vip) = op.vip().filter(|_| op.adds_weight()) {
+                self.stuck.remove(&vip);
+            }
+            if let Op::AddVip { vip, .. } = *op {
+                // Its index is to be known before somebody else can be at it.
+                job.look.get_or_insert_default().vips.push_back(vip);
+                job.dumped.insert(vip, job.now);
+            }
+            return self.written(op, events);
+        };
+        if let (Op::AddServer { vip, address, .. }, LbError::NoAnswer(_)) = (op, &e) {
+            self.vips.perhaps(vip, *address);
+        }
+        self.doubtful.extend(op.vip());
+        if let Some(vip) = op.vip().filter(|_| op.adds_weight()) {
+            self.stuck.entry(vip).or_insert(job.now);
+        }
+        let text = format!("{op} failed: {e}");
+        // Somebody else may have been at lb: the list of VIPs could be out of date.
+        let vip = matches!(op, Op::AddVip { .. } | Op::DelVip { .. });
+        job.doubt = true;
+        job.unsure |= vip && matches!(e, LbError::NoAnswer(_));
+        job.stale |= matches!(e, LbError::NoSuchEntry | LbError::ValueExist | LbError::NoAnswer(_));
+        job.failures.push((op.vip(), text.clone()));
+        self.complain(text, events);
+    }
+
+    /// `lb` has done it.
+    pub(super) fn written(&mut self, op: &Op, events: &mut VecDeque<Event>) {
+        if let Op::SetWeight { vip, address, .. } = *op {
+            self.adjust_written(&vip, address);
+        }
+        match *op {
+            Op::SetWeight { vip, address, flush: true, .. }
+            | Op::AddServer { vip, address, flush: true, .. } => {
+                self.flushed.push((vip, address));
+            }
+            Op::AddVip { vip, table_length, .. } => {
+                self.memory.made(table_length);
+                self.made.push(vip);
+            }
+            Op::DelVip { vip } => {
+                self.doubtful.remove(&vip);
+                self.memory.lost(self.vips.get(&vip).map(|actual| actual.table_length));
+                self.unmade.push(vip.address);
+            }
+            Op::SetSettings(_)
+            | Op::SetWeight { .. }
+            | Op::AddServer { .. }
+            | Op::DelServer { .. }
+            | Op::FlushVip { .. } => {}
+        }
+        self.vips.advance(op);
+        events.push_back(Event::LbSync { text: op.to_string(), failed: false });
     }
 
     pub(super) fn end_job(&mut self, now: Time) {
@@ -279,8 +425,9 @@ impl Programmer {
             self.unsure.insert(job.address);
         }
         if job.again {
-            self.urgent.push(job.address);
+            self.waiting.push(job.class.min(Class::Change), job.address);
         }
+        self.adjust_goes_on(job.address);
         let here = VipKey { address: job.address, service: None };
         let stale: Vec<VipKey> =
             self.errors.range(here..).map(|(k, _)| *k).take_while(|k| k.address == job.address).collect();
@@ -288,6 +435,9 @@ impl Programmer {
             self.errors.remove(&k);
         }
         if job.failures.is_empty() {
+            if !job.again {
+                self.since.remove(&job.address);
+            }
             self.retries.remove(&job.address);
         } else {
             let wait = self.retries.get(&job.address).map_or(BACKOFF, |r| r.wait * 2);
@@ -304,7 +454,7 @@ impl Programmer {
             }
             texts.push(text);
         }
-        if job.routine && job.writes == 0 {
+        if job.class == Class::Routine && job.writes == 0 {
             self.routine_at = now + ROUTINE_PACE;
         }
         self.serve_waiters(Some(job.address), job.writes, &texts);

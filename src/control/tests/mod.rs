@@ -1,5 +1,6 @@
 //! The controller against the embedded `lb` and a network that is only a table, in virtual time.
 
+mod adjusts;
 mod agents;
 mod journal;
 mod lab;
@@ -9,8 +10,10 @@ mod loops;
 mod clocks;
 mod explain;
 mod forced;
+mod moving;
 mod nat;
 mod panics;
+mod priorities;
 mod problems;
 mod programming;
 mod random;

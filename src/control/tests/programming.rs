@@ -353,7 +353,11 @@ fn a_failed_call_is_retried_with_backoff_shown_and_stops_no_other_frontend() {
     let tries: Vec<_> =
         lab.writes.iter().filter(|(_, op)| op.vip() == Some(first)).map(|(t, _)| *t).collect();
     let gaps: Vec<u64> = tries.windows(2).map(|w| w[1].since(w[0]).as_millis() as u64).collect();
-    assert_eq!(gaps[..3], [1000, 2000, 4000], "{gaps:?}");
+    assert_eq!(
+        gaps[..4],
+        [0, 1000, 2000, 4000],
+        "at once, then after a dump, then later and later: {gaps:?}"
+    );
     let view = lab.c.frontend("web").unwrap();
     let said = view.error.unwrap();
     assert!(said.contains("set-weight server=10.1.0.1 weight=0 flush failed: lb error -99"), "{said}");
@@ -381,6 +385,39 @@ fn a_failed_add_does_not_empty_the_vip() {
     lab.lb.heal();
     lab.run(40_000);
     assert_eq!(lab.weights("192.0.2.1", 80), "10.1.0.1=0 10.1.0.2=0 10.1.0.3=100");
+}
+
+#[test]
+fn nor_is_a_dead_server_kept_for_ever_by_adds_that_fail_but_one_of_use_is() {
+    for (verb, kept) in [(BackendVerb::Disable, false), (BackendVerb::Pause, true)] {
+        let mut lab = settled();
+        lab.net("10.1.0.1", Net::Refused);
+        lab.run(5000);
+        lab.lb.fail_when(|op| match op {
+            Op::SetWeight { weight, .. } if *weight > 0 => Some(LbError::Other(-1)),
+            _ => None,
+        });
+        set(&mut lab, "b", verb);
+        lab.run(14_000);
+        assert_eq!(lab.weights("192.0.2.1", 80), "10.1.0.1=0 10.1.0.2=50 10.1.0.3=0", "{verb:?}");
+        let lacks = lab.c.frontend("web").unwrap().lacks;
+        assert!(
+            lacks.iter().any(|l| l.contains("server=10.1.0.2 has weight 50 instead of 0, for 1")),
+            "{lacks:?}"
+        );
+        assert!(lacks.iter().all(|l| l.contains("failed: lb error -1; tried again in")), "{lacks:?}");
+        lab.run(50_000);
+        let weight = if kept { 50 } else { 0 };
+        assert_eq!(
+            lab.weights("192.0.2.1", 80),
+            format!("10.1.0.1=0 10.1.0.2={weight} 10.1.0.3=0"),
+            "{verb:?}"
+        );
+        lab.lb.heal();
+        lab.run(40_000);
+        assert_eq!(lab.weights("192.0.2.1", 80), "10.1.0.1=0 10.1.0.2=0 10.1.0.3=100");
+        assert_eq!(lab.c.frontend("web").unwrap().lacks, [] as [&str; 0]);
+    }
 }
 
 #[test]

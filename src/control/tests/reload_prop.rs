@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use super::{Lab, Net};
 use crate::config::Config;
 use crate::control::BackendVerb;
+use crate::control::controller::Because;
 use crate::control::view::BackendView;
 use crate::health::State;
 use crate::lb::{LoadBalancer, VipKey};
@@ -236,7 +237,7 @@ fn fresh_with_states(of: &Lab, yaml: &str) -> Lab {
         }
     }
     for name in lab.c.frontends.keys().cloned().collect::<Vec<_>>() {
-        lab.c.reweigh(now, &name, true);
+        lab.c.reweigh(now, &name, Because::Anyway);
     }
     lab.drain();
     lab.log.clear();
@@ -249,6 +250,8 @@ fn frontends(lab: &Lab) -> Vec<crate::control::view::FrontendView> {
     for f in &mut all {
         (f.programmed, f.error) = (false, None);
         f.leaving.clear();
+        f.lacks.clear();
+        f.pools.iter_mut().flat_map(|p| &mut p.backends).for_each(|m| m.in_lb = None);
     }
     all
 }

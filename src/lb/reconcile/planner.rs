@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use super::nat::admit;
 use super::room::make_room;
-use super::{Actual, Costs, Live, Member, Note, Plan, StepKind, Wanted, WantedServer};
+use super::{Actual, Costs, Live, Member, Note, Plan, Step, StepKind, Wanted, WantedServer};
 use crate::lb::ledger::Ledger;
 use crate::lb::types::{Encap, Op, VipKey};
 
@@ -81,7 +81,8 @@ pub fn plan(members: &[Member<'_>], ledger: &Ledger, costs: &Costs) -> Plan {
     for (member, a) in members.iter_mut().zip(&admitted) {
         member.wanted = a.wanted.as_deref();
     }
-    let mut planner = Planner { plan: Plan { notes, ..Plan::default() }, ledger, costs };
+    let plan = Plan { notes, ..Plan::default() };
+    let mut planner = Planner { plan, parts: Default::default(), ledger, costs };
     for group in members.chunk_by(|a, b| a.vip.address == b.vip.address) {
         planner.plan.vips.extend(group.iter().map(|m| m.vip));
         let tasks: Vec<(VipKey, Task<'_>)> = group.iter().map(|m| (m.vip, task(m, ledger))).collect();
@@ -93,6 +94,7 @@ pub fn plan(members: &[Member<'_>], ledger: &Ledger, costs: &Costs) -> Plan {
                 planner.alone(*vip, task);
             }
         }
+        planner.end_group();
     }
     planner.plan
 }
@@ -105,35 +107,81 @@ fn clash(a: &VipKey, going: &Task<'_>, b: &VipKey, coming: &Task<'_>) -> bool {
     a != b && (a.service.is_none() || b.service.is_none() || !same_type)
 }
 
+/// Parts of the plan for one address, in order.
+#[derive(Clone, Copy)]
+enum Part {
+    /// Servers that are to get no more packets, where others serve.
+    Outs,
+    /// VIPs that nobody else serves.
+    Serve,
+    /// What else adds weight.
+    Adds,
+    /// What takes it away, and flushes.
+    Takes,
+}
+
 struct Planner<'a> {
     plan: Plan,
+    parts: [Vec<Step>; 4],
     ledger: &'a Ledger,
     costs: &'a Costs,
 }
 
 impl Planner<'_> {
+    /// All of a group is known: its parts, one after the other.
+    fn end_group(&mut self) {
+        let [outs, serve, adds, takes] = std::mem::take(&mut self.parts);
+        let mut steps: Vec<Step> = outs.into_iter().chain(serve).chain(adds).chain(takes).collect();
+        let outs: Vec<usize> =
+            steps.iter().enumerate().filter(|(_, s)| s.kind == StepKind::Out).map(|(i, _)| i).collect();
+        if let [only] = outs.as_slice() {
+            // Its flows need not wait for others.
+            let of = |s: &Step| match s.ops.as_slice() {
+                [Op::SetWeight { vip, address, weight: 0, .. }] => Some((*vip, *address)),
+                _ => None,
+            };
+            let seat = steps.get(*only).and_then(of);
+            let flush =
+                steps.iter().position(|s| s.kind == StepKind::Take && seat.is_some() && of(s) == seat);
+            if let Some(flush) = flush {
+                let step = steps.remove(flush);
+                if let Some(out) = steps.get_mut(*only) {
+                    *out = step;
+                }
+            }
+        }
+        self.plan.steps.append(&mut steps);
+    }
+
+    fn step(&mut self, part: Part, kind: StepKind, ops: Vec<Op>) {
+        if let (false, Some(steps)) = (ops.is_empty(), self.parts.get_mut(part as usize)) {
+            steps.push(Step { ops, kind });
+        }
+    }
+
+    fn singly(&mut self, part: Part, kind: StepKind, ops: impl IntoIterator<Item = Op>) {
+        for op in ops {
+            self.step(part, kind, vec![op]);
+        }
+    }
+
     fn alone(&mut self, vip: VipKey, task: &Task<'_>) {
         match task {
             Task::Nothing => {}
             Task::Foreign(why) => self.note(Note::Foreign { vip, reason: (*why).to_owned() }),
-            Task::Leave(actual) => self.plan.singly(StepKind::Leave, leave(vip, actual)),
+            Task::Leave(actual) => self.singly(Part::Takes, StepKind::Leave, leave(vip, actual)),
             Task::Create(wanted) => {
                 let adds = create(vip, wanted, None);
-                self.fill(
-                    vip,
-                    StepKind::Create,
-                    vec![add_vip(vip, wanted)],
-                    adds,
-                    Live::new(),
-                    Flush::IfSlow,
-                );
+                let head = vec![add_vip(vip, wanted)];
+                self.fill(Part::Serve, vip, StepKind::Create, head, adds, Live::new(), Flush::IfSlow);
             }
             Task::Recreate(wanted, actual, reason) => {
                 self.note(Note::Recreate { vip, reason: reason.clone() });
                 let head = vec![Op::FlushVip { vip }, Op::DelVip { vip }, add_vip(vip, wanted)];
                 let live = Live::from([(vip, (*actual).clone())]);
                 let adds = create(vip, wanted, Some(actual));
-                self.fill(vip, StepKind::Recreate, head, adds, live, Flush::IfSlow);
+                let part = if actual.weights() > 0 { Part::Adds } else { Part::Serve };
+                self.fill(part, vip, StepKind::Recreate, head, adds, live, Flush::IfSlow);
             }
             Task::Update(wanted, actual) => self.update(vip, wanted, actual),
         }
@@ -165,15 +213,15 @@ impl Planner<'_> {
         });
         let all: Vec<Op> = going.iter().flat_map(|(_, ops)| ops.iter().copied()).chain(made).collect();
         if self.costs.of(&all, &mut live.clone()) <= self.costs.limit {
-            self.plan.step(StepKind::Recreate, all);
+            self.step(Part::Serve, StepKind::Recreate, all);
             return;
         }
         for (kind, ops) in going {
-            self.plan.singly(kind, ops);
+            self.singly(Part::Serve, kind, ops);
         }
         for (vip, wanted, adds) in coming {
             let head = vec![add_vip(vip, wanted)];
-            self.fill(vip, StepKind::Create, head, adds, Live::new(), Flush::IfSlow);
+            self.fill(Part::Serve, vip, StepKind::Create, head, adds, Live::new(), Flush::IfSlow);
         }
     }
 
@@ -187,18 +235,35 @@ impl Planner<'_> {
         if empty {
             let live = Live::from([(vip, actual.clone())]);
             let flush = if flush { Flush::Always } else { Flush::Never };
-            self.fill(vip, StepKind::Fill, Vec::new(), adds, live, flush);
+            self.fill(Part::Serve, vip, StepKind::Fill, Vec::new(), adds, live, flush);
         } else {
-            self.plan.singly(StepKind::Add, adds);
+            let alone = weights > 0 && !serves_on(wanted, actual);
+            let [outs_in, adds_in] = if alone { [Part::Serve; 2] } else { [Part::Outs, Part::Adds] };
+            self.singly(adds_in, StepKind::Add, adds);
+            if weights > 0 {
+                let (outs, rest) = outs(takes, wanted, actual);
+                self.singly(outs_in, StepKind::Out, outs);
+                takes = rest;
+            }
             if flush {
-                self.flush_after(vip);
+                self.flush_after(Part::Adds, vip);
             }
         }
-        self.plan.singly(StepKind::Take, takes);
+        self.singly(Part::Takes, StepKind::Take, takes);
     }
 
     /// `head` and `adds` under one barrier, if it may be held so long; the flush can stand apart.
-    fn fill(&mut self, vip: VipKey, kind: StepKind, head: Vec<Op>, adds: Vec<Op>, live: Live, flush: Flush) {
+    #[expect(clippy::too_many_arguments, reason = "one call for what is made, filled and made anew")]
+    fn fill(
+        &mut self,
+        part: Part,
+        vip: VipKey,
+        kind: StepKind,
+        head: Vec<Op>,
+        adds: Vec<Op>,
+        live: Live,
+        flush: Flush,
+    ) {
         let mut all: Vec<Op> = head.iter().chain(&adds).copied().collect();
         if flush == Flush::Always {
             all.push(Op::FlushVip { vip });
@@ -208,43 +273,69 @@ impl Planner<'_> {
             if flush == Flush::Always {
                 self.plan.flush_after.insert(vip);
             }
-            self.plan.step(kind, all);
+            self.step(part, kind, all);
             return;
         }
         let (flushes, rest): (Vec<Op>, Vec<Op>) =
             head.iter().copied().partition(|op| matches!(op, Op::FlushVip { .. }));
         let core: Vec<Op> = rest.iter().chain(&adds).copied().collect();
-        self.plan.step(StepKind::Flush, flushes);
+        self.step(part, StepKind::Flush, flushes);
         if self.costs.of(&core, &mut live.clone()) <= self.costs.limit {
-            self.plan.step(kind, core);
+            self.step(part, kind, core);
             if flush == Flush::Always {
-                self.flush_after(vip);
+                self.flush_after(part, vip);
             }
             return;
         }
         if self.costs.of(&rest, &mut live.clone()) <= self.costs.limit {
-            self.plan.step(kind, rest);
+            self.step(part, kind, rest);
         } else {
-            self.plan.singly(kind, rest);
+            self.singly(part, kind, rest);
         }
         let weighty =
             |op: &&Op| matches!(op, Op::AddServer { weight: 1.., .. } | Op::SetWeight { weight: 1.., .. });
         let several = adds.iter().filter(weighty).count() > 1;
-        self.plan.singly(StepKind::Add, adds);
+        self.singly(part, StepKind::Add, adds);
         if flush == Flush::Always || (several && flush == Flush::IfSlow) {
-            self.flush_after(vip);
+            self.flush_after(part, vip);
         }
         self.note(Note::InSteps { vip, estimate });
     }
 
-    fn flush_after(&mut self, vip: VipKey) {
+    fn flush_after(&mut self, part: Part, vip: VipKey) {
         self.plan.flush_after.insert(vip);
-        self.plan.step(StepKind::Flush, vec![Op::FlushVip { vip }]);
+        self.step(part, StepKind::Flush, vec![Op::FlushVip { vip }]);
     }
 
     fn note(&mut self, note: Note) {
         self.plan.notes.push(note);
     }
+}
+
+/// Whether a server that has weight keeps some, so that what goes need not wait for what comes.
+fn serves_on(wanted: &Wanted, actual: &Actual) -> bool {
+    actual.servers.iter().any(|(address, now)| {
+        *now > 0 && wanted.servers.get(address).is_some_and(|server| server.keep || server.weight > 0)
+    })
+}
+
+/// Of what takes something away: the weight of servers that are to get no more packets; and what is left, in which their flows
+/// are.
+fn outs(takes: Vec<Op>, wanted: &Wanted, actual: &Actual) -> (Vec<Op>, Vec<Op>) {
+    let goes = |a: &IpAddr| wanted.servers.contains_key(a) && actual.servers.get(a).is_some_and(|w| *w > 0);
+    let (mut outs, mut rest) = (Vec::new(), Vec::new());
+    for op in takes {
+        match op {
+            Op::SetWeight { vip, address, weight: 0, flush } if goes(&address) => {
+                outs.push(Op::SetWeight { vip, address, weight: 0, flush: false });
+                if flush {
+                    rest.push(op);
+                }
+            }
+            _ => rest.push(op),
+        }
+    }
+    (outs, rest)
 }
 
 /// Whether a VIP is flushed once it is filled.

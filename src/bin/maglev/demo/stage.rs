@@ -138,7 +138,7 @@ impl Stage {
         print(self.began, &format!("  maglev# {line}"));
         match cli::execute(&line, &mut self.host.engine) {
             // What the verb sets off in lb is waited for by what the demo looks at next.
-            Answer::Later(pending) => self.answer(&pending.meanwhile()),
+            Answer::Later(pending) => self.answer(&pending.begun()),
             Answer::Done(reply) => self.answer(&reply),
         }
     }
@@ -174,6 +174,7 @@ impl Stage {
             programmed: false,
             error: None,
             pools: Vec::new(),
+            lacks: Vec::new(),
             leaving: Vec::new(),
         })
     }
