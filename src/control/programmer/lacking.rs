@@ -46,7 +46,7 @@ impl Programmer {
     pub fn may_lack(&self, vip: &VipKey) -> bool {
         self.since.contains_key(&vip.address)
             || self.adjusts(vip)
-            || self.waiting.has(Class::Adjust)
+            || self.waiting.class_of(&vip.address).is_some()
             || self.suspended.iter().chain(&self.job).any(|j| j.address == vip.address)
     }
 
@@ -125,7 +125,7 @@ impl Programmer {
             format!(": {before} addresses come before it")
         } else if self.adjusts(vip)
             || self.suspended.iter().any(|j| j.address == address)
-            || self.waiting.has(Class::Adjust)
+            || self.waiting.class_of(&address) == Some(Class::Adjust)
         {
             ": weights that agents change are put together".to_owned()
         } else {
