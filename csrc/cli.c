@@ -40,7 +40,7 @@ maglev_cli_wait (vlib_main_t *vm, maglev_session_t *session, maglev_reply_t *rep
     }
 }
 
-/* Whoever could not wait is told how it stands now; whoever has waited, that it took too long. */
+/* A caller that cannot wait has been told how it stands; one that has waited is told that it took too long. */
 static void
 maglev_cli_give_up (maglev_session_t *session, maglev_reply_t *reply)
 {

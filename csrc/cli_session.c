@@ -59,7 +59,7 @@ maglev_session_file (maglev_session_t *s)
   return found;
 }
 
-/* `may_wait`: may whoever runs this command be put to sleep? Not outside a process, not under the barrier (the workers would
+/* `may_wait`: may the process that runs this command be put to sleep? Not outside a process, not under the barrier (the workers would
    stand still for as long), not in the process that serves the binary API; and not within `exec` in a session: then VPP does
    not say which session it is, and keeps a pointer into its table of sessions, which moves when another one begins. */
 maglev_session_t
@@ -91,9 +91,9 @@ maglev_session_begin (vlib_main_t *vm)
 static void
 maglev_session_hold (maglev_session_t *s)
 {
-  clib_file_t *f = maglev_session_file (s);
+  clib_file_t *f = s->is_held ? 0 : maglev_session_file (s);
 
-  if (f == 0 || s->is_held)
+  if (f == 0)
     return;
   maglev_session_vpp_read = f->read_function;
   f->read_function = maglev_session_held_read;

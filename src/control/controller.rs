@@ -27,7 +27,7 @@ use crate::lb::VipKey;
 use crate::probe::{Order, Results, Told};
 use crate::time::{Now, Time};
 
-/// Why a frontend is weighed anew.
+/// Why a frontend is weighed again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Because {
     /// Something changed that the rule goes by.
@@ -481,20 +481,18 @@ impl Controller {
         let weights = |s: &Shares| s.members.iter().map(|m| u32::from(m.weight)).sum::<u32>();
         let serves = changed && weights(&shares) > 0 && (opened || weights(&f.shares) == 0);
         let more = opened || !changed || shares.active != f.shares.active || state != f.state;
-        let mut adjusted = Vec::new();
+        let (mut adjusted, mut out) = (Vec::new(), Vec::new());
         let mut by_agent = because == Because::Agent && !more;
         for ((seat, before), after) in f.seats.iter().zip(&f.shares.members).zip(&shares.members) {
             if before != after
                 && let Some(b) = self.backends.get(seat.slot)
             {
-                by_agent &= before.weight > 0 && after.weight > 0;
+                let (had, has) = (before.weight > 0, after.weight > 0);
+                by_agent &= had && has;
                 adjusted.push(b.config.address);
+                out.extend((had && !has).then_some(b.config.address));
             }
         }
-        let out: Vec<IpAddr> = (f.seats.iter().zip(&f.shares.members).zip(&shares.members))
-            .filter(|((_, before), after)| before.weight > 0 && after.weight == 0)
-            .filter_map(|((seat, _), _)| Some(self.backends.get(seat.slot)?.config.address))
-            .collect();
         f.last = panic::remember(&f.last, &shares);
         f.shares = shares;
         f.state = state;

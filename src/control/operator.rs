@@ -242,7 +242,7 @@ pub trait Operator {
     /// Whether `lb` holds what the verbs so far have set off, or cannot be brought to (it refused, it is missing, all is
     /// frozen).
     fn settled(&self) -> bool;
-    /// What of that is not in `lb` yet, since when and why: a few lines for whoever waits no longer; empty: nothing, or it cannot
+    /// What of that is not in `lb` yet, since when and why: a few lines for a caller that stops waiting; empty: nothing, or it cannot
     /// be told.
     fn lacking(&self) -> Vec<String> {
         Vec::new()

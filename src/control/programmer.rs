@@ -42,7 +42,7 @@ use crate::time::{Now, Time};
 /// Between two pieces of routine work, so that a full sync of many VIPs leaves the main thread and the workers
 /// room.
 const ROUTINE_PACE: Duration = Duration::from_millis(1);
-/// A plan is made anew without another dump while the last one is younger, and nothing has failed since.
+/// A plan is made again without another dump while the last one is younger, and nothing has failed since.
 const FRESH: Duration = Duration::from_secs(1);
 /// For so long the last weight of a VIP is held for others that cannot be added.
 const PATIENCE: Duration = Duration::from_secs(15);

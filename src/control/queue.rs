@@ -29,13 +29,8 @@ struct Queue {
 }
 
 impl Queue {
-    fn push(&mut self, a: IpAddr, first: bool) {
-        if !self.members.insert(a) {
-            return;
-        }
-        if first {
-            self.order.push_front(a);
-        } else {
+    fn push(&mut self, a: IpAddr) {
+        if self.members.insert(a) {
             self.order.push_back(a);
         }
     }
@@ -59,15 +54,6 @@ pub struct Waiting {
 impl Waiting {
     /// To the end of its class, unless it is in that class or a more important one already.
     pub fn push(&mut self, class: Class, a: IpAddr) {
-        self.insert(class, a, false);
-    }
-
-    /// To the front of its class: it was at work, and had to make room.
-    pub fn push_front(&mut self, class: Class, a: IpAddr) {
-        self.insert(class, a, true);
-    }
-
-    fn insert(&mut self, class: Class, a: IpAddr, first: bool) {
         let (above, below) = self.queues.split_at_mut(class as usize);
         if above.iter().any(|q| q.members.contains(&a)) {
             return;
@@ -78,7 +64,7 @@ impl Waiting {
             // place, which is the better one.
             q.members.remove(&a);
         }
-        queue.push(a, first);
+        queue.push(a);
     }
 
     /// The first of the most important class that `may` be taken.
@@ -153,13 +139,13 @@ mod tests {
         ] {
             w.push(class, ip(n));
         }
-        w.push_front(Class::Change, ip(5));
+        w.push(Class::Change, ip(5));
         assert_eq!(
-            (w.best(|_| true), w.class_of(&ip(3)), w.before(&ip(2))),
+            (w.best(|_| true), w.class_of(&ip(3)), w.before(&ip(5))),
             (Some(Class::Out), Some(Class::Serve), Some(3))
         );
         let due =
-            [(Class::Out, 4), (Class::Serve, 3), (Class::Change, 5), (Class::Change, 2), (Class::Routine, 1)];
+            [(Class::Out, 4), (Class::Serve, 3), (Class::Change, 2), (Class::Change, 5), (Class::Routine, 1)];
         assert_eq!(all(&mut w), due.map(|(class, n)| (class, ip(n))));
         assert_eq!((w.best(|_| true), w.size()), (None, 0));
     }

@@ -182,7 +182,7 @@ impl Books {
             let wanted = front.seats.iter().zip(&front.due).any(|(s, d)| d.weight > 0 && can(s.address));
             // What another NAT VIP of the address was to have, and could not be given, nobody had planned with.
             let astray = encap.is_nat() && self.doubts.iter().any(|d| d.address == vip.address && *d != vip);
-            // Adds have failed for long, and whoever is left is of no use.
+            // Adds have failed for long, and the server that is left is of no use.
             let in_vain = self.failing.get(&vip).is_some_and(|since| at.since(*since) >= PATIENCE);
             if wanted && before > 0 && now.weights() == 0 && !deleted.contains(&vip) && !astray && !in_vain {
                 return broken("a failover never passes through an empty VIP", vip.to_string());

@@ -203,16 +203,27 @@ def measure_scale(seconds, backends=1000, frontends=100):
         network.remove()
 
 
-def main():
-    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    arguments.add_argument("what", nargs="*", choices=["down", "scale", []], default=[])
-    arguments.add_argument("--tries", type=int, default=20)
-    arguments.add_argument("--seconds", type=int, default=60)
-    given = arguments.parse_args()
+def arguments(description, what, tries):
+    """A parser of what all programs that measure understand."""
+    parser = argparse.ArgumentParser(description=description.splitlines()[0])
+    parser.add_argument("what", nargs="*", choices=[*what, []], default=[])
+    parser.add_argument("--tries", type=int, default=tries)
+    return parser
+
+
+def require_vpp():
+    """Ends the program where nothing can be measured."""
     reason = skip_reason()
     if reason:
         print("measure: %s" % reason)
-        return 1
+        sys.exit(1)
+
+
+def main():
+    parser = arguments(__doc__, ["down", "scale"], 20)
+    parser.add_argument("--seconds", type=int, default=60)
+    given = parser.parse_args()
+    require_vpp()
     sweep()
     print("measure: %d CPUs, one worker" % len(os.sched_getaffinity(0)), flush=True)
     good = True

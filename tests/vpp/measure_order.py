@@ -14,15 +14,14 @@ many    The victim is in 2,000 VIPs.
 $MAGLEV_PLUGIN names another plugin to compare with. Needs root and an installed VPP, as tests/vpp/run does.
 """
 
-import argparse
 import json
 import os
 import random
 import sys
 import time
 
-from maglev_case import frontend, pool, skip_reason, wait_until, yaml
-from measure import Running, describe
+from maglev_case import frontend, pool, wait_until, yaml
+from measure import Running, arguments, describe, require_vpp
 from test_maglev_agent_storm import Restless
 
 # Longer is not waited for.
@@ -151,15 +150,10 @@ def measure_many(tries, frontends=2000):
 
 
 def main():
-    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    arguments.add_argument("what", nargs="*", choices=["storm", "fill", "many", []], default=[])
-    arguments.add_argument("--tries", type=int, default=5)
-    given = arguments.parse_args()
-    reason = skip_reason()
-    if reason:
-        print("measure_order: %s" % reason)
-        return 1
-    for name, measure in (("storm", measure_storm), ("fill", measure_fill), ("many", measure_many)):
+    scenes = {"storm": measure_storm, "fill": measure_fill, "many": measure_many}
+    given = arguments(__doc__, scenes, 5).parse_args()
+    require_vpp()
+    for name, measure in scenes.items():
         if name in given.what or not given.what:
             measure(given.tries)
     return 0

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import socket
 import unittest
 
 try:
@@ -63,6 +64,19 @@ class RestartCase(CPUInterface, unittest.TestCase):
         process.stanzas.append(stanza)
         self.process = process
         return process
+
+    def listener(self, backlog=128):
+        """A server that accepts and says nothing, on a port of 127.0.0.1."""
+        server = socket.create_server(("127.0.0.1", 0), backlog=backlog)
+        self.addCleanup(server.close)
+        return server
+
+    @staticmethod
+    def hang_up(server):
+        """From now on its port refuses. Shut down first, since a child process may hold the socket open."""
+        with contextlib.suppress(OSError):
+            server.shutdown(socket.SHUT_RDWR)
+        server.close()
 
     def write_config(self, config):
         write_yaml(self.config_path, config)

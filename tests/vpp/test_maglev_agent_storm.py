@@ -1,9 +1,7 @@
 """Hundreds of agents that say another weight whenever they are asked: nothing that dies or is disabled waits for them."""
 
 import asyncio
-import contextlib
 import itertools
-import socket
 import threading
 import unittest
 
@@ -82,8 +80,7 @@ class TestMaglevAgentStorm(RestartCase):
         restless.start()
         self.addCleanup(restless.loop.call_soon_threadsafe, restless.loop.stop)
         restless.listens.wait()
-        server = socket.create_server(("127.0.0.1", 0), backlog=128)
-        self.addCleanup(server.close)
+        server = self.listener()
         agents = "\n".join(AGENT.format(n=n, high=n >> 8, low=n & 255, port=restless.port) for n in range(AGENTS))
         members = ", ".join("a%d: {}" % n for n in range(AGENTS))
         config = self.make(None).path("maglev.yaml")
@@ -95,10 +92,7 @@ class TestMaglevAgentStorm(RestartCase):
         said, calls = restless.said, self.show("status")["lb"]["calls"]
         wait_until(lambda: restless.said > said + 3 * AGENTS, "agents are not asked", timeout=60)
         wait_until(lambda: self.show("status")["lb"]["calls"] > calls + 20, "nothing is written", timeout=60)
-        # Shut down, since whoever is forked holds the socket open.
-        with contextlib.suppress(OSError):
-            server.shutdown(socket.SHUT_RDWR)
-        server.close()
+        self.hang_up(server)
         wait_until(lambda: self.show("backend victim")["state"] == "down", "not down", timeout=60)
         for frontend in ("many", "few"):
             wait_until(

@@ -8,7 +8,6 @@ import os
 import re
 import subprocess
 import sys
-import tempfile
 import unittest
 
 try:
@@ -16,9 +15,9 @@ try:
 except ModuleNotFoundError:
     from maglev_harness import VppTestRunner
 
-from cli_session import CliSession
-from maglev_case import require_plugin, wait_until, write_yaml
-from vpp_process import HERE, VppProcess, die_with_parent
+from maglev_case import wait_until
+from process_case import ProcessCase
+from vpp_process import HERE, die_with_parent
 
 MIB = 1 << 20
 STALLING, HONEST = 47801, 47802
@@ -68,15 +67,12 @@ def large_expressions(path, n):
             f.write("    h%d: {type: http, port: 80, params: %s}\n" % (i, params))
 
 
-class TestMaglevMemory(unittest.TestCase):
+class TestMaglevMemory(ProcessCase):
     """Memory that others can take"""
 
     @classmethod
     def setUpClass(cls):
-        require_plugin()
-        folder = tempfile.mkdtemp(prefix="maglev-memory-")
-        cls.config_path = os.path.join(folder, "maglev.yaml")
-        write_yaml(cls.config_path, config())
+        cls.configure("memory", config())
         cls.server = subprocess.Popen(
             [sys.executable, os.path.join(HERE, "stalling_server.py"), str(STALLING), str(HONEST), str(BODY)],
             stdin=subprocess.PIPE,
@@ -87,18 +83,7 @@ class TestMaglevMemory(unittest.TestCase):
         cls.addClassCleanup(cls.server.stdin.close)
         cls.addClassCleanup(cls.server.stdout.close)
         cls.server.stdout.readline()
-        stanza = "maglev { config %s state-file %s }" % (cls.config_path, os.path.join(folder, "state.json"))
-        cls.process = VppProcess("memory", stanzas=[stanza], main_heap="256m", rundir=folder)
-        cls.addClassCleanup(cls.process.remove)
-        cls.process.start()
-        wait_until(lambda: cls.status()["state"] == "running", "no configuration", timeout=30)
-
-    def tearDown(self):
-        self.process.check_alive(grace=0.5)
-
-    @classmethod
-    def status(cls):
-        return json.loads(cls.process.cli("maglev show status json", 120))
+        cls.start(30, main_heap="256m")
 
     def budget(self, name):
         return next(b for b in self.status()["memory"]["budgets"] if b["name"] == name)
@@ -160,9 +145,7 @@ class TestMaglevMemory(unittest.TestCase):
 
     def reader(self):
         """A session that asks for all backends and does not read."""
-        session = CliSession(self.process).ask("maglev show backends json")
-        self.addCleanup(session.close)
-        return session
+        return self.session().ask("maglev show backends json")
 
     def test_4_readers(self):
         """Readers of the CLI that do not read hold nothing in VPP's heap, and more than there is room for are refused; one that

@@ -1,8 +1,6 @@
 """Sessions of VPP's CLI whose client types on, or leaves, while a command of ours waits or prints."""
 
 import json
-import os
-import tempfile
 import threading
 import unittest
 
@@ -12,8 +10,8 @@ except ModuleNotFoundError:
     from maglev_harness import VppTestRunner
 
 from cli_session import CliSession
-from maglev_case import require_plugin, wait_until, write_yaml
-from vpp_process import VppProcess
+from maglev_case import wait_until
+from process_case import ProcessCase
 
 N_ALL = 5000
 LONG = "maglev show backends json"
@@ -29,32 +27,13 @@ def config():
     }
 
 
-class TestMaglevSessions(unittest.TestCase):
+class TestMaglevSessions(ProcessCase):
     """Clients of the CLI that do not wait"""
 
     @classmethod
     def setUpClass(cls):
-        require_plugin()
-        folder = tempfile.mkdtemp(prefix="maglev-sessions-")
-        cls.config_path = os.path.join(folder, "maglev.yaml")
-        write_yaml(cls.config_path, config())
-        stanza = "maglev { config %s state-file %s }" % (cls.config_path, os.path.join(folder, "state.json"))
-        cls.process = VppProcess("sessions", stanzas=[stanza], rundir=folder)
-        cls.addClassCleanup(cls.process.remove)
-        cls.process.start()
-        wait_until(lambda: cls.status()["state"] == "running", "no configuration", timeout=60)
-
-    def tearDown(self):
-        self.process.check_alive(grace=0.5)
-
-    @classmethod
-    def status(cls):
-        return json.loads(cls.process.cli("maglev show status json", 120))
-
-    def session(self):
-        session = CliSession(self.process)
-        self.addCleanup(session.close)
-        return session
+        cls.configure("sessions", config())
+        cls.start(60)
 
     def test_1_typed_meanwhile(self):
         """What a client sends while its command prints is carried out after it, and nothing of it is lost"""
@@ -107,7 +86,7 @@ class TestMaglevSessions(unittest.TestCase):
         self.assertEqual(budgets["answers"], 0)
 
     def test_4_leave_while_it_waits(self):
-        """Whoever leaves while a command waits for `lb` is waited for no more, and VPP goes on"""
+        """A client that leaves while a command waits for `lb` is waited for no more, and VPP goes on"""
         name = "backend-with-a-name-00000"
         for n in range(LEAVE):
             verb = ("disable", "enable")[n % 2]

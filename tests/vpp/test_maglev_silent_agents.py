@@ -1,7 +1,5 @@
 """Hundreds of agents that accept and never answer: no check waits for one."""
 
-import contextlib
-import socket
 import unittest
 
 try:
@@ -33,12 +31,6 @@ PATIENCE = 6000
 class TestMaglevSilentAgents(RestartCase):
     """Agents that never answer"""
 
-    def listener(self, backlog):
-        """A socket that accepts and says nothing."""
-        s = socket.create_server(("127.0.0.1", 0), backlog=backlog)
-        self.addCleanup(s.close)
-        return s
-
     def test_a_dead_backend_is_found_as_ever(self):
         """600 agents, of whom 32 are asked at a time, a second each: who dies meanwhile is down in time"""
         silent, server = self.listener(4096), self.listener(128)
@@ -58,10 +50,7 @@ class TestMaglevSilentAgents(RestartCase):
         wait_until(busy, lambda: str(self.show("status")["prober"]))
         wait_until(lambda: self.show("backend checked")["state"] == "up", "not up")
         self.assertRegex(self.process.cli("maglev show status"), r"(?m)^agents .*, 32 in flight, [0-9]+ waiting$")
-        # Shut down, since whoever is forked holds the socket open.
-        with contextlib.suppress(OSError):
-            server.shutdown(socket.SHUT_RDWR)
-        server.close()
+        self.hang_up(server)
         wait_until(lambda: self.show("backend checked")["state"] == "down", "not down")
         view = self.show("status")["prober"]
         self.assertEqual(view["waiting"], 0)

@@ -33,6 +33,8 @@ pub(super) struct Adjusts {
     due: BTreeSet<IpAddr>,
     /// When an address had its turn.
     last: BTreeMap<IpAddr, Time>,
+    /// When an address had its turn last.
+    newest: Option<Time>,
     /// The next spell begins.
     at: Time,
     /// Of the spell under way.
@@ -136,12 +138,14 @@ impl Programmer {
             }
         }
         self.adjusts.due.remove(&address);
-        let interval = self.adjusts.interval;
-        // What is older makes no difference any more.
-        if self.adjusts.last.len() > 2 * self.ledger.all_ours().count() {
-            self.adjusts.last.retain(|_, at| now.since(*at) < interval);
-        }
         self.adjusts.last.insert(address, now);
+        self.adjusts.newest = Some(now);
+    }
+
+    /// Forgets turns that make no difference any more.
+    pub(super) fn adjusts_forget(&mut self, now: Time) {
+        let interval = self.adjusts.interval;
+        self.adjusts.last.retain(|_, at| now.since(*at) < interval);
     }
 
     /// Has written these for an agent's sake.
@@ -161,7 +165,7 @@ impl Programmer {
     pub(super) fn soften(&self, vip: &VipKey, wanted: &mut Wanted, actual: Option<&Actual>) {
         let (Some(soft), Some(actual)) = (self.adjusts.soft.get(vip), actual) else { return };
         let made = (actual.encap, actual.table_length, self.ledger.src_ip_sticky(vip));
-        // One that is made anew is written to anyhow.
+        // One that is recreated is written to anyhow.
         if made != (Some(wanted.encap), wanted.table_length, Some(wanted.src_ip_sticky)) {
             return;
         }
@@ -184,7 +188,7 @@ impl Programmer {
         let at_work = self.job.iter().chain(&self.suspended).any(|j| j.class == Class::Adjust);
         let begun = at_work || self.waiting.has(Class::Adjust);
         let a = &mut self.adjusts;
-        let since = now.since(*a.last.values().max()?);
+        let since = now.since(a.newest?);
         a.behind = begun && since > a.interval * 10 + LATE || a.behind && (begun || !a.turns.is_empty());
         a.behind.then(|| {
             let n = a.soft.values().map(BTreeSet::len).sum::<usize>();

@@ -111,6 +111,7 @@ impl Programmer {
         listed.sort_by_key(|(key, _)| *key);
         let gone = self.vips.list(&listed);
         self.memory.lost(gone);
+        self.adjusts_forget(now.mono);
         self.doubtful.retain(|vip| self.vips.contains_key(vip));
         self.stuck.retain(|vip, _| intent.by_vip.contains_key(vip));
         // A VIP of ours that is gone took its flows along.

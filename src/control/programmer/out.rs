@@ -9,10 +9,9 @@ use std::collections::{BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::work::and_unanswered;
 use super::{LbRequest, Programmer};
-use crate::balance::Share;
 use crate::control::event::Event;
-use crate::control::frontends::Seat;
 use crate::control::intent::Intentions;
 use crate::control::queue::Class;
 use crate::lb::reconcile::Actual;
@@ -91,6 +90,8 @@ enum Fate {
     Stays,
     /// It goes.
     Goes {
+        /// Fewer than two other servers go on serving: what is believed of the VIP does not do.
+        thin: bool,
         /// Its flows, too.
         flush: bool,
         /// It would be a forwarding loop: all of it goes at once.
@@ -116,25 +117,19 @@ impl Programmer {
     /// What is to be asked before anything else.
     pub(super) fn out_request(&mut self, intent: &Intentions<'_>) -> Option<LbRequest> {
         if self.outs.asked == Asked::Nothing && self.listed {
-            let seats = self.gather(intent);
-            if !seats.is_empty() {
-                let mut vips: Vec<VipKey> = seats.iter().map(|(vip, _)| *vip).collect();
-                vips.dedup();
-                vips.retain(|vip| self.doubtful.contains(vip) || self.is_thin(vip, intent));
-                self.outs.asked = Asked::Dump(vips.into(), seats);
+            let (dump, places) = self.gather(intent);
+            if !places.is_empty() {
+                self.outs.asked = Asked::Dump(dump, places);
             }
         }
-        match &mut self.outs.asked {
+        if let Asked::Dump(dump, places) = &mut self.outs.asked
+            && dump.is_empty()
+        {
+            self.outs.asked = Asked::Look(std::mem::take(places));
+        }
+        match &self.outs.asked {
             Asked::Nothing => None,
-            Asked::Dump(vips, seats) => match vips.front() {
-                Some(vip) => Some(LbRequest::Servers(*vip)),
-                None => {
-                    let seats = std::mem::take(seats);
-                    let vips = seats.iter().map(|(vip, _)| *vip).collect();
-                    self.outs.asked = Asked::Look(seats);
-                    Some(LbRequest::Look(Vec::new(), vips))
-                }
-            },
+            Asked::Dump(dump, _) => dump.front().map(|vip| LbRequest::Servers(*vip)),
             Asked::Look(seats) => {
                 Some(LbRequest::Look(Vec::new(), seats.iter().map(|(vip, _)| *vip).collect()))
             }
@@ -142,9 +137,11 @@ impl Programmer {
         }
     }
 
-    /// The next servers in VIPs that are to go, by what is believed: so many as stand under one barrier.
-    fn gather(&mut self, intent: &Intentions<'_>) -> Vec<Place> {
-        let (mut seats, mut takes, mut left) = (Vec::new(), Duration::ZERO, WALK);
+    /// The next servers in VIPs that are to go, by what is believed: so many as stand under one barrier; and the VIPs of them that are to
+    /// be dumped first.
+    fn gather(&mut self, intent: &Intentions<'_>) -> (VecDeque<VipKey>, Vec<Place>) {
+        let (mut dump, mut seats) = (VecDeque::new(), Vec::new());
+        let (mut takes, mut left) = (Duration::ZERO, WALK);
         while let Some(server) = self.outs.order.front().copied() {
             if seats.len() >= TOGETHER || takes >= TOGETHER_FOR || left == 0 {
                 break;
@@ -156,28 +153,23 @@ impl Programmer {
             self.outs.at = Some(vip);
             left = left.saturating_sub(1 + intent.frontend(&vip).map_or(0, |f| f.seats.len()));
             let doubtful = self.doubtful.contains(&vip);
-            match self.fate(&vip, server, intent) {
+            let fate = self.fate(&vip, server, intent);
+            match fate {
                 Fate::Stays if !doubtful => {}
                 Fate::Waits if !doubtful => self.waiting.push(Class::Out, vip.address),
                 Fate::Stays | Fate::Waits | Fate::Goes { .. } => {
                     if let Some(actual) = self.vips.get(&vip) {
                         takes += self.costs.rebuild(actual.weights(), actual.table_length);
                     }
+                    let thin = matches!(fate, Fate::Goes { thin: true, .. });
+                    if (doubtful || thin) && dump.back() != Some(&vip) {
+                        dump.push_back(vip);
+                    }
                     seats.push((vip, server));
                 }
             }
         }
-        seats
-    }
-
-    /// Whether fewer than two servers that are to have weight are believed to have it.
-    fn is_thin(&self, vip: &VipKey, intent: &Intentions<'_>) -> bool {
-        let Some((f, actual)) = intent.frontend(vip).zip(self.vips.get(vip)) else { return true };
-        let serves = |(seat, share): (&Seat, &Share)| {
-            let address = intent.backends.get(seat.slot).map(|b| b.config.address);
-            share.weight > 0 && address.is_some_and(|a| actual.servers.get(&a).is_some_and(|w| *w > 0))
-        };
-        f.seats.iter().zip(&f.shares.members).filter(|member| serves(*member)).take(2).count() < 2
+        (dump, seats)
     }
 
     /// What is to be written, by what `lb` has.
@@ -187,7 +179,7 @@ impl Programmer {
             match self.fate(&vip, address, intent) {
                 Fate::Stays => {}
                 Fate::Waits => self.waiting.push(Class::Out, vip.address),
-                Fate::Goes { flush, looping } => {
+                Fate::Goes { flush, looping, .. } => {
                     let Some(actual) = self.vips.get(&vip) else { continue };
                     ops.push(if looping && !actual.encap.is_some_and(Encap::is_nat) {
                         Op::DelServer { vip, address, flush: true }
@@ -222,7 +214,7 @@ impl Programmer {
             return Fate::Stays;
         }
         let looping = intent.backends.looping(server).is_some();
-        let (mut own, mut others, mut wanted) = (None, false, 0u32);
+        let (mut own, mut others, mut wanted) = (None, 0u32, 0u32);
         for (seat, share) in f.seats.iter().zip(&f.shares.members) {
             let Some(b) = intent.backends.get(seat.slot) else { continue };
             let address = b.config.address;
@@ -231,17 +223,18 @@ impl Programmer {
             } else {
                 let weight = if intent.backends.looping(address).is_some() { 0 } else { share.weight };
                 wanted += u32::from(weight);
-                others |= weight > 0 && actual.servers.get(&address).is_some_and(|w| *w > 0);
+                others += u32::from(weight > 0 && actual.servers.get(&address).is_some_and(|w| *w > 0));
             }
-            if own.is_some() && others {
+            if own.is_some() && others > 1 {
                 break;
             }
         }
         match own {
             // Of one that has left the configuration a plan takes care.
             None | Some((1.., _)) => Fate::Stays,
-            Some((0, flush)) if others || wanted == 0 => {
-                Fate::Goes { flush: flush && self.ledger.dirty(vip, server) != Some(false), looping }
+            Some((0, flush)) if others > 0 || wanted == 0 => {
+                let flush = flush && self.ledger.dirty(vip, server) != Some(false);
+                Fate::Goes { thin: others < 2, flush, looping }
             }
             Some((0, _)) => Fate::Waits,
         }
@@ -285,8 +278,7 @@ impl Programmer {
     /// Written, or not: what failed is planned for with the rest of its address, which is urged with every change.
     pub(super) fn outs_written(&mut self, results: Vec<Result<(), LbError>>, events: &mut VecDeque<Event>) {
         let Asked::Write(ops) = std::mem::take(&mut self.outs.asked) else { return };
-        let unanswered = std::iter::repeat_with(|| Err(LbError::NoAnswer("fewer answers than calls")));
-        for (op, result) in ops.into_iter().zip(results.into_iter().chain(unanswered)) {
+        for (op, result) in ops.into_iter().zip(and_unanswered(results)) {
             self.ledger.answered(&op, &result);
             if let Some(vip) = op.vip() {
                 for job in self.job.iter_mut().chain(&mut self.suspended).filter(|j| j.address == vip.address)
@@ -298,8 +290,7 @@ impl Programmer {
             match result {
                 Ok(()) => self.written(&op, events),
                 Err(e) => {
-                    self.doubtful.extend(op.vip());
-                    self.complain(format!("{op} failed: {e}"), events);
+                    self.refused(&op, &e, events);
                 }
             }
         }

@@ -22,6 +22,12 @@ fn member((vip, wanted, actual): &Item) -> Member<'_> {
     Member { vip: *vip, wanted: wanted.as_ref(), actual: actual.as_ref(), adopt: true }
 }
 
+/// The answers to several calls, and that none came for those that are missing.
+pub(super) fn and_unanswered(results: Vec<Result<(), LbError>>) -> impl Iterator<Item = Result<(), LbError>> {
+    let unanswered = std::iter::repeat_with(|| Err(LbError::NoAnswer("fewer answers than calls")));
+    results.into_iter().chain(unanswered)
+}
+
 impl Job {
     /// Goes on, in this class if it is a more important one. But for a pause of its own, what was dumped before may not be what is
     /// there by now.
@@ -300,7 +306,7 @@ impl Programmer {
                 || intent.frontends.values().any(|f| f.replaces == Some(*vip) && !f.open))
     }
 
-    /// A VIP that has to be made anew, for servers of whom none is known yet, stays as it is until they are.
+    /// A VIP that has to be recreated, for servers none of which is known yet, stays as it is until they are.
     fn waits_for_newcomers(&self, vip: &VipKey, wanted: &Wanted, intent: &Intentions<'_>) -> bool {
         let serves = self.ledger.ours(vip) && self.vips.get(vip).is_some_and(|actual| actual.weights() > 0);
         let holds = |f: &&Frontend| f.holds(intent.backends, intent.now) && !self.is_made(vip, &f.config);
@@ -349,8 +355,7 @@ impl Programmer {
         }
         if let (Some(step), Some(run)) = (job.running.take(), job.run.as_mut()) {
             run.answered(&step, &results, &mut self.ledger);
-            let unanswered = std::iter::repeat_with(|| Err(LbError::NoAnswer("fewer answers than calls")));
-            for (op, result) in step.ops.iter().zip(results.into_iter().chain(unanswered)) {
+            for (op, result) in step.ops.iter().zip(and_unanswered(results)) {
                 self.op_done(&mut job, op, result, events);
             }
             if job.class == Class::Adjust {
@@ -376,18 +381,23 @@ impl Programmer {
         if let (Op::AddServer { vip, address, .. }, LbError::NoAnswer(_)) = (op, &e) {
             self.vips.perhaps(vip, *address);
         }
-        self.doubtful.extend(op.vip());
         if let Some(vip) = op.vip().filter(|_| op.adds_weight()) {
             self.stuck.entry(vip).or_insert(job.now);
         }
-        let text = format!("{op} failed: {e}");
         // Somebody else may have been at lb: the list of VIPs could be out of date.
         let vip = matches!(op, Op::AddVip { .. } | Op::DelVip { .. });
         job.doubt = true;
         job.unsure |= vip && matches!(e, LbError::NoAnswer(_));
         job.stale |= matches!(e, LbError::NoSuchEntry | LbError::ValueExist | LbError::NoAnswer(_));
-        job.failures.push((op.vip(), text.clone()));
-        self.complain(text, events);
+        job.failures.push((op.vip(), self.refused(op, &e, events)));
+    }
+
+    /// `lb` has not done it, or did not say so: what it has of that VIP is not known. Answers what was told.
+    pub(super) fn refused(&mut self, op: &Op, e: &LbError, events: &mut VecDeque<Event>) -> String {
+        self.doubtful.extend(op.vip());
+        let text = format!("{op} failed: {e}");
+        self.complain(text.clone(), events);
+        text
     }
 
     /// `lb` has done it.

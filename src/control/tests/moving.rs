@@ -44,7 +44,7 @@ fn moves(to: &str, new: VipKey, old: VipKey, late: &str) {
     if new != old {
         assert_eq!(weights(&mut lab, &old), None, "{to}");
     }
-    // Whoever never answers is not waited for for longer than at a start.
+    // A server that never answers is waited for as long as at a start, and no longer.
     let mut lab = Lab::new(&before);
     lab.run(5000);
     lab.net(late, Net::Fault);

@@ -253,7 +253,7 @@ impl Planner<'_> {
     }
 
     /// `head` and `adds` under one barrier, if it may be held so long; the flush can stand apart.
-    #[expect(clippy::too_many_arguments, reason = "one call for what is made, filled and made anew")]
+    #[expect(clippy::too_many_arguments, reason = "one call for what is made, filled and recreated")]
     fn fill(
         &mut self,
         part: Part,
