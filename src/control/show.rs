@@ -102,8 +102,8 @@ impl Controller {
         let Some(intent) = self.intent(now).filter(|_| self.programmer.may_lack(vip)) else {
             return Vec::new();
         };
-        let why = self.programmer.why(now, vip);
-        self.programmer.lacks(vip, &intent).iter().map(|lack| format!("{lack}{why}")).collect()
+        let all = self.programmer.lacks(vip, &intent);
+        all.iter().map(|lack| format!("{lack}{}", self.programmer.why(now, lack))).collect()
     }
 
     fn frontend_view(&self, f: &Frontend) -> FrontendView {

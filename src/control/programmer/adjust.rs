@@ -178,6 +178,12 @@ impl Programmer {
         }
     }
 
+    /// Whether the weight of a server waits for its turn, or has it and is not written yet.
+    pub(super) fn waits_for_turn(&self, vip: &VipKey, server: IpAddr) -> bool {
+        let Adjusts { soft, round, .. } = &self.adjusts;
+        [soft, round].iter().any(|all| all.get(vip).is_some_and(|servers| servers.contains(&server)))
+    }
+
     /// Whether weights of a VIP wait.
     pub(super) fn adjusts(&self, vip: &VipKey) -> bool {
         self.adjusts.soft.get(vip).is_some_and(|servers| !servers.is_empty())

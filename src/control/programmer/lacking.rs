@@ -73,7 +73,7 @@ impl Programmer {
         differs.map(|server| Lack { vip: *vip, server: Some(server), leaves: false }).collect()
     }
 
-    /// What was set off and is not in `lb`: at most so many, and whether there may be more.
+    /// What was set off and is not in `lb`, but for weights that wait for their turn: at most so many, and whether there may be more.
     pub fn lacking(&self, now: Time, intent: &Intentions<'_>, most: usize) -> Vec<String> {
         let mut all = Vec::new();
         let at_work = self.job.iter().chain(self.suspended.iter().rev()).map(|j| j.address);
@@ -90,21 +90,28 @@ impl Programmer {
             seen.push(address);
             for vip in self.keys(address, intent).into_iter().take(left) {
                 left -= 1;
-                for lack in self.lacks(&vip, intent) {
+                for lack in self.lacks(&vip, intent).iter().filter(|lack| !self.is_adjusted(lack)) {
                     if all.len() >= most {
                         all.push("and more".to_owned());
                         return all;
                     }
-                    all.push(format!("vip={vip} {lack}{}", self.why(now, &vip)));
+                    all.push(format!("vip={vip} {lack}{}", self.why(now, lack)));
                 }
             }
         }
         all
     }
 
-    /// Since when a VIP is not as it is to be, and why: begins with a comma or is empty.
-    pub fn why(&self, now: Time, vip: &VipKey) -> String {
-        let address = vip.address;
+    fn is_adjusted(&self, lack: &Lack) -> bool {
+        lack.server.is_some_and(|(server, ..)| self.waits_for_turn(&lack.vip, server))
+    }
+
+    /// Since when it is not as it is to be, and why: begins with a comma or a colon, or is empty.
+    pub fn why(&self, now: Time, lack: &Lack) -> String {
+        if self.is_adjusted(lack) {
+            return ": weights that agents change are put together".to_owned();
+        }
+        let (vip, address) = (&lack.vip, lack.vip.address);
         let since =
             self.since.get(&address).map(|at| now.since(*at)).filter(|d| *d >= Duration::from_secs(1));
         let since = since.map_or_else(String::new, |d| format!(", for {} s", d.as_secs()));
@@ -122,12 +129,11 @@ impl Programmer {
         } else if let Some(before) =
             self.waiting.class_of(&address).filter(|c| *c < Class::Adjust).and(self.waiting.before(&address))
         {
-            format!(": {before} addresses come before it")
-        } else if self.adjusts(vip)
-            || self.suspended.iter().any(|j| j.address == address)
-            || self.waiting.class_of(&address) == Some(Class::Adjust)
-        {
-            ": weights that agents change are put together".to_owned()
+            match before {
+                0 => ": it comes next".to_owned(),
+                1 => ": 1 address comes before it".to_owned(),
+                n => format!(": {n} addresses come before it"),
+            }
         } else {
             String::new()
         };

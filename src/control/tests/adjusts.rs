@@ -141,6 +141,16 @@ fn whoever_dies_in_the_storm_leaves_at_once_and_a_verb_does_not_wait_for_it() {
     lab.take_writes();
     let now = lab.wall();
     lab.c.set_backend(now, "s", BackendVerb::Disable).unwrap();
+    // What is told of is what was set off, and not the agents' weights that wait beside it.
+    let lacking = lab.c.lacking(lab.now);
+    assert_eq!(lacking.len(), 2, "{lacking:?}");
+    assert!(
+        lacking.iter().all(|l| l.contains(" server=10.2.0.1 has weight 100 instead of 0")),
+        "{lacking:?}"
+    );
+    let lacks = lab.c.frontend("many").unwrap().lacks;
+    let put_together = lacks.iter().filter(|l| l.ends_with(": weights that agents change are put together"));
+    assert_eq!((lacks.len() > 1, put_together.count()), (true, lacks.len() - 1), "{lacks:?}");
     lab.turn();
     assert!(lab.c.settled(), "what the agents want is nothing that the verb has set off");
     let writes = lab.take_writes();
