@@ -17,13 +17,14 @@ mod vpp {
     use std::path::{Path, PathBuf};
     use std::process::{Command, Stdio};
 
-    const SOURCES: [&str; 16] = [
+    const SOURCES: [&str; 17] = [
         "csrc/api.c",
         "csrc/api_events.c",
         "csrc/api_send.c",
         "csrc/cli.c",
         "csrc/cli_session.c",
         "csrc/config.c",
+        "csrc/lb_bulk.c",
         "csrc/counters.c",
         "csrc/fib.c",
         "csrc/heap.c",

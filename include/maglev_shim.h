@@ -269,6 +269,12 @@ maglev_lb_status_t maglev_shim_lb_set_weight (const maglev_vip_t *vip, const mag
 					      uint8_t flush, int32_t *retval);
 maglev_lb_status_t maglev_shim_lb_flush_vip (const maglev_vip_t *vip, int32_t *retval);
 
+/* lb's own command for many servers of one VIP, which rebuilds its table once: with a weight of 0 to 100 they are added, and
+   with a negative one deleted. Unavailable: it was not sent. `retval` is not 0 where it was refused. Only from a process of
+   VPP's, as all of Rust is called. */
+maglev_lb_status_t maglev_shim_lb_servers (const maglev_vip_t *vip, const maglev_address_t *servers, uint32_t n, int32_t weight,
+					   uint8_t flush, int32_t *retval);
+
 /* A dump leaves its records in a queue, from which the two `next` take one each: 1 a record, 0 no more, -1 one that
    could not be read. What is left in the queue is dropped at the next call of lb. */
 maglev_lb_status_t maglev_shim_lb_dump_vips (void);

@@ -1,7 +1,9 @@
-//! One test for each rule of the way from wanted to actual.
+//! One test for each rule of the way from wanted to actual, one write at a time; tests/lb_bulk.rs has what is put together.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
 mod lb_support;
+
+use std::time::Duration;
 
 use lb_support::*;
 use maglev::lb::embedded::Embedded;
@@ -11,8 +13,12 @@ use maglev::lb::reconcile::{
 };
 use maglev::lb::{Encap, LoadBalancer, Op, Settings, VipKey};
 
+fn costs() -> Costs {
+    Costs { bulk: false, ..Costs::default() }
+}
+
 fn plan_one(wanted: Option<&Wanted>, actual: Option<&Actual>, ledger: &Ledger) -> Plan {
-    plan(&[member(wanted, actual)], ledger, &Costs::default())
+    plan(&[member(wanted, actual)], ledger, &costs())
 }
 
 /// Wanted and actual of our VIP, what was done before, and the ops that it takes, each a step.
@@ -29,7 +35,7 @@ fn nothing_is_written_that_is_already_so() {
     check(&wanted(&[(1, w(100)), (2, w(0))]), &a, &before, &[]);
     check(&wanted(&[(1, w(100)), (2, flushed())]), &a, &before, &[]);
     assert!(plan_one(None, None, &Ledger::default()).is_empty());
-    assert!(plan(&[], &Ledger::default(), &Costs::default()).is_empty());
+    assert!(plan(&[], &Ledger::default(), &costs()).is_empty());
 }
 
 #[test]
@@ -54,9 +60,11 @@ fn a_new_vip_that_takes_too_long_goes_in_steps_is_logged_and_flushed_once_full()
     let plan = plan_one(Some(&wanted), None, &Ledger::default());
     let mut expect =
         vec![Op::AddVip { vip: vip(), encap: Encap::Gre4, table_length: 65_536, src_ip_sticky: false }];
-    expect.extend((1..=40).map(|n| add(n, 100)));
-    expect.push(flush_vip());
-    assert_eq!(steps(&plan), singly(&expect));
+    // It is never there without a server.
+    let mut expect = vec![vec![expect.remove(0), add(1, 100)]];
+    expect.extend((2..=40).map(|n| vec![add(n, 100)]));
+    expect.push(vec![flush_vip()]);
+    assert_eq!(steps(&plan), expect);
     let [note @ Note::InSteps { .. }] = plan.notes.as_slice() else { panic!("{:?}", plan.notes) };
     assert_eq!(note.to_string(), "192.0.2.1:80/tcp in steps: 52 ms under one barrier would be too long");
 }
@@ -105,7 +113,7 @@ fn a_dead_server_loses_its_weight_in_all_vips_of_an_address_first() {
     let want = wanted(&[(1, flushed()), (2, w(100)), (3, w(50))]);
     let have = actual(&[(1, 100), (2, 100)]);
     let members = [b, a].map(|vip| Member { vip, wanted: Some(&want), actual: Some(&have), adopt: false });
-    let plan = plan(&members, &ledger, &Costs::default());
+    let plan = plan(&members, &ledger, &costs());
     let weight =
         |vip, n: u8, weight, flush| Op::SetWeight { vip, address: [10, 0, 0, n].into(), weight, flush };
     let add = |vip| Op::AddServer { vip, address: [10, 0, 0, 3].into(), weight: 50, flush: false };
@@ -121,7 +129,7 @@ fn a_dead_server_loses_its_weight_in_all_vips_of_an_address_first() {
 }
 
 #[test]
-fn a_failover_gives_the_second_pool_weight_before_the_first_loses_it() {
+fn a_failover_gives_one_of_the_second_pool_weight_then_the_first_loses_it_then_the_others_come() {
     let want = wanted(&[(1, flushed()), (2, flushed()), (3, w(100)), (4, w(100))]);
     let have = actual(&[(1, 100), (2, 100), (3, 0), (4, 0)]);
     let before = [add(1, 100), add(2, 100), add(3, 0), add(4, 0)];
@@ -129,7 +137,7 @@ fn a_failover_gives_the_second_pool_weight_before_the_first_loses_it() {
         &want,
         &have,
         &before,
-        &[set(3, 100), set(4, 100), set(1, 0), set(2, 0), set_flush(1, 0), set_flush(2, 0)],
+        &[set(3, 100), set(1, 0), set(2, 0), set(4, 100), set_flush(1, 0), set_flush(2, 0)],
     );
 }
 
@@ -209,10 +217,10 @@ fn a_server_that_leaves_is_deleted_once_with_flush_unless_it_is_to_stay_a_while(
 }
 
 #[test]
-fn a_frontend_that_leaves_takes_its_servers_with_flush_then_the_vip() {
+fn a_frontend_that_leaves_is_flushed_and_takes_its_servers_with_it_under_one_barrier() {
     let have = actual(&[(2, 0), (1, 100)]);
     let plan = plan_one(None, Some(&have), &ledger(&[]));
-    assert_eq!(steps(&plan), singly(&[del(1), del(2), del_vip()]));
+    assert_eq!(steps(&plan), [[flush_vip(), del_vip()]]);
     assert!(plan.steps.iter().all(|s| s.kind == StepKind::Leave));
     assert!(plan_one(None, None, &ledger(&[])).is_empty());
 }
@@ -233,7 +241,7 @@ fn a_vip_found_at_first_programming_is_recreated_as_ours_unless_it_does_nat() {
     let mut have = actual(&[(1, 100)]);
     let adopt = |have: &Actual| {
         let member = Member { adopt: true, ..member(Some(&want), Some(have)) };
-        plan(&[member], &Ledger::default(), &Costs::default())
+        plan(&[member], &Ledger::default(), &costs())
     };
     let found = adopt(&have);
     assert_eq!(steps(&found), [vec![flush_vip(), del_vip(), add_vip(), add(1, 100)]]);
@@ -251,7 +259,7 @@ fn a_vip_that_memory_has_no_room_for_stays_or_is_not_made_and_one_that_stays_nee
     let have = actual(&[(1, 100)]);
     let of = |want: &Wanted, have: Option<&Actual>, adopt: bool, before: &Ledger, room: u64| {
         let member = Member { adopt, ..member(Some(want), have) };
-        plan(&[member], before, &Costs { room, ..Costs::default() })
+        plan(&[member], before, &Costs { room, ..costs() })
     };
     let (ours, nobody) = (ledger(&[]), Ledger::default());
     let little = 65_536 * 4;
@@ -312,8 +320,8 @@ fn a_recreation_that_takes_too_long_goes_in_steps() {
     let have = actual(&[(1, 100)]);
     let plan = plan_one(Some(&want), Some(&have), &ledger(&[]));
     let made = Op::AddVip { vip: vip(), encap: Encap::Gre4, table_length: 65_536, src_ip_sticky: false };
-    let mut expect = vec![vec![flush_vip()], vec![del_vip(), made]];
-    expect.extend((1..=40).map(|n| vec![add(n, 100)]));
+    let mut expect = vec![vec![flush_vip()], vec![del_vip(), made, add(1, 100)]];
+    expect.extend((2..=40).map(|n| vec![add(n, 100)]));
     expect.push(vec![flush_vip()]);
     assert_eq!(steps(&plan), expect);
     assert!(matches!(plan.notes.as_slice(), [Note::Recreate { .. }, Note::InSteps { .. }]));
@@ -365,7 +373,7 @@ fn a_large_fill_goes_in_steps_with_the_flush_after_all_adds() {
 
 #[test]
 fn a_flush_too_long_for_the_barrier_stands_apart_from_the_fill() {
-    let costs = Costs { sticky_buckets: 1 << 20, threads: 2, ..Costs::default() };
+    let costs = Costs { sticky_buckets: 1 << 20, threads: 2, ..costs() };
     let want = wanted(&[(1, w(100)), (2, w(100))]);
     let have = actual(&[]);
     let plan = plan(&[member(Some(&want), Some(&have))], &ledger(&[]), &costs);
@@ -385,13 +393,45 @@ fn the_vips_of_an_address_change_their_encap_together() {
     let new = |vip| Op::AddVip { vip, encap: Encap::Gre6, table_length: 1024, src_ip_sticky: false };
     let gone = |vip| [Op::FlushVip { vip }, Op::DelVip { vip }];
     let all = [&gone(a)[..], &gone(b), &[new(a), new(b)]].concat();
-    let together = plan(&members, &ledger, &Costs::default());
+    let together = plan(&members, &ledger, &costs());
     assert_eq!(steps(&together), std::slice::from_ref(&all));
     assert_eq!(together.notes.len(), 2);
-    // Too long for one barrier: still all that goes before all that comes.
-    let slow = plan(&members, &ledger, &Costs { sticky_buckets: 1 << 20, ..Costs::default() });
-    assert_eq!(slow.ops().copied().collect::<Vec<_>>(), all);
-    assert_eq!(slow.steps.len(), 6);
+    // Too long for one barrier: the flows go first.
+    let slow = plan(&members, &ledger, &Costs { sticky_buckets: 1 << 20, ..costs() });
+    let flushes = [vec![Op::FlushVip { vip: a }], vec![Op::FlushVip { vip: b }]];
+    let exchange = vec![Op::DelVip { vip: a }, Op::DelVip { vip: b }, new(a), new(b)];
+    assert_eq!(steps(&slow), [&flushes[..], &[exchange]].concat());
+}
+
+#[test]
+fn vips_that_clash_are_exchanged_at_once_with_as_many_servers_as_time_allows() {
+    let (old, ports): (_, Vec<VipKey>) =
+        (key("192.0.2.1", 0), (1..=4).map(|port| key("192.0.2.1", port)).collect());
+    let mut want = wanted(&(1..=20).map(|n| (n, w(100))).collect::<Vec<_>>());
+    want.table_length = 65_536;
+    let have = Actual { table_length: 65_536, ..actual(&[(1, 100)]) };
+    let mut ledger = ledger(&[]);
+    ledger.applied(&Op::AddVip { vip: old, encap: Encap::Gre4, table_length: 65_536, src_ip_sticky: false });
+    let mut members: Vec<Member<'_>> = ports
+        .iter()
+        .map(|vip| Member { vip: *vip, wanted: Some(&want), actual: None, adopt: true })
+        .collect();
+    members.push(Member { vip: old, wanted: None, actual: Some(&have), adopt: false });
+    for (bulk, limit, with) in [(true, 5_000, 20), (false, 5_000, 1), (true, 1_320, 1)] {
+        let costs = Costs { bulk, limit: Duration::from_micros(limit), ..Costs::default() };
+        let plan = plan(&members, &ledger, &costs);
+        let at_once = plan.steps.iter().find(|s| s.ops.contains(&Op::DelVip { vip: old })).unwrap();
+        for vip in &ports {
+            let made = at_once.ops.iter().filter(|op| op.vip() == Some(*vip)).count();
+            assert_eq!(made, 1 + with, "{vip} {bulk} {limit}");
+            let all = plan.ops().filter(|op| op.vip() == Some(*vip) && op.adds_weight()).count();
+            assert_eq!(all, 21);
+        }
+    }
+    // Where even that is too long, what goes goes first.
+    let plan = plan(&members, &ledger, &Costs { limit: Duration::from_micros(100), ..Costs::default() });
+    let alone = plan.steps.iter().find(|s| s.ops.contains(&Op::DelVip { vip: old })).unwrap();
+    assert_eq!(alone.ops.len(), 1);
 }
 
 #[test]
@@ -402,16 +442,16 @@ fn what_leaves_an_address_makes_room_for_what_clashes_with_it_and_only_then() {
     let (other_port, other_address) = (key("192.0.2.1", 443), key("192.0.2.9", 0));
     let first = |coming: VipKey, want: &Wanted| {
         let coming = Member { vip: coming, wanted: Some(want), actual: None, adopt: true };
-        let plan = plan(&[coming, member(None, Some(&have))], &ledger(&[]), &Costs::default());
+        let plan = plan(&[coming, member(None, Some(&have))], &ledger(&[]), &costs());
         (plan.steps.len(), plan.steps[0].ops[0])
     };
-    assert_eq!(first(all_ports, &want), (1, del(1)));
+    assert_eq!(first(all_ports, &want), (1, flush_vip()));
     let gre6 = Wanted { encap: Encap::Gre6, servers: Default::default(), ..want.clone() };
-    assert_eq!(first(other_port, &gre6), (1, del(1)));
+    assert_eq!(first(other_port, &gre6), (1, flush_vip()));
     // No clash: what is to serve comes first.
     let made = Op::AddVip { vip: other_port, encap: Encap::Gre4, table_length: 1024, src_ip_sticky: false };
-    assert_eq!(first(other_port, &want), (3, made));
-    assert_eq!(first(other_address, &gre6), (3, del(1)));
+    assert_eq!(first(other_port, &want), (2, made));
+    assert_eq!(first(other_address, &gre6), (2, flush_vip()));
 }
 
 #[test]

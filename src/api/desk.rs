@@ -34,7 +34,7 @@ impl Desk {
         match (too_long(&[name]), verb(number)) {
             (Some(refused), _) => refused,
             (None, None) => Answer::refused(retval::INVALID_VALUE, format!("there is no verb {number}")),
-            (None, Some(verb)) => Answer::done(op.set_backend(name, verb)),
+            (None, Some(verb)) => Answer::done(op, |op| op.set_backend(name, verb)),
         }
     }
 
@@ -53,12 +53,12 @@ impl Desk {
             let text = format!("weight {weight} is not a number from 0 to 100");
             return Answer::refused(retval::INVALID_VALUE, text);
         }
-        Answer::done(op.set_weight(frontend, pool, backend, weight, flush))
+        Answer::done(op, |op| op.set_weight(frontend, pool, backend, weight, flush))
     }
 
     /// `maglev_flush_frontend`
     pub fn flush(&mut self, op: &mut dyn Operator, frontend: &str) -> Answer {
-        too_long(&[frontend]).unwrap_or_else(|| Answer::done(op.flush(frontend)))
+        too_long(&[frontend]).unwrap_or_else(|| Answer::done(op, |op| op.flush(frontend)))
     }
 
     /// `maglev_probe`

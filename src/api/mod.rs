@@ -15,7 +15,7 @@ use std::net::IpAddr;
 
 use crate::balance::FrontendState;
 use crate::config::{CheckKind, CounterKind, HttpCheck, PanicMode};
-use crate::control::{BackendVerb, Done, LogLevel, Ticket, VerbError};
+use crate::control::{BackendVerb, Done, LogLevel, Operator, Ticket, VerbError};
 use crate::health::State;
 use crate::lb::{Encap, LbError};
 
@@ -71,9 +71,18 @@ impl Answer {
         Answer::refused(error_number(error), error.to_string())
     }
 
-    fn done(result: Result<Done, VerbError>) -> Answer {
-        match result {
-            Ok(Done { changed, text }) => Answer { changed, ..Answer::refused(retval::OK, text) },
+    /// A verb that was taken, and what is not in `lb` of what was ordered so far: nobody waits for it here.
+    fn done(
+        op: &mut dyn Operator,
+        verb: impl FnOnce(&mut dyn Operator) -> Result<Done, VerbError>,
+    ) -> Answer {
+        match verb(op) {
+            Ok(Done { changed, mut text }) => {
+                if changed {
+                    text.extend(op.lacking().iter().map(|line| format!("; not yet in lb: {line}")));
+                }
+                Answer { changed, ..Answer::refused(retval::OK, text) }
+            }
             Err(e) => Answer::of(&e),
         }
     }
@@ -95,7 +104,7 @@ pub fn error_number(error: &VerbError) -> i32 {
             LbError::InvalidAddressFamily => retval::INVALID_ADDRESS_FAMILY,
             LbError::InvalidMemorySize => retval::INVALID_MEMORY_SIZE,
             LbError::Other(n) if *n < 0 => *n,
-            LbError::Other(_) | LbError::NoAnswer(_) => retval::UNSPECIFIED,
+            LbError::Other(_) | LbError::NoAnswer(_) | LbError::Held => retval::UNSPECIFIED,
             LbError::NoRoom => retval::LIMIT_EXCEEDED,
             LbError::Unavailable(_) => retval::FEATURE_DISABLED,
         },

@@ -493,6 +493,14 @@ impl Controller {
                 out.extend((had && !has).then_some(b.config.address));
             }
         }
+        if because == Because::Anyway || serves {
+            // After a reload, and while it had nobody to serve, `lb` may have what it does not want.
+            let vip = f.config.vip;
+            let weighs = |address: &IpAddr| self.programmer.weighs(&vip, *address);
+            let seats = f.seats.iter().zip(&shares.members).filter(|(_, share)| share.weight == 0);
+            let addresses = seats.filter_map(|(seat, _)| Some(self.backends.get(seat.slot)?.config.address));
+            out.extend(addresses.filter(weighs));
+        }
         f.last = panic::remember(&f.last, &shares);
         f.shares = shares;
         f.state = state;

@@ -44,6 +44,8 @@ use crate::time::{Now, Time};
 const ROUTINE_PACE: Duration = Duration::from_millis(1);
 /// A plan is made again without another dump while the last one is younger, and nothing has failed since.
 const FRESH: Duration = Duration::from_secs(1);
+/// After so many steps other work of the same class has its turn.
+const TURN: u32 = 16;
 /// For so long the last weight of a VIP is held for others that cannot be added.
 const PATIENCE: Duration = Duration::from_secs(15);
 /// First wait after a failure; doubles up to the sync interval.
@@ -64,9 +66,24 @@ pub enum LbRequest {
     Heap,
     /// Changes, in order, under one barrier.
     Apply(Vec<Op>),
+    /// The same, those to several servers of a VIP put together; and what servers weigh that keep it where what comes in for them
+    /// cannot.
+    Bulk(Vec<Op>, Vec<(IpAddr, u8)>),
 }
 
 impl LbRequest {
+    /// What it changes, in order.
+    pub fn ops(&self) -> &[Op] {
+        match self {
+            LbRequest::Apply(ops) | LbRequest::Bulk(ops, _) => ops,
+            LbRequest::Settings
+            | LbRequest::Vips
+            | LbRequest::Servers(_)
+            | LbRequest::Look(..)
+            | LbRequest::Heap => &[],
+        }
+    }
+
     /// Asks it of `lb`.
     pub fn ask(&self, lb: &mut dyn LoadBalancer) -> LbAnswer {
         match self {
@@ -78,7 +95,11 @@ impl LbRequest {
                 vips.iter().map(|vip| (*vip, lb.index(vip))).collect(),
             ),
             LbRequest::Heap => LbAnswer::Heap(lb.heap()),
-            LbRequest::Apply(ops) => LbAnswer::Apply(lb.apply(ops)),
+            LbRequest::Apply(ops) => LbAnswer::Apply(lb.apply(ops), None),
+            LbRequest::Bulk(ops, former) => {
+                let answers = lb.apply_bulk(ops, former);
+                LbAnswer::Apply(answers, lb.take_remark())
+            }
         }
     }
 }
@@ -92,7 +113,8 @@ pub enum LbAnswer {
     Servers(Result<Vec<AsRecord>, LbError>),
     Look(Vec<(IpAddr, Reach)>, Vec<(VipKey, Option<u32>)>),
     Heap(Option<Heap>),
-    Apply(Vec<Result<(), LbError>>),
+    /// And why calls are put together no more, once.
+    Apply(Vec<Result<(), LbError>>, Option<String>),
 }
 
 /// How far a full sync is. The VIPs themselves are routine work after it.
@@ -119,6 +141,10 @@ struct Job {
     doubt: bool,
     /// More important work came in between.
     interrupted: bool,
+    /// Steps since it was begun, or gone on with.
+    steps: u32,
+    /// It has had its turn, and waits for the next.
+    rests: bool,
     /// The time of the last request.
     now: Time,
     /// The dump under way.
@@ -184,8 +210,8 @@ pub struct Programmer {
     /// Interrupted by more important work, or at rest.
     suspended: Vec<Job>,
     retries: BTreeMap<IpAddr, Retry>,
-    /// VIPs to which nothing that adds weight could be written, since when.
-    stuck: BTreeMap<VipKey, Time>,
+    /// VIPs to which nothing that adds weight could be written: since when, and when it was last tried.
+    stuck: BTreeMap<VipKey, (Time, Time)>,
     /// VIPs of which a write has failed since they were dumped: what they have is not what is believed.
     doubtful: BTreeSet<VipKey>,
     /// Addresses with a VIP of which it is not known whether it was made or deleted: none is planned for before the VIPs are
@@ -219,9 +245,9 @@ pub struct Programmer {
 }
 
 impl Programmer {
-    /// How many threads forward: each has a flow table to be flushed.
+    /// How many threads there are. Those that forward, workers or main where there are none, each have a flow table to be flushed.
     pub fn set_threads(&mut self, threads: u32) {
-        self.costs.threads = threads;
+        self.costs.threads = threads.saturating_sub(1).max(1);
     }
 
     /// The period of the full sync, and how often agents' weights are written at most.
@@ -409,7 +435,11 @@ impl Programmer {
             LbAnswer::Look(_, indices) if self.outs.asked() => self.outs_looked(intent, &indices, events),
             LbAnswer::Look(reached, indices) => self.looked(intent, reached, &indices, events),
             LbAnswer::Heap(heap) => self.measured(now.mono, heap),
-            LbAnswer::Apply(results) => {
+            LbAnswer::Apply(results, remark) => {
+                if let Some(text) = remark {
+                    self.costs.bulk = false;
+                    events.push_back(Event::LbSync { text, failed: true });
+                }
                 if self.outs.asked() {
                     self.outs_written(results, events);
                 } else if let Full::WriteSettings(s) = self.full {

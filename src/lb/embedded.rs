@@ -14,6 +14,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
 use std::net::IpAddr;
 
+use super::bulk::{self, Bulk, Deed, Guard, Part, Servers, parts};
 use super::flow::Flow;
 use super::maglev::Table;
 use super::types::{AsRecord, Heap, LbError, LoadBalancer, Op, Reach, Settings, VipKey, VipRecord};
@@ -47,6 +48,29 @@ pub struct Counters {
     pub no_server: u64,
 }
 
+/// What costs an `lb` time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Work {
+    /// New-flow tables built for a change of servers.
+    pub rebuilds: u64,
+    /// Walks over the table of flows.
+    pub walks: u64,
+}
+
+/// What is wrong with an `lb`'s command for many servers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Command {
+    /// Nothing.
+    #[default]
+    Good,
+    /// It is not known.
+    Refused,
+    /// It says that all is well, and does nothing.
+    Idle,
+    /// It deletes, and does not add.
+    DeletesOnly,
+}
+
 type Fault = Box<dyn FnMut(&Op) -> Option<LbError> + Send>;
 
 /// An `lb` in memory. Knows the time only as [`Embedded::set_now`] and [`Embedded::packet`] tell it; it is used for the
@@ -64,6 +88,8 @@ pub struct Embedded {
     unavailable: Option<String>,
     local: BTreeSet<IpAddr>,
     heap: Option<Heap>,
+    bulk: Bulk,
+    command: Command,
 }
 
 impl fmt::Debug for Embedded {
@@ -181,6 +207,16 @@ impl Embedded {
         self.fault = Some(Box::new(fault));
     }
 
+    /// What is wrong with the command for many servers from now on.
+    pub fn set_command(&mut self, command: Command) {
+        self.command = command;
+    }
+
+    /// What has taken time so far.
+    pub fn work(&self) -> Work {
+        self.state.work()
+    }
+
     /// No op fails any more but those that `lb` itself refuses.
     pub fn heal(&mut self) {
         (self.fail_next, self.fail_dumps, self.lose_answers, self.fault) = ((0, None), (0, None), 0, None);
@@ -234,13 +270,19 @@ impl Embedded {
         if let Some(why) = &self.unavailable {
             return Err(LbError::Unavailable(why.clone()));
         }
-        if let Some(error) = strike(&mut self.fail_next) {
-            return Err(error);
-        }
-        if let Some(error) = self.fault.as_mut().and_then(|fault| fault(op)) {
+        if let Some(error) = self.struck(op) {
             return Err(error);
         }
         let answer = self.state.apply(op);
+        self.perhaps_lost(answer)
+    }
+
+    /// The error that was asked for, if one was.
+    fn struck(&mut self, op: &Op) -> Option<LbError> {
+        strike(&mut self.fail_next).or_else(|| self.fault.as_mut().and_then(|fault| fault(op)))
+    }
+
+    fn perhaps_lost(&mut self, answer: Result<(), LbError>) -> Result<(), LbError> {
         if self.lose_answers > 0 {
             self.lose_answers -= 1;
             return Err(LbError::NoAnswer("lost"));
@@ -298,25 +340,111 @@ impl LoadBalancer for Embedded {
     }
 
     fn apply(&mut self, ops: &[Op]) -> Vec<Result<(), LbError>> {
+        self.batch(ops, ops.iter().map(Part::Single).collect(), &[])
+    }
+
+    fn apply_bulk(&mut self, ops: &[Op], former: &[(IpAddr, u8)]) -> Vec<Result<(), LbError>> {
+        self.batch(ops, parts(ops), former)
+    }
+
+    fn take_remark(&mut self) -> Option<String> {
+        self.bulk.take_remark()
+    }
+}
+
+impl Embedded {
+    fn batch(
+        &mut self,
+        ops: &[Op],
+        parts: Vec<Part<'_>>,
+        former: &[(IpAddr, u8)],
+    ) -> Vec<Result<(), LbError>> {
         self.batch += 1;
+        let mut guard = Guard::new(former);
         let mut missing = BTreeSet::new();
         let mut answers = Vec::with_capacity(ops.len());
-        for op in ops {
+        for part in parts {
+            let (these, commands) = match &part {
+                Part::Single(op) => (std::slice::from_ref(*op), [].as_slice()),
+                Part::Together(ops, commands) => (*ops, commands.as_slice()),
+            };
+            let Some(op) = these.first() else { continue };
             let vip = op.vip();
             let absent = matches!(op, Op::FlushVip { vip } if !self.state.has(vip));
-            let unsent = absent || vip.is_some_and(|vip| missing.contains(&vip));
-            let answer = if unsent { Err(LbError::NoSuchEntry) } else { self.call(op) };
-            if let (Op::AddVip { vip, .. }, Err(_)) = (op, &answer) {
+            if absent || vip.is_some_and(|vip| missing.contains(&vip)) {
+                answers.extend(these.iter().map(|_| Err(LbError::NoSuchEntry)));
+                continue;
+            }
+            let done = match commands {
+                [] => vec![guard.single(op, || self.call(op))],
+                commands => self.together(these, commands, &mut guard),
+            };
+            if let (Op::AddVip { vip, .. }, [Err(_)]) = (op, done.as_slice()) {
                 missing.insert(*vip);
             }
-            if !unsent {
+            let sent = |answer: &Result<(), LbError>| *answer != Err(LbError::Held);
+            for (op, answer) in these.iter().zip(&done).filter(|(_, answer)| sent(answer)) {
                 if self.log.len() >= LOG {
                     self.log.pop_front();
                 }
                 self.log.push_back(Call { batch: self.batch, op: *op, answer: answer.clone() });
             }
-            answers.push(answer);
+            answers.extend(done);
         }
         answers
+    }
+
+    /// Several servers of one VIP. What was asked to fail fails; the others are written together.
+    fn together(
+        &mut self,
+        ops: &[Op],
+        commands: &[bulk::Command],
+        guard: &mut Guard<'_>,
+    ) -> Vec<Result<(), LbError>> {
+        if let Some(why) = &self.unavailable {
+            return ops.iter().map(|_| Err(LbError::Unavailable(why.clone()))).collect();
+        }
+        let struck: Vec<Option<LbError>> = ops.iter().map(|op| self.struck(op)).collect();
+        let mut bulk = std::mem::take(&mut self.bulk);
+        let done = if struck.iter().all(Option::is_none) {
+            bulk.write(self, ops, commands, guard)
+        } else {
+            let one =
+                |(op, e): (&Op, Option<LbError>)| guard.single(op, || e.map_or_else(|| self.single(op), Err));
+            ops.iter().zip(struck).map(one).collect()
+        };
+        self.bulk = bulk;
+        done.into_iter().map(|answer| self.perhaps_lost(answer)).collect()
+    }
+}
+
+impl Servers for Embedded {
+    fn command(&mut self, command: &bulk::Command) -> Result<(), LbError> {
+        let id = Id::of(&command.vip);
+        match (self.command, command.deed) {
+            (Command::Refused, _) | (Command::DeletesOnly, Deed::Put(_)) => Err(LbError::Other(-1)),
+            (Command::Idle, _) => Ok(()),
+            (Command::Good | Command::DeletesOnly, Deed::Delete) => {
+                self.state.delete_servers(id, &command.servers, command.flush)
+            }
+            (Command::Good, Deed::Put(weight)) => {
+                match self.state.put_servers(id, &command.servers, weight, command.flush) {
+                    // One of them is in use: all get the weight, one after the other, until one of them is not there.
+                    Err(LbError::ValueExist) => command.servers.iter().try_for_each(|server| {
+                        let (vip, address, flush) = (command.vip, *server, command.flush);
+                        self.state.apply(&Op::SetWeight { vip, address, weight, flush })
+                    }),
+                    done => done,
+                }
+            }
+        }
+    }
+
+    fn single(&mut self, op: &Op) -> Result<(), LbError> {
+        self.state.apply(op)
+    }
+
+    fn servers_now(&mut self, vip: &VipKey) -> Result<Vec<AsRecord>, LbError> {
+        Ok(self.state.servers(Id::of(vip)))
     }
 }

@@ -160,6 +160,12 @@ impl Ledger {
         self.vips.get(vip)?.servers.get(&server).map(|s| s.dirty)
     }
 
+    /// Servers of a VIP of ours that may hold flows, in use or not.
+    pub(super) fn with_flows(&self, vip: &VipKey) -> impl Iterator<Item = IpAddr> {
+        let servers = self.vips.get(vip).into_iter().flat_map(|memory| &memory.servers);
+        servers.filter(|(_, seen)| seen.dirty).map(|(address, _)| *address)
+    }
+
     /// Whether a flush of the whole VIP was begun by a plan and has not happened yet.
     pub(super) fn owes_flush(&self, vip: &VipKey) -> bool {
         self.vips.get(vip).is_some_and(|m| m.owes_flush)
@@ -225,6 +231,7 @@ impl Ledger {
                 | LbError::InvalidAddressFamily
                 | LbError::InvalidMemorySize
                 | LbError::NoRoom
+                | LbError::Held
                 | LbError::Other(_)
                 | LbError::Unavailable(_),
             ) => {}

@@ -8,10 +8,12 @@
 //! * [`memory`]: what its tables take of VPP's heap
 //! * [`reconcile`]: from what is wanted and what is there to the calls between them
 //! * [`run`]: those calls under way
+//! * [`bulk`]: those to several servers of a VIP, put together
 //! * [`traffic`]: what it counts
 //! * [`wire`]: the peculiarities of VPP's `lb` API, without the API
 //! * `vpp`: VPP's own `lb`, in-process (feature `vpp`)
 
+pub mod bulk;
 pub mod embedded;
 pub mod flow;
 pub mod ledger;

@@ -11,7 +11,10 @@
 //! harmful), and plans again from a fresh dump. A plan is made from what is there alone, so that it picks up wherever
 //! the last one ended.
 
+mod clash;
 mod estimate;
+mod exchange;
+mod group;
 mod nat;
 mod planner;
 mod room;
@@ -24,7 +27,7 @@ use std::time::Duration;
 pub use estimate::{BARRIER_LIMIT, Costs};
 pub use planner::plan;
 
-use super::types::{AsRecord, Encap, Op, Settings, VipKey, VipRecord};
+use super::types::{AsRecord, Encap, LbError, LoadBalancer, Op, Settings, VipKey, VipRecord};
 
 /// What a VIP should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,6 +78,19 @@ impl Actual {
     pub fn weights(&self) -> u32 {
         self.servers.values().map(|&w| u32::from(w)).sum()
     }
+
+    /// An op on one of its servers is done.
+    fn advance(&mut self, op: &Op) {
+        match *op {
+            Op::AddServer { address, weight, .. } | Op::SetWeight { address, weight, .. } => {
+                self.servers.insert(address, weight);
+            }
+            Op::DelServer { address, .. } => {
+                self.servers.remove(&address);
+            }
+            Op::SetSettings(_) | Op::AddVip { .. } | Op::DelVip { .. } | Op::FlushVip { .. } => {}
+        }
+    }
 }
 
 /// One VIP to plan for.
@@ -104,6 +120,8 @@ pub enum StepKind {
     Out,
     /// Adds a server or weight.
     Add,
+    /// All servers of a VIP for others.
+    Exchange,
     /// Takes a server, weight or flows away.
     Take,
     /// Flushes a VIP.
@@ -119,6 +137,17 @@ pub struct Step {
     pub ops: Vec<Op>,
     /// What for.
     pub kind: StepKind,
+    /// Those to several servers of a VIP are put together ([`crate::lb::bulk`]).
+    pub bulk: bool,
+    /// Servers that lose their weight to those that come in, and what they weigh.
+    pub former: Vec<(IpAddr, u8)>,
+}
+
+impl Step {
+    /// Does it, under one barrier: one answer an op.
+    pub fn apply(&self, lb: &mut impl LoadBalancer) -> Vec<Result<(), LbError>> {
+        if self.bulk { lb.apply_bulk(&self.ops, &self.former) } else { lb.apply(&self.ops) }
+    }
 }
 
 /// What should be logged, or shown on the frontend.
@@ -236,14 +265,9 @@ pub(crate) fn advance(live: &mut Live, op: &Op) {
         Op::DelVip { vip } => {
             live.remove(&vip);
         }
-        Op::AddServer { vip, address, weight, .. } | Op::SetWeight { vip, address, weight, .. } => {
+        Op::AddServer { vip, .. } | Op::SetWeight { vip, .. } | Op::DelServer { vip, .. } => {
             if let Some(actual) = live.get_mut(&vip) {
-                actual.servers.insert(address, weight);
-            }
-        }
-        Op::DelServer { vip, address, .. } => {
-            if let Some(actual) = live.get_mut(&vip) {
-                actual.servers.remove(&address);
+                actual.advance(op);
             }
         }
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 
 use super::ledger::Ledger;
-use super::reconcile::{Live, Member, Plan, Step, advance};
+use super::reconcile::{Live, Member, Plan, Step, StepKind, advance};
 use super::types::{LbError, Op, VipKey};
 
 /// A plan under way. It holds back what earlier failures have made harmful:
@@ -12,7 +12,9 @@ use super::types::{LbError, Op, VipKey};
 /// * after a failed attempt to add weight, the op that would take a VIP's last weight away ([`Run::let_go`]: unless that is
 ///   of no use);
 /// * after a failed attempt to make or delete a VIP, all its further ops;
-/// * after a failed attempt to add weight, the flush of a VIP that still has none: it would come too early.
+/// * after a failed attempt to add weight, the flush of a VIP that still has none: it would come too early;
+/// * after a failed exchange of servers, the flush of the VIP that was to follow, and after a failed flush the deletion of
+///   servers that relies on it.
 ///
 /// What is held back comes again with the next plan, made from a fresh dump.
 #[derive(Clone, Debug, Default)]
@@ -29,6 +31,8 @@ pub struct Run {
 struct Failed {
     add: bool,
     vip: bool,
+    exchange: bool,
+    flush: bool,
 }
 
 impl Run {
@@ -48,7 +52,9 @@ impl Run {
     pub fn next_step(&mut self) -> Option<Step> {
         while let Some(mut step) = self.steps.pop_front() {
             // One that makes VIPs is decided upon as a whole: what it needs it does itself.
-            if let [op] = step.ops.as_slice()
+            if !step.ops.iter().any(|op| matches!(op, Op::AddVip { .. } | Op::DelVip { .. })) {
+                self.hold_back(&mut step);
+            } else if let [op] = step.ops.as_slice()
                 && !self.allows(op)
             {
                 continue;
@@ -61,14 +67,51 @@ impl Run {
         None
     }
 
+    /// Whether a flush of a whole VIP is next, which belongs to what was done before.
+    pub fn flushes_next(&self) -> bool {
+        self.steps.front().is_some_and(|step| step.kind == StepKind::Flush)
+    }
+
+    /// Takes from a step what may not be sent after the ops before it.
+    fn hold_back(&self, step: &mut Step) {
+        step.former.retain(|(address, _)| {
+            !step.ops.iter().any(|op| op.vip().is_some_and(|vip| self.let_go.contains(&(vip, *address))))
+        });
+        let mut live = Live::new();
+        for vip in step.ops.iter().filter_map(Op::vip) {
+            if self.failed.contains_key(&vip)
+                && !live.contains_key(&vip)
+                && let Some(actual) = self.live.get(&vip)
+            {
+                live.insert(vip, actual.clone());
+            }
+        }
+        step.ops.retain(|op| {
+            let allowed = self.allows_in(&live, op);
+            if allowed {
+                advance(&mut live, op);
+            }
+            allowed
+        });
+    }
+
     /// Whether `op` may be sent, alone and now.
     pub fn allows(&self, op: &Op) -> bool {
+        self.allows_in(&self.live, op)
+    }
+
+    fn allows_in(&self, live: &Live, op: &Op) -> bool {
         let Some(vip) = op.vip() else { return true };
         let failed = self.failed(&vip);
         if failed.vip {
             return false;
         }
-        let Some(actual) = self.live.get(&vip) else { return true };
+        if failed.exchange && matches!(op, Op::FlushVip { .. } | Op::DelServer { flush: false, .. })
+            || failed.flush && matches!(op, Op::DelServer { flush: false, .. })
+        {
+            return false;
+        }
+        let Some(actual) = live.get(&vip) else { return true };
         let (address, weight) = match *op {
             Op::SetWeight { address, weight, .. } => (address, weight),
             Op::DelServer { address, .. } => (address, 0),
@@ -92,11 +135,17 @@ impl Run {
                 }
                 Err(error) => {
                     self.fail(op);
+                    if let (StepKind::Exchange, Some(vip)) = (step.kind, op.vip()) {
+                        self.failed.entry(vip).or_default().exchange = true;
+                    }
                     // A lost answer: for the guard, what takes weight away counts as done, what adds it does not.
                     if matches!(error, LbError::NoAnswer(_)) && self.takes(op) {
                         advance(&mut self.live, op);
                     }
-                    self.failures.push((*op, error));
+                    // What was held back is as it was.
+                    if error != LbError::Held {
+                        self.failures.push((*op, error));
+                    }
                 }
             }
         }
@@ -130,7 +179,8 @@ impl Run {
                 let now = self.live.get(&vip).and_then(|a| a.servers.get(&address)).copied().unwrap_or(0);
                 failed.add |= weight > now;
             }
-            Op::SetSettings(_) | Op::DelServer { .. } | Op::FlushVip { .. } => {}
+            Op::FlushVip { .. } => failed.flush = true,
+            Op::SetSettings(_) | Op::DelServer { .. } => {}
         }
     }
 

@@ -321,6 +321,9 @@ pub enum LbError {
     /// VPP's heap has no room for the VIP's table: not sent, since VPP would abort.
     #[error("VPP's heap has no room for its table")]
     NoRoom,
+    /// Not done, since what was to come in for it could not.
+    #[error("held back: what is to come in for it could not")]
+    Held,
     /// Any other return value.
     #[error("lb error {0}")]
     Other(i32),
@@ -426,4 +429,14 @@ pub trait LoadBalancer {
     /// [`Op::AddVip`] failed in this batch fail with [`LbError::NoSuchEntry`] unsent; one answer an op. So does a
     /// [`Op::FlushVip`] of a VIP that is not there at that moment: `lb` would flush at random.
     fn apply(&mut self, ops: &[Op]) -> Vec<Result<(), LbError>>;
+
+    /// As [`LoadBalancer::apply`], with what is written to several servers of one VIP in a row put together
+    /// ([`super::bulk`]). Not for NAT. `former`: servers that lose their weight to others, and what they weigh; they keep it, and
+    /// their ops fail with [`LbError::Held`], where all ops that add weight have failed.
+    fn apply_bulk(&mut self, ops: &[Op], former: &[(IpAddr, u8)]) -> Vec<Result<(), LbError>>;
+
+    /// Why nothing is put together any more; told once.
+    fn take_remark(&mut self) -> Option<String> {
+        None
+    }
 }

@@ -2,9 +2,11 @@
 
 #![allow(unsafe_code)]
 
+use std::collections::BTreeSet;
 use std::ffi::{CStr, c_char};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use super::bulk::{Bulk, Command, Deed, Guard, Part, Servers, parts};
 use super::memory;
 use super::traffic::{self, VipTraffic};
 use super::types::{AsRecord, Encap, Heap, LbError, LoadBalancer, Op, Reach, Settings, VipKey, VipRecord};
@@ -49,6 +51,9 @@ pub struct VppLb {
     main: MainThread,
     unavailable: Option<String>,
     spent: Spent,
+    bulk: Bulk,
+    /// NAT VIPs that were made here: VPP aborts when one of their servers was deleted.
+    nat: BTreeSet<VipKey>,
 }
 
 /// What was taken of VPP's heap since VPP counted it last.
@@ -65,7 +70,7 @@ impl VppLb {
         // SAFETY: on the main thread, as the token says; all plugins are loaded by the process node's first run.
         let opened = unsafe { shim::maglev_shim_lb_open() } == 0;
         let unavailable = (!opened).then(|| missing(main));
-        VppLb { main, unavailable, spent: Spent::default() }
+        VppLb { main, unavailable, spent: Spent::default(), bulk: Bulk::default(), nat: BTreeSet::new() }
     }
 
     /// The messages in use, `name_crc`; none where `lb` cannot be driven.
@@ -144,8 +149,8 @@ impl VppLb {
                 }
             }
             Op::FlushVip { vip } => {
-                // Of a VIP that is not there lb flushes flows at random, and says that all is well.
-                if !self.vips()?.iter().any(|r| r.key().as_ref() == Some(vip)) {
+                // Of a VIP that is not there lb flushes flows at random, and says that all is well. Where it has an index it is there.
+                if self.index(vip).is_none() && !self.vips()?.iter().any(|r| r.key().as_ref() == Some(vip)) {
                     return Err(LbError::NoSuchEntry);
                 }
                 let vip = encode_vip(vip);
@@ -257,6 +262,26 @@ impl LoadBalancer for VppLb {
     }
 
     fn apply(&mut self, ops: &[Op]) -> Vec<Result<(), LbError>> {
+        self.batch(ops, ops.iter().map(Part::Single).collect(), &[])
+    }
+
+    fn apply_bulk(&mut self, ops: &[Op], former: &[(IpAddr, u8)]) -> Vec<Result<(), LbError>> {
+        self.batch(ops, parts(ops), former)
+    }
+
+    fn take_remark(&mut self) -> Option<String> {
+        self.bulk.take_remark()
+    }
+}
+
+impl VppLb {
+    /// All of `ops`, in these parts, under one barrier.
+    fn batch(
+        &mut self,
+        ops: &[Op],
+        parts: Vec<Part<'_>>,
+        former: &[(IpAddr, u8)],
+    ) -> Vec<Result<(), LbError>> {
         if let Err(why) = self.available() {
             return ops.iter().map(|_| Err(why.clone())).collect();
         }
@@ -268,34 +293,86 @@ impl LoadBalancer for VppLb {
         // One message takes the barrier by itself.
         let _held = (ops.len() > 1).then(|| Barrier::hold(self.main));
         let mut not_made = Vec::new();
-        let mut spent = 0u64;
-        let done = ops
-            .iter()
-            .map(|op| {
-                if let (Some(vip), false) = (op.vip(), matches!(op, Op::AddVip { .. }))
-                    && not_made.contains(&vip)
+        let mut answers = Vec::with_capacity(ops.len());
+        let mut guard = Guard::new(former);
+        for part in parts {
+            let (these, commands) = match &part {
+                Part::Single(op) => (std::slice::from_ref(*op), [].as_slice()),
+                Part::Together(ops, commands) => (*ops, commands.as_slice()),
+            };
+            let Some(op) = these.first() else { continue };
+            let makes = matches!(op, Op::AddVip { .. });
+            if !makes && op.vip().is_some_and(|vip| not_made.contains(&vip)) {
+                answers.extend(these.iter().map(|_| Err(LbError::NoSuchEntry)));
+                continue;
+            }
+            let done = match commands {
+                [] => vec![guard.single(op, || self.send(op))],
+                // Nobody asks for it where there is NAT; it would be the end of VPP.
+                _ if op.vip().is_some_and(|vip| self.nat.contains(&vip))
+                    || these.iter().any(|op| wire::check(op).is_err()) =>
                 {
-                    return Err(LbError::NoSuchEntry);
+                    these.iter().map(|op| guard.single(op, || self.send(op))).collect()
                 }
-                let done = self.send(op);
-                if let Op::AddVip { vip, .. } = op {
-                    match &done {
-                        Ok(()) => not_made.retain(|v| v != vip),
-                        Err(_) => not_made.push(*vip),
-                    }
+                commands => {
+                    let mut bulk = std::mem::take(&mut self.bulk);
+                    let done = bulk.write(self, these, commands, &mut guard);
+                    self.bulk = bulk;
+                    done
                 }
-                // What has no answer may have been done.
-                if matches!(done, Ok(()) | Err(LbError::NoAnswer(_))) {
-                    spent = spent.saturating_add(memory::spent(op));
+            };
+            match op {
+                Op::AddVip { vip, encap, .. } if encap.is_nat() => self.nat.insert(*vip),
+                Op::AddVip { vip, .. } if done.iter().all(Result::is_ok) => self.nat.remove(vip),
+                _ => false,
+            };
+            if let (true, Some(vip), [answer]) = (makes, op.vip(), done.as_slice()) {
+                match answer {
+                    Ok(()) => not_made.retain(|v| *v != vip),
+                    Err(_) => not_made.push(vip),
                 }
-                done
-            })
-            .collect();
+            }
+            answers.extend(done);
+        }
+        // What has no answer may have been done.
+        let perhaps = |done: &Result<(), LbError>| matches!(done, Ok(()) | Err(LbError::NoAnswer(_)));
+        let spent: u64 =
+            ops.iter().zip(&answers).filter(|(_, done)| perhaps(done)).map(|(op, _)| memory::spent(op)).sum();
         if spent > 0 {
             self.counted();
             self.spent.bytes = self.spent.bytes.saturating_add(spent);
         }
-        done
+        answers
+    }
+}
+
+impl Servers for VppLb {
+    fn command(&mut self, command: &Command) -> Result<(), LbError> {
+        let vip = encode_vip(&command.vip);
+        let servers: Vec<maglev_address_t> = command.servers.iter().map(|a| encode_address(*a)).collect();
+        let n = u32::try_from(servers.len()).map_err(|_| LbError::NoRoom)?;
+        let weight = match command.deed {
+            Deed::Delete => -1,
+            Deed::Put(weight) => weight.into(),
+        };
+        let mut retval = 0i32;
+        // SAFETY: on the main thread (self holds the token), in a process; so many servers; the pointers are to live values.
+        let how = unsafe {
+            shim::maglev_shim_lb_servers(&vip, servers.as_ptr(), n, weight, command.flush.into(), &mut retval)
+        };
+        if how == status::MAGLEV_LB_UNAVAILABLE {
+            return Err(LbError::NoRoom);
+        }
+        answered(how)?;
+        wire::verdict(retval)
+    }
+
+    fn single(&mut self, op: &Op) -> Result<(), LbError> {
+        self.send(op)
+    }
+
+    fn servers_now(&mut self, vip: &VipKey) -> Result<Vec<AsRecord>, LbError> {
+        self.servers(vip)
     }
 }
 

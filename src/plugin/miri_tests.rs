@@ -157,6 +157,20 @@ extern "C" fn maglev_shim_lb_flush_vip(v: *const maglev_vip_t, to: *mut i32) -> 
     called(format!("flush vip {}", vip(&of(v))), to)
 }
 #[unsafe(no_mangle)]
+extern "C" fn maglev_shim_lb_servers(
+    v: *const maglev_vip_t,
+    servers: *const maglev_address_t,
+    n: u32,
+    weight: i32,
+    flush: u8,
+    to: *mut i32,
+) -> u32 {
+    // SAFETY: so many, as the contract says.
+    let servers = unsafe { std::slice::from_raw_parts(servers, n as usize) };
+    let servers: Vec<String> = servers.iter().map(address).collect();
+    called(format!("servers {} {} {weight} {flush}", vip(&of(v)), servers.join(",")), to)
+}
+#[unsafe(no_mangle)]
 extern "C" fn maglev_shim_lb_dump_vips() -> u32 {
     shim::maglev_lb_status_t::MAGLEV_LB_OK
 }
@@ -631,5 +645,21 @@ fn calls_of_lb() {
     C.lock().unwrap().retval = shim::maglev_api_error_t::MAGLEV_NO_SUCH_ENTRY;
     assert_eq!(lb.apply(&[Op::DelVip { vip }]), [Err(LbError::NoSuchEntry)]);
     C.lock().unwrap().retval = 0;
+    said();
+    let add = |n: u16| Op::AddServer {
+        vip,
+        address: [0x2001, 0xdb8, 0, 0, 0, 0, 0, n].into(),
+        weight: 7,
+        flush: false,
+    };
+    // The dump after the first does not show them: what is left is done singly.
+    C.lock().unwrap().servers = Vec::new();
+    assert_eq!(lb.apply_bulk(&[add(1), add(2), add(3)], &[]), [Ok(()), Ok(()), Ok(())]);
+    let calls: Vec<String> = said().into_iter().filter(|l| !l.starts_with("log ")).collect();
+    assert!(
+        calls[0].starts_with("servers ") && calls[0].ends_with(" 7 0") && calls[0].matches(',').count() == 2
+    );
+    assert!(calls.len() == 4 && calls[1..].iter().all(|c| c.starts_with("add as")), "{calls:?}");
+    assert!(lb.take_remark().is_some() && lb.take_remark().is_none());
     assert_eq!(C.lock().unwrap().barriers, 0);
 }

@@ -36,6 +36,17 @@ pub struct Server {
     pub weight: Option<u8>,
     /// See there.
     pub flows: Flows,
+    /// Of which of its VIP's tables the first of its flows are, where it had none before.
+    pub since: u64,
+    /// All flows of its VIP were dropped while it had no weight, and it has had none since.
+    pub flushed: bool,
+}
+
+impl Server {
+    /// One of which nobody can be sure.
+    pub fn unsure(weight: Option<u8>) -> Server {
+        Server { weight, flows: Flows::Unsure, since: 0, flushed: false }
+    }
 }
 
 /// A VIP, as `lb` has it.
@@ -45,9 +56,15 @@ pub struct Vip {
     pub made: Option<(Encap, u32, bool)>,
     /// Its servers.
     pub servers: BTreeMap<IpAddr, Server>,
+    /// How often a barrier was held that changed its table.
+    pub tables: u64,
 }
 
 impl Vip {
+    fn new(made: Option<(Encap, u32, bool)>) -> Vip {
+        Vip { made, servers: BTreeMap::new(), tables: 0 }
+    }
+
     fn weights(&self) -> u32 {
         self.servers.values().filter_map(|s| s.weight).map(u32::from).sum()
     }
@@ -80,6 +97,8 @@ pub struct Books {
     pub quiet: bool,
     /// When the settings were last read: a sync began.
     pub synced: Option<Time>,
+    /// Addresses at which something has failed since all was calm last: what is known of them may be out of date.
+    pub clouded: BTreeSet<IpAddr>,
 }
 
 /// What the embedded `lb` says of an answer that was lost: it has done what was asked.
@@ -106,6 +125,7 @@ impl Default for Books {
             settings,
             quiet: false,
             synced: None,
+            clouded: BTreeSet::new(),
         }
     }
 }
@@ -132,14 +152,31 @@ impl Books {
             }
             self.synced = Some(at);
         }
-        let (LbRequest::Apply(ops), LbAnswer::Apply(answers)) = (request, answer) else { return Ok(()) };
+        if self.quiet {
+            self.clouded.clear();
+        }
+        if let (LbRequest::Servers(vip), LbAnswer::Servers(Err(_))) = (request, answer) {
+            self.clouded.insert(vip.address);
+        }
+        let (ops, LbAnswer::Apply(answers, _)) = (request.ops(), answer) else { return Ok(()) };
         if let (true, Some(op)) = (self.quiet, ops.first()) {
             return broken("a quiet system writes nothing", op.to_string());
+        }
+        let takes = |op: &Op| matches!(op, Op::SetWeight { weight: 0, .. } | Op::DelServer { .. });
+        if let (Some(op), Some((vip, server))) =
+            (ops.iter().find(|op| !takes(op)), self.goes_first(model, ops))
+        {
+            let what = format!("{op}, and {server} still has weight in {vip}");
+            return broken("who is to get no more packets goes first", what);
         }
         let before: BTreeMap<VipKey, u32> = self.vips.iter().map(|(k, v)| (*k, v.weights())).collect();
         let deleted: BTreeSet<VipKey> =
             ops.iter().filter_map(|op| if let Op::DelVip { vip } = op { Some(*vip) } else { None }).collect();
         let mut unsent = BTreeSet::new();
+        let changes = |op: &Op| !matches!(op, Op::FlushVip { .. });
+        for vip in ops.iter().filter(|op| changes(op)).filter_map(Op::vip).collect::<BTreeSet<_>>() {
+            self.vips.entry(vip).and_modify(|v| v.tables += 1);
+        }
         for (i, op) in ops.iter().enumerate() {
             // What comes after a VIP that could not be made is not sent.
             if op.vip().is_some_and(|vip| unsent.contains(&vip)) {
@@ -152,6 +189,9 @@ impl Books {
             self.judge(model, at, op, &before, &deleted)?;
             if let Op::AddVip { vip, encap, .. } = op {
                 self.asked_as.insert(*vip, *encap);
+            }
+            if let (Some(vip), Some(Err(_)) | None) = (op.vip(), answers.get(i)) {
+                self.clouded.insert(vip.address);
             }
             match answers.get(i) {
                 Some(Ok(())) => {
@@ -184,11 +224,44 @@ impl Books {
             let astray = encap.is_nat() && self.doubts.iter().any(|d| d.address == vip.address && *d != vip);
             // Adds have failed for long, and the server that is left is of no use.
             let in_vain = self.failing.get(&vip).is_some_and(|since| at.since(*since) >= PATIENCE);
-            if wanted && before > 0 && now.weights() == 0 && !deleted.contains(&vip) && !astray && !in_vain {
+            // Somebody else has taken the others away, which cannot be known before it is looked at; and who goes is dead.
+            let dead = self.doubts.contains(&vip)
+                && ops.iter().filter(|op| op.vip() == Some(vip)).all(|op| match op {
+                    Op::SetWeight { address, weight: 0, .. } => {
+                        front.seats.iter().any(|s| s.address == *address && s.state == "down")
+                    }
+                    _ => false,
+                });
+            let excused = astray || in_vain || dead || deleted.contains(&vip);
+            if wanted && before > 0 && now.weights() == 0 && !excused {
                 return broken("a failover never passes through an empty VIP", vip.to_string());
             }
         }
         Ok(())
+    }
+
+    /// A server that is to get no more packets and has weight, where another one goes on serving, and `ops` do not take it out.
+    fn goes_first(&self, model: &Model, ops: &[Op]) -> Option<(VipKey, IpAddr)> {
+        let goes_now = |vip: &VipKey, server: IpAddr| {
+            ops.iter().any(|op| match op {
+                Op::SetWeight { vip: v, address, weight: 0, .. } | Op::DelServer { vip: v, address, .. } => {
+                    (v, *address) == (vip, server)
+                }
+                Op::DelVip { vip: v } => v == vip,
+                _ => false,
+            })
+        };
+        let unclear = |vip: &VipKey| {
+            self.clouded.contains(&vip.address)
+                || self.doubts.iter().any(|doubt| doubt.address == vip.address)
+        };
+        self.vips.iter().find_map(|(vip, here)| {
+            let front = model.fronts.get(vip).filter(|f| f.open && here.made.is_some() && !unclear(vip))?;
+            let weighs = |a: &IpAddr| here.servers.get(a).is_some_and(|s| s.weight.is_some_and(|w| w > 0));
+            let has = || front.seats.iter().zip(&front.due).filter(|(seat, _)| weighs(&seat.address));
+            let (goes, _) = has().find(|(seat, due)| due.weight == 0 && !goes_now(vip, seat.address))?;
+            has().any(|(_, due)| due.weight > 0).then_some((*vip, goes.address))
+        })
     }
 
     fn judge(
@@ -232,11 +305,20 @@ impl Books {
                     broken("configured servers stay in lb", op.to_string())
                 } else if stays.is_some_and(|f| f.holds(at)) && !model.comes_back(address) {
                     broken("nobody leaves before newcomers are known", op.to_string())
-                } else if !flush {
+                } else if !flush && !has_none(here, address) {
                     broken("who leaves loses its flows", op.to_string())
                 } else {
                     Ok(())
                 }
+            }
+            // Who leaves gets no more packets before its flows are dropped with all of the VIP's.
+            Op::SetWeight { address, weight: 0, flush: false, .. }
+                if self.nat_of(&vip).is_none()
+                    && front.is_some_and(|f| {
+                        f.at(address).is_none() && (!f.holds(at) || model.comes_back(address))
+                    }) =>
+            {
+                Ok(())
             }
             Op::SetWeight { address, weight: 0, flush, .. }
                 if self.nat_of(&vip).is_some() && front.is_none_or(|f| f.at(address).is_none()) =>
@@ -273,6 +355,16 @@ impl Books {
             }
             Op::FlushVip { .. } => {
                 let empty = before.get(&vip).is_none_or(|w| *w == 0) || doubt;
+                // A flow that was placed by the table of now goes where it was.
+                let placed_now = |s: &Server, h: &Vip| s.flows == Flows::Clean || s.since == h.tables;
+                let goes = |a: &IpAddr| {
+                    front.and_then(|f| f.at(*a)).is_none_or(|(_, due)| due.weight == 0 && due.flush)
+                };
+                let new = here.is_some_and(|h| {
+                    let mut weighty = h.servers.values().filter(|s| s.weight.is_some_and(|w| w > 0));
+                    let mut of_use = h.servers.iter().filter(|(a, s)| s.flows != Flows::Clean && goes(a));
+                    weighty.all(|s| placed_now(s, h)) && of_use.next().is_some()
+                });
                 let kept = here.zip(front).and_then(|(h, f)| {
                     let keeps = |(a, s): (&IpAddr, &Server)| {
                         let due = f.at(*a)?.1;
@@ -284,7 +376,7 @@ impl Books {
                 });
                 if deleted.contains(&vip) {
                     Ok(())
-                } else if !empty {
+                } else if !empty && !new {
                     broken("a VIP with weight is not flushed as a whole", op.to_string())
                 } else if let Some(a) = kept {
                     broken("flows that are to be kept are kept", format!("{op}: those of {a}"))
@@ -346,6 +438,10 @@ impl Books {
             Some(Flows::Dirty | Flows::Unsure) => Ok(()),
         }
     }
+}
+
+fn has_none(here: Option<&Vip>, address: IpAddr) -> bool {
+    here.and_then(|h| h.servers.get(&address)).is_some_and(|s| s.flows == Flows::Clean || s.flushed)
 }
 
 fn shape(f: &Front) -> (Encap, u32, bool) {

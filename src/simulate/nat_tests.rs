@@ -39,7 +39,7 @@ fn scene() -> Scene {
 fn ask(op: impl FnOnce(&mut Scene) -> Op) -> Result<(), Broken> {
     let mut s = scene();
     let op = op(&mut s);
-    let answers = LbAnswer::Apply(vec![Ok(())]);
+    let answers = LbAnswer::Apply(vec![Ok(())], None);
     let Scene { sim, .. } = &mut s;
     sim.books.asked(&sim.model, sim.world.now, &LbRequest::Apply(vec![op]), &answers)
 }
@@ -77,7 +77,7 @@ fn every_rule_on_calls_for_nat_can_fail() {
     let park = |s: &mut Scene, flows, flush| {
         let address = stranger(s.server.is_ipv6());
         let book = s.sim.books.vips.get_mut(&s.vip).unwrap();
-        book.servers.insert(address, Server { weight: Some(0), flows });
+        book.servers.insert(address, Server { weight: Some(0), flows, since: 0, flushed: false });
         Op::SetWeight { vip: s.vip, address, weight: 0, flush }
     };
     assert_eq!(ask(|s| park(s, Flows::Dirty, true)), Ok(()));
@@ -124,7 +124,7 @@ fn every_rule_on_what_is_parked_can_fail() {
     assert_eq!(
         broken(&|s| {
             let book = s.sim.books.vips.get_mut(&s.vip).unwrap();
-            let parked = Server { weight: Some(0), flows: Flows::Dirty };
+            let parked = Server { weight: Some(0), flows: Flows::Dirty, since: 0, flushed: false };
             book.servers.insert(stranger(s.server.is_ipv6()), parked);
         }),
         "who leaves loses its flows"
@@ -180,6 +180,6 @@ fn nobody_else_mixes_up_nat() {
     let mut books = sim.books.clone();
     let other = VipKey { address: vip.address, service: Some((Protocol::Udp, 9)) };
     let made = Some((encap, 16, false));
-    books.vips.insert(other, crate::simulate::books::Vip { made, servers: Default::default() });
+    books.vips.insert(other, crate::simulate::books::Vip { made, servers: Default::default(), tables: 0 });
     assert!(!books.is_survived(&add(other, server), foreign), "another has it");
 }

@@ -23,6 +23,7 @@ use super::world::{Happening, Net, START, Voice, World};
 use crate::config::{Config, parse};
 use crate::control::programmer::LbRequest;
 use crate::control::{Done, Ticket, VerbError};
+use crate::lb::bulk::{Part, parts};
 use crate::lb::{LbError, LoadBalancer, Op};
 use crate::probe::{Report, Told};
 use crate::time::Time;
@@ -74,6 +75,8 @@ pub struct Tally {
     pub calls: u64,
     /// Changes of `lb`.
     pub writes: u64,
+    /// Of these, such as put several servers together.
+    pub together: u64,
     /// Times that all was calm and as it should be.
     pub calms: u64,
     /// Deaths of VPP in the middle of a write of the state file.
@@ -87,7 +90,7 @@ pub struct Tally {
 impl Tally {
     /// Together with another one.
     pub fn add(&mut self, other: &Tally) {
-        let Tally { deeds, reloads, lives, results, calls, writes, calms, .. } = other;
+        let Tally { deeds, reloads, lives, results, calls, writes, together, calms, .. } = other;
         let Tally { deaths_in_write, deaths_after_rename, seconds, .. } = other;
         self.deaths_in_write += deaths_in_write;
         self.deaths_after_rename += deaths_after_rename;
@@ -97,6 +100,7 @@ impl Tally {
         self.results += results;
         self.calls += calls;
         self.writes += writes;
+        self.together += together;
         self.calms += calms;
         self.seconds += seconds;
     }
@@ -346,7 +350,10 @@ impl Simulator {
             match what {
                 Happening::Asked(request, answer) if result.is_ok() => {
                     self.tally.calls += 1;
-                    self.tally.writes += u64::from(matches!(request, LbRequest::Apply(_)));
+                    self.tally.writes += u64::from(!request.ops().is_empty());
+                    let parts = if let LbRequest::Bulk(ops, _) = request { parts(ops) } else { Vec::new() };
+                    let together = parts.iter().any(|part| matches!(part, Part::Together(..)));
+                    self.tally.together += u64::from(together);
                     result = self.books.asked(&self.model, *at, request, answer);
                 }
                 Happening::Told(report, _) => {

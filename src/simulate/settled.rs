@@ -59,7 +59,7 @@ pub fn settled(
         };
         book.servers.retain(|a, s| s.weight.is_none() || is.contains_key(a));
         for (a, w) in is {
-            let server = book.servers.entry(a).or_insert(Server { weight: None, flows: Flows::Unsure });
+            let server = book.servers.entry(a).or_insert(Server::unsure(None));
             server.weight = Some(w);
         }
         flushed(front, book, vip)?;
@@ -164,7 +164,7 @@ fn nat(
     said(world, &vip, unmet)?;
     let Some(book) = books.vips.get_mut(&vip) else { return Ok(()) };
     for (a, w) in &servers {
-        let server = book.servers.entry(*a).or_insert(Server { weight: None, flows: Flows::Unsure });
+        let server = book.servers.entry(*a).or_insert(Server::unsure(None));
         server.weight = Some(*w);
     }
     let parked = |a: &IpAddr| front.is_none_or(|f| f.at(*a).is_none());

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::agree::agree;
-use super::books::{Books, Flows};
+use super::books::{Books, Flows, Server};
 use super::broken::Broken;
 use super::run::Simulator;
 use super::settled::settled;
@@ -23,7 +23,10 @@ const STEPS: u64 = 6000;
 fn all_that_is_promised_holds_after_each_step() {
     for seed in SEEDS {
         match live(seed, STEPS) {
-            Ok(tally) => assert!(tally.calms > 0 && tally.lives > 1 && tally.writes > 100, "{tally:?}"),
+            Ok(tally) => {
+                assert!(tally.calms > 0 && tally.lives > 1 && tally.writes > 100, "{tally:?}");
+                assert!(tally.together > 5, "{tally:?}");
+            }
             Err(f) => {
                 panic!("{}\nseed {seed} step {}: {}\n{}", f.story.join("\n"), f.steps, f.broken, f.yaml)
             }
@@ -245,7 +248,7 @@ fn scene() -> Scene {
 
 fn asked(s: &mut Scene, ops: &[Op], ok: bool) -> Result<(), Broken> {
     let answer = if ok { Ok(()) } else { Err(LbError::Other(-7)) };
-    let answers = LbAnswer::Apply(vec![answer; ops.len()]);
+    let answers = LbAnswer::Apply(vec![answer; ops.len()], None);
     let Scene { sim, .. } = s;
     sim.books.asked(&sim.model, sim.world.now, &LbRequest::Apply(ops.to_vec()), &answers)
 }
@@ -289,6 +292,51 @@ fn every_rule_on_calls_of_lb_can_fail() {
         }),
         "VIPs are as configured"
     );
+}
+
+#[test]
+fn nothing_is_written_before_who_is_to_get_no_more_packets() {
+    let mut s = scene();
+    let (vip, idle) = (s.vip, s.idle);
+    let server = s.sim.books.vips.get_mut(&vip).unwrap().servers.get_mut(&idle).unwrap();
+    server.weight = Some(5);
+    let other = Op::SetSettings(s.sim.books.settings);
+    assert_eq!(rule(asked(&mut s, &[other], true)), "who is to get no more packets goes first");
+    // Not where nothing is known of the VIP, nor with the write that takes it out.
+    s.sim.books.clouded.insert(vip.address);
+    assert_eq!(asked(&mut s, &[other], true), Ok(()));
+    s.sim.books.clouded.clear();
+    let out = Op::SetWeight { vip, address: idle, weight: 0, flush: false };
+    assert_eq!(asked(&mut s, &[out], true), Ok(()));
+    assert_eq!(asked(&mut s, &[other], true), Ok(()));
+}
+
+#[test]
+fn a_vip_is_flushed_as_a_whole_where_no_flow_is_older_than_its_table() {
+    let leaves = std::net::IpAddr::from([10, 9, 9, 9]);
+    for (since, rule_broken) in [(0, Some("a VIP with weight is not flushed as a whole")), (9, None)] {
+        let mut s = scene();
+        let vip = s.vip;
+        let front = s.sim.model.fronts.get_mut(&vip).unwrap();
+        front.due.iter_mut().filter(|d| d.weight == 0).for_each(|d| d.flush = true);
+        let book = s.sim.books.vips.get_mut(&vip).unwrap();
+        book.tables = 9;
+        for server in book.servers.values_mut() {
+            server.since = since;
+        }
+        let gone = Server { weight: Some(0), flows: Flows::Dirty, since: 0, flushed: false };
+        book.servers.insert(leaves, gone);
+        let whole = asked(&mut s, &[Op::FlushVip { vip }], true);
+        match rule_broken {
+            Some(broken) => assert_eq!(rule(whole), broken),
+            None => {
+                assert_eq!(whole, Ok(()));
+                // And who leaves has no flows left.
+                let del = Op::DelServer { vip, address: leaves, flush: false };
+                assert_eq!(asked(&mut s, &[del], true), Ok(()));
+            }
+        }
+    }
 }
 
 #[test]

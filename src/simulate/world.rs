@@ -14,7 +14,7 @@ use crate::control::programmer::{LbAnswer, LbRequest};
 use crate::control::reload::Summary;
 use crate::control::state::Snapshot;
 use crate::health::agent::parse;
-use crate::lb::embedded::Embedded;
+use crate::lb::embedded::{Command, Embedded};
 use crate::probe::pace::jittered;
 use crate::probe::{Code, InHand, Job, Order, Outcome, ProbeId, Report, Task, Told, Verdict};
 use crate::time::{Now, Time};
@@ -137,9 +137,18 @@ pub struct World {
 impl World {
     /// A controller without a configuration, at `now`.
     pub fn new(now: Time, seed: u64) -> World {
+        let mut chance = fastrand::Rng::with_seed(seed);
+        let mut lb = Embedded::new();
+        // In one VPP of four it is not the command that is known.
+        lb.set_command(match chance.u8(..12) {
+            0 => Command::Refused,
+            1 => Command::Idle,
+            2 => Command::DeletesOnly,
+            _ => Command::Good,
+        });
         World {
             c: Controller::new(wall(now), seed),
-            lb: Embedded::new(),
+            lb,
             now,
             clocks: wall,
             net: BTreeMap::new(),
@@ -153,7 +162,7 @@ impl World {
             disk: Disk::default(),
             happened: Vec::new(),
             next_beat: now,
-            chance: fastrand::Rng::with_seed(seed),
+            chance,
         }
     }
 

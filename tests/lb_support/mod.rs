@@ -163,7 +163,7 @@ impl Driver {
         let plan = plan(&members, &self.ledger, &self.costs);
         let mut run = Run::start(plan.clone(), &members, &mut self.ledger);
         while let Some(step) = run.next_step() {
-            let answers = self.lb.apply(&step.ops);
+            let answers = step.apply(&mut self.lb);
             run.answered(&step, &answers, &mut self.ledger);
             for (op, answer) in step.ops.iter().zip(&answers) {
                 if let (Op::AddVip { vip, .. }, Ok(())) = (op, answer) {

@@ -55,10 +55,10 @@ class FlowMixin:
             / Raw(b"client payload")
         )
 
-    def send_flows(self, sources, vip, port):
+    def send_flows(self, sources, vip, port, protocol=TCP):
         """One packet a flow; {source: server, or None where nothing came out}. Every packet that comes out is
         checked to be GRE from our source address, with the client's own packet inside."""
-        self.pg0.add_stream([self.packet(s, vip, port) for s in sources])
+        self.pg0.add_stream([self.packet(s, vip, port, protocol) for s in sources])
         self.pg_enable_capture(self.pg_interfaces)
         self.pg_start(trace=False)
         went = dict.fromkeys(sources)
@@ -76,9 +76,9 @@ class FlowMixin:
                 gre = p[GRE]
             inner = (IPv6 if gre.proto == 0x86DD else IP)(bytes(gre.payload))
             self.assertEqual(str(ipaddress.ip_address(inner.dst)), str(ipaddress.ip_address(vip)))
-            self.assertEqual(inner[TCP].dport, port)
-            self.assertEqual(bytes(inner[TCP].payload), b"client payload")
-            source = (inner.src, inner[TCP].sport)
+            self.assertEqual(inner[protocol].dport, port)
+            self.assertEqual(bytes(inner[protocol].payload), b"client payload")
+            source = (inner.src, inner[protocol].sport)
             self.assertIn(source, went, "a packet that no client sent")
             self.assertIsNone(went[source], "one packet in, two out")
             went[source] = outer.dst

@@ -54,12 +54,15 @@ class StatesCase(MaglevTestCase):
         )[0]
 
     def writes(self, mark, vip, server):
-        """What `lb` was told of a server's weight in a VIP after a mark: [(weight, flush)]"""
+        """What `lb` was told of a server's weight in a VIP after a mark: [(weight, flush)]; a flush of the whole VIP is one of
+        a server that had weight 0 then."""
         found = []
         for e in self.since(mark, "lb-sync", "%s:%d/" % vip):
-            m = re.search(r"server=%s weight=(\d+)( flush)?$" % re.escape(server), e["text"])
-            if m:
-                found.append((int(m[1]), bool(m[2])))
+            m = re.search(r"servers?=(\S+) weight=(\d+)( flush)?$", e["text"])
+            if m and server in m[1].split(","):
+                found.append((int(m[2]), bool(m[3])))
+            elif e["text"].endswith("/tcp flush") and found and found[-1][0] == 0:
+                found[-1] = (0, True)
         return found
 
     def wait_moved(self, flows, vip, servers):

@@ -16,6 +16,9 @@ VIP, PORT = "192.0.2.10", 443
 A, B, C = "10.77.0.1", "10.77.0.2", "10.77.0.3"
 VIP6 = "2001:db8::10"
 A6, B6 = "fd77::1", "fd77::2"
+# Servers for lb's command, which takes many.
+MANY = ["10.77.1.%d" % n for n in range(1, 7)]
+MANY6 = ["fd77::1:%x" % n for n in range(1, 7)]
 
 
 class TestLbFacts(FlowMixin, VppTestCase):
@@ -43,17 +46,22 @@ class TestLbFacts(FlowMixin, VppTestCase):
         self.made = []
 
     def tearDown(self):
-        for vip, port in self.made:
+        self.delete_vips()
+        super().tearDown()
+
+    def delete_vips(self):
+        while self.made:
+            vip, port = self.made.pop()
             for server in self.lb_servers(vip, port) or {}:
                 self.server(server, vip=vip, port=port, is_del=True, is_flush=True)
             self.vapi.lb_add_del_vip_v2(**self.key(vip, port), is_del=True)
         # Frees the flow tables, slots and all; lb_flush_vip does not (see below).
         self.vapi.cli("test lb flowtable flush")
-        super().tearDown()
 
     @staticmethod
     def key(vip, port):
-        return {"pfx": vip + ("/128" if ":" in vip else "/32"), "protocol": 6, "port": port}
+        """Port 0: all ports."""
+        return {"pfx": vip + ("/128" if ":" in vip else "/32"), "protocol": 6 if port else 255, "port": port}
 
     def add_vip(self, vip=VIP, port=PORT, length=1024):
         self.vapi.lb_add_del_vip_v2(
@@ -66,6 +74,20 @@ class TestLbFacts(FlowMixin, VppTestCase):
 
     def weight(self, address, weight, flush=False, vip=VIP, port=PORT):
         self.vapi.lb_as_set_weight(**self.key(vip, port), as_address=address, weight=weight, is_flush=flush)
+
+    def command(self, words, vip=VIP, port=PORT):
+        """lb's own command for servers of a VIP, which must succeed."""
+        reply = self.command_reply(words, vip, port)
+        self.assertEqual(reply.retval, 0, reply.reply)
+
+    def refused(self, words, vip=VIP, port=PORT):
+        """The same, which must fail."""
+        reply = self.command_reply(words, vip, port)
+        self.assertNotEqual(reply.retval, 0, reply.reply)
+
+    def command_reply(self, words, vip, port):
+        service = "protocol tcp port %d" % port if port else ""
+        return self.vapi.cli_return_response("lb as %s %s %s" % (self.key(vip, port)["pfx"], service, words))
 
     def counters(self, vip=VIP):
         """The counters of a VIP as `show lb vips verbose` tells them: (from existing sessions, first packets,
@@ -196,7 +218,8 @@ class TestLbFacts(FlowMixin, VppTestCase):
         self.server(A6, vip=VIP6)
         self.assertEqual(self.vapi.lb_as_v2_dump(**self.key(VIP, PORT)), [])
         found = self.vapi.lb_as_v2_dump(**self.key(VIP6, PORT))
-        self.assertEqual([str(d.app_srv) for d in found], [A6])
+        # Other tests' servers linger.
+        self.assertEqual([str(d.app_srv) for d in found if d.flags], [A6])
 
     def test_a_per_port_vip_drops_other_ports(self):
         """Packets to a port that is no VIP's do not come out"""
@@ -215,6 +238,99 @@ class TestLbFacts(FlowMixin, VppTestCase):
         after = self.send_flows(clients(300), VIP, PORT)
         moved = [s for s in before if before[s] != A and before[s] != after[s]]
         self.assertLess(len(moved), 60)
+
+    def table(self, vip, port, to_port):
+        """The new-flow table, as far as it can be seen: weight and buckets of each server, and where new flows go."""
+        self.vapi.cli("test lb flowtable flush")
+        return self.lb_servers(vip, port), self.send_flows(clients(300, v6=":" in vip), vip, to_port)
+
+    def test_a_command_makes_the_table_of_single_messages(self):
+        """`lb as` with many servers, added or deleted and added again with another weight, leaves the table that single
+        messages leave: IPv4, IPv6, a VIP of all ports"""
+        for vip, port, servers in ((VIP, PORT, MANY), (VIP6, PORT, MANY6), (VIP, 0, MANY)):
+            with self.subTest(vip=vip, port=port):
+                to_port = port or 8080
+                self.add_vip(vip, port)
+                for n, weight in enumerate((100, 100, 100, 50, 50, 50)):
+                    self.server(servers[n], weight, vip=vip, port=port)
+                added = self.table(vip, port, to_port)
+                for server in servers[1:5]:
+                    self.weight(server, 7, vip=vip, port=port)
+                changed = self.table(vip, port, to_port)
+                self.assertNotEqual(changed, added)
+                for server in servers:
+                    self.server(server, vip=vip, port=port, is_del=True, is_flush=True)
+                self.command("%s weight 100" % " ".join(servers[:3]), vip, port)
+                self.command("%s weight 50" % " ".join(servers[3:]), vip, port)
+                self.assertEqual(self.table(vip, port, to_port), added)
+                # The order of their names makes no difference.
+                some = " ".join(reversed(servers[1:5]))
+                self.command("%s del" % some, vip, port)
+                self.command("%s weight 7" % some, vip, port)
+                self.assertEqual(self.table(vip, port, to_port), changed)
+                # lb refuses a VIP of all ports beside one of a port.
+                self.delete_vips()
+
+    def test_servers_deleted_and_added_again_keep_their_flows(self):
+        """`del` and then `weight` of the same servers, weight 0 too, keeps each flow at its server; with `flush` it moves"""
+        for vip, servers in ((VIP, MANY), (VIP6, MANY6)):
+            with self.subTest(vip=vip):
+                self.add_vip(vip)
+                self.command("%s weight 100" % " ".join(servers), vip)
+                flows = clients(200, v6=":" in vip)
+                before = self.send_flows(flows, vip, PORT)
+                self.assertEqual(set(before.values()), set(servers))
+                some = " ".join(servers[:4])
+                for weight in (30, 0):
+                    self.command("%s del" % some, vip)
+                    self.command("%s weight %d" % (some, weight), vip)
+                    self.assertEqual(self.send_flows(flows, vip, PORT), before)
+                new = self.send_flows(clients(100, first=1000, v6=":" in vip), vip, PORT)
+                self.assertEqual(set(new.values()), set(servers[4:]))
+                self.command("%s del flush" % some, vip)
+                self.command("%s weight 0" % some, vip)
+                after = self.send_flows(flows, vip, PORT)
+                self.assertEqual(set(after.values()), set(servers[4:]))
+                self.assertEqual(
+                    {s: server for s, server in after.items() if before[s] in servers[4:]},
+                    {s: server for s, server in before.items() if server in servers[4:]},
+                    "flows of the others stay",
+                )
+
+    def test_a_command_does_all_or_nothing(self):
+        """`del` with a server that was never there, and `weight` with one of the wrong family among new ones, is an error
+        that changes nothing; `del` with one that was deleted before is none"""
+        self.add_vip()
+        self.command("%s %s weight 60" % (A, B))
+        before = self.lb_servers(VIP, PORT)
+        for words in ("%s %s %s del", "%s %s %s del flush"):
+            for order in ((C, A, B), (A, C, B), (A, B, C)):
+                self.refused(words % order)
+                self.assertEqual(self.lb_servers(VIP, PORT), before)
+        for order in ((C, A6), (A6, C)):
+            self.refused("%s %s weight 60" % order)
+            self.assertEqual(self.lb_servers(VIP, PORT), before)
+        self.command("%s del" % A)
+        self.command("%s %s del" % (A, B))
+        self.assertEqual(self.lb_weights(VIP, PORT), {})
+
+    def test_weight_with_a_server_in_use_among_new_ones_stops_half_way(self):
+        """`weight` for servers of which one is in use changes those that are, up to the first that is not, and adds none"""
+        self.add_vip()
+        self.command("%s weight 60" % A)
+        self.refused("%s %s weight 20" % (B, A))
+        self.assertEqual(self.lb_weights(VIP, PORT), {A: 60})
+        self.refused("%s %s weight 20" % (A, B))
+        self.assertEqual(self.lb_weights(VIP, PORT), {A: 20})
+
+    def test_a_command_of_500_servers(self):
+        """lb's command takes 500 servers of IPv6 in one line"""
+        servers = ["fd77::%x:%x" % (0xABCD, 0x1000 + n) for n in range(500)]
+        self.add_vip(VIP6)
+        self.command("%s weight 1" % " ".join(servers), VIP6)
+        self.assertEqual(self.lb_weights(VIP6, PORT), dict.fromkeys(servers, 1))
+        self.command("%s del" % " ".join(servers), VIP6)
+        self.assertEqual(self.lb_weights(VIP6, PORT), {})
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ except ModuleNotFoundError:
 
 from gre_flows import clients
 from maglev_case import WEB, PairTestCase, wait_until
+from test_maglev_api import rows
 
 A1, A2 = "10.77.0.1", "10.77.0.2"
 
@@ -47,7 +48,7 @@ class TestMaglevPanic(PairTestCase):
         status = api.maglev_status()
         self.assertEqual((status.retval, status.state), (0, 3))
         self.assertIn("panic", status.reason)
-        self.assertEqual(sorted(b.name for b in api.maglev_backend_get(cursor=0, name="")[1]), ["a1", "a2"])
+        self.assertEqual(sorted(b.name for b in rows(api, "backend")), ["a1", "a2"])
         for reply in (api.maglev_set_backend(backend="a1", verb=1), api.maglev_probe(backend="a1")):
             self.assertEqual(reply.retval, -168, reply)
             self.assertIn("panic", reply.text)

@@ -76,10 +76,10 @@ class TestMaglevWarm(RestartCase):
     def writes(self):
         """Every write to the VIP's servers since VPP's start, as it was logged: (server, weight), None for deleted."""
         found = re.findall(
-            r"lb-sync vip=\S+ (?:add-server|set-weight|delete-server) server=([^\s]+)(?: weight=(\d+))?",
+            r"lb-sync vip=\S+ (?:add-server|set-weight|delete-server) servers?=([^\s]+)(?: weight=(\d+))?",
             self.process.cli("show logging"),
         )
-        return [(server, int(weight) if weight else None) for server, weight in found]
+        return [(s, int(weight) if weight else None) for servers, weight in found for s in servers.split(",")]
 
     def check_writes(self, before, well):
         """The first programming was `before`, and nothing was ever taken from who is well."""

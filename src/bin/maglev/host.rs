@@ -54,13 +54,21 @@ impl LoadBalancer for Twin {
         self.with(Embedded::heap)
     }
     fn apply(&mut self, ops: &[Op]) -> Vec<Result<(), LbError>> {
-        self.with(|lb| {
-            let answers = lb.apply(ops);
-            // It remembers each call, for tests; nobody would ever ask here.
-            drop(lb.take_log());
-            answers
-        })
+        self.with(|lb| forgetting(lb, |lb| lb.apply(ops)))
     }
+    fn apply_bulk(&mut self, ops: &[Op], former: &[(IpAddr, u8)]) -> Vec<Result<(), LbError>> {
+        self.with(|lb| forgetting(lb, |lb| lb.apply_bulk(ops, former)))
+    }
+    fn take_remark(&mut self) -> Option<String> {
+        self.with(Embedded::take_remark)
+    }
+}
+
+/// It remembers each call, for tests; nobody would ever ask here.
+fn forgetting<T>(lb: &mut Embedded, f: impl FnOnce(&mut Embedded) -> T) -> T {
+    let answers = f(lb);
+    drop(lb.take_log());
+    answers
 }
 
 /// The control plane without VPP.

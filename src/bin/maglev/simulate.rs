@@ -61,11 +61,12 @@ pub fn simulate(options: &Options) -> ExitCode {
     }
     let seconds = clock::mono().since(begun).as_secs_f64();
     let (done, last) = (course.done, course.next.0.wrapping_sub(1));
-    let Tally { deeds, reloads, lives, results, calls, calms, seconds: virtual_s, .. } = course.tally;
+    let Tally { deeds, reloads, lives, results, calls, together, calms, seconds: virtual_s, .. } =
+        course.tally;
     let _ = writeln!(out, "{done} steps held, seeds {} to {last}", options.seed);
     let _ = writeln!(
         out,
-        "{deeds} deeds, {reloads} configurations, {lives} lives, {results} results, {calls} calls of lb, {calms} calms, {virtual_s} s of virtual time"
+        "{deeds} deeds, {reloads} configurations, {lives} lives, {results} results, {calls} calls of lb, {together} that put several servers together, {calms} calms, {virtual_s} s of virtual time"
     );
     let _ = writeln!(out, "{:.0} steps/s, {jobs} at a time", done as f64 / seconds.max(0.001));
     ExitCode::SUCCESS

@@ -149,12 +149,17 @@ impl Programmer {
     }
 
     /// Has written these for an agent's sake.
-    pub(super) fn adjust_spends(&mut self, now: Time, ops: &[Op]) {
+    pub(super) fn adjust_spends(&mut self, now: Time, ops: &[Op], bulk: bool) {
         let a = &mut self.adjusts;
-        for op in ops {
-            let actual = op.vip().and_then(|vip| self.vips.get(&vip));
-            a.spent += actual.map_or(Duration::ZERO, |v| self.costs.rebuild(v.weights(), v.table_length));
-        }
+        let actual = |op: &Op| op.vip().and_then(|vip| self.vips.get(&vip));
+        // Several that are put together are of one VIP.
+        a.spent += match ops.first().and_then(actual).filter(|_| bulk) {
+            Some(vip) => self.costs.together(ops, vip),
+            None => {
+                let vips = ops.iter().filter_map(actual);
+                vips.map(|vip| self.costs.rebuild(vip.weights(), vip.table_length)).sum()
+            }
+        };
         if a.spent >= SPELL {
             a.at = now + a.spent * REST;
             a.spent = Duration::ZERO;

@@ -142,12 +142,12 @@ impl Programmer {
         for address in &all {
             self.waiting.push(Class::Routine, *address);
         }
-        let nothing = all.is_empty();
+        // What has left meanwhile is not listed, and nobody works on it.
+        let jobs: Vec<IpAddr> = self.job.iter().chain(&self.suspended).map(|j| j.address).collect();
+        let waiting = &self.waiting;
         for w in &mut self.waiters {
             w.after_listing = false;
-            if nothing {
-                w.left.clear();
-            }
+            w.left.retain(|a| waiting.class_of(a).is_some() || jobs.contains(a));
         }
         self.serve_waiters(None, 0, &[]);
     }

@@ -3,17 +3,19 @@
 //!
 //! It is cheaper than a plan: that the VIPs still are ours is looked up, and the weights of several are written under one barrier. A
 //! VIP is dumped before only where one other server would be left, or a write has failed since it was dumped: then what is
-//! believed of it does not do. A VIP whose last weight it is waits for others to come in first ([`Class::Out`]).
+//! believed of it does not do, unless the server is down, and of no use to the VIP anyway. A VIP whose last weight it is waits for
+//! others to come in first ([`Class::Out`]).
 
 use std::collections::{BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::work::and_unanswered;
+use super::work::{and_unanswered, told};
 use super::{LbRequest, Programmer};
 use crate::control::event::Event;
 use crate::control::intent::Intentions;
 use crate::control::queue::Class;
+use crate::health::State;
 use crate::lb::reconcile::Actual;
 use crate::lb::{AsRecord, Encap, LbError, Op, VipKey};
 
@@ -35,8 +37,8 @@ enum Asked {
     Dump(VecDeque<VipKey>, Vec<Place>),
     /// Whether all these VIPs still are ours.
     Look(Vec<Place>),
-    /// Their weights.
-    Write(Vec<Op>),
+    /// Their weights; several of a VIP together.
+    Write(Vec<Op>, bool),
 }
 
 /// See above.
@@ -84,21 +86,33 @@ impl Outs {
     }
 }
 
-/// What is to become of a server in a VIP.
-enum Fate {
-    /// Its weight is what it is to be.
-    Stays,
-    /// It goes.
-    Goes {
-        /// Fewer than two other servers go on serving: what is believed of the VIP does not do.
-        thin: bool,
-        /// Its flows, too.
-        flush: bool,
-        /// It would be a forwarding loop: all of it goes at once.
-        looping: bool,
-    },
-    /// It goes when others have come in.
-    Waits,
+/// Servers of a VIP that are to go.
+#[derive(Debug, Default)]
+struct Leaving {
+    servers: Vec<Leaver>,
+    /// Not before others have come in.
+    waits: bool,
+    /// Fewer than two other servers go on serving, and one that goes may still be of use: what is believed of the VIP does not do.
+    thin: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Leaver {
+    address: IpAddr,
+    /// Its flows go, too.
+    flush: bool,
+    /// It would be a forwarding loop: all of it goes at once.
+    looping: bool,
+}
+
+/// The op by which a server goes.
+fn leave(vip: VipKey, l: Leaver, nat: bool) -> Op {
+    let Leaver { address, looping, .. } = l;
+    if looping && !nat {
+        Op::DelServer { vip, address, flush: true }
+    } else {
+        Op::SetWeight { vip, address, weight: 0, flush: looping }
+    }
 }
 
 impl Programmer {
@@ -112,6 +126,11 @@ impl Programmer {
         if outs.members.insert(server) {
             outs.order.push_back(server);
         }
+    }
+
+    /// Whether a server is believed to have weight in a VIP.
+    pub fn weighs(&self, vip: &VipKey, server: IpAddr) -> bool {
+        self.vips.get(vip).is_some_and(|actual| actual.servers.get(&server).is_some_and(|w| *w > 0))
     }
 
     /// What is to be asked before anything else.
@@ -133,62 +152,93 @@ impl Programmer {
             Asked::Look(seats) => {
                 Some(LbRequest::Look(Vec::new(), seats.iter().map(|(vip, _)| *vip).collect()))
             }
-            Asked::Write(ops) => Some(LbRequest::Apply(ops.clone())),
+            Asked::Write(ops, false) => Some(LbRequest::Apply(ops.clone())),
+            Asked::Write(ops, true) => Some(LbRequest::Bulk(ops.clone(), Vec::new())),
         }
     }
 
     /// The next servers in VIPs that are to go, by what is believed: so many as stand under one barrier; and the VIPs of them that are to
-    /// be dumped first.
+    /// be dumped first. Those of one VIP go together.
     fn gather(&mut self, intent: &Intentions<'_>) -> (VecDeque<VipKey>, Vec<Place>) {
-        let (mut dump, mut seats) = (VecDeque::new(), Vec::new());
+        let (mut dump, mut places, mut vips) = (VecDeque::new(), Vec::new(), BTreeSet::new());
         let (mut takes, mut left) = (Duration::ZERO, WALK);
+        // NAT is not put together, nor with what is.
+        let (mut together, mut nat) = (false, false);
         while let Some(server) = self.outs.order.front().copied() {
-            if seats.len() >= TOGETHER || takes >= TOGETHER_FOR || left == 0 {
+            if vips.len() >= TOGETHER || takes >= TOGETHER_FOR || left == 0 {
                 break;
             }
             let Some(vip) = self.vips.with_after(server, self.outs.at).copied() else {
                 self.outs.next_server();
                 continue;
             };
-            self.outs.at = Some(vip);
+            let before = self.outs.at.replace(vip);
+            if places.contains(&(vip, server)) {
+                continue;
+            }
             left = left.saturating_sub(1 + intent.frontend(&vip).map_or(0, |f| f.seats.len()));
             let doubtful = self.doubtful.contains(&vip);
-            let fate = self.fate(&vip, server, intent);
-            match fate {
-                Fate::Stays if !doubtful => {}
-                Fate::Waits if !doubtful => self.waiting.push(Class::Out, vip.address),
-                Fate::Stays | Fate::Waits | Fate::Goes { .. } => {
-                    if let Some(actual) = self.vips.get(&vip) {
-                        takes += self.costs.rebuild(actual.weights(), actual.table_length);
-                    }
-                    let thin = matches!(fate, Fate::Goes { thin: true, .. });
-                    if (doubtful || thin) && dump.back() != Some(&vip) {
-                        dump.push_back(vip);
-                    }
-                    seats.push((vip, server));
-                }
+            let leaving = self.leavers(&vip, intent, |a| self.outs.members.contains(a));
+            let leaves = leaving.servers.iter().any(|l| l.address == server);
+            if leaves && leaving.waits && !doubtful {
+                self.waiting.push(Class::Out, vip.address);
+                continue;
+            }
+            if !leaves && !doubtful {
+                continue;
+            }
+            let is_nat = self.is_nat(&vip);
+            let all = self.leave_together(&vip, &leaving).filter(|_| leaves);
+            if is_nat && together || all.is_some() && nat {
+                self.outs.at = before;
+                break;
+            }
+            (together, nat) = (together || all.is_some(), nat || is_nat);
+            if (doubtful || leaving.thin) && dump.back() != Some(&vip) {
+                dump.push_back(vip);
+            }
+            vips.insert(vip);
+            if let Some(takes_for) = all {
+                takes += takes_for;
+                let new =
+                    leaving.servers.iter().map(|l| (vip, l.address)).filter(|place| !places.contains(place));
+                let new: Vec<Place> = new.collect();
+                places.extend(new);
+            } else {
+                let rebuild = |actual: &Actual| self.costs.rebuild(actual.weights(), actual.table_length);
+                takes += self.vips.get(&vip).map_or(Duration::ZERO, rebuild);
+                places.push((vip, server));
             }
         }
-        (dump, seats)
+        // Those of one VIP in a row.
+        places.sort_unstable();
+        (dump, places)
     }
 
-    /// What is to be written, by what `lb` has.
-    fn out_ops(&mut self, seats: &[Place], intent: &Intentions<'_>) -> Vec<Op> {
+    /// How long it takes to put them together; none: they go one by one.
+    fn leave_together(&self, vip: &VipKey, leaving: &Leaving) -> Option<Duration> {
+        let actual = self.vips.get(vip).filter(|_| !self.is_nat(vip))?;
+        let ops: Vec<Op> = leaving.servers.iter().map(|l| leave(*vip, *l, false)).collect();
+        self.costs.worth(&ops, actual)
+    }
+
+    /// What is to be written, by what `lb` has; and whether several servers of a VIP go together.
+    fn out_ops(&mut self, places: &[Place], intent: &Intentions<'_>) -> (Vec<Op>, bool) {
         let (mut ops, mut flushes) = (Vec::new(), false);
-        for &(vip, address) in seats {
-            match self.fate(&vip, address, intent) {
-                Fate::Stays => {}
-                Fate::Waits => self.waiting.push(Class::Out, vip.address),
-                Fate::Goes { flush, looping, .. } => {
-                    let Some(actual) = self.vips.get(&vip) else { continue };
-                    ops.push(if looping && !actual.encap.is_some_and(Encap::is_nat) {
-                        Op::DelServer { vip, address, flush: true }
-                    } else {
-                        Op::SetWeight { vip, address, weight: 0, flush: looping }
-                    });
-                    flushes = flush;
-                }
+        let (mut together, mut any_nat) = (false, false);
+        for these in places.chunk_by(|a, b| a.0 == b.0) {
+            let Some((vip, _)) = these.first().copied() else { continue };
+            let among: BTreeSet<IpAddr> = these.iter().map(|(_, a)| *a).collect();
+            let leaving = self.leavers(&vip, intent, |a| among.contains(a));
+            if leaving.waits {
+                self.waiting.push(Class::Out, vip.address);
+                continue;
             }
+            together |= self.leave_together(&vip, &leaving).is_some();
+            let nat = self.is_nat(&vip);
+            any_nat |= nat;
+            ops.extend(leaving.servers.iter().map(|l| leave(vip, *l, nat)));
+            flushes = leaving.servers.iter().any(|l| l.flush);
         }
         // The only one: its flows need not wait for others.
         if let ([Op::SetWeight { flush, vip, .. }], true) =
@@ -199,44 +249,41 @@ impl Programmer {
         {
             *flush = true;
         }
-        ops
+        (ops, together && !any_nat)
     }
 
-    fn fate(&self, vip: &VipKey, server: IpAddr, intent: &Intentions<'_>) -> Fate {
-        let now = |actual: &Actual| actual.servers.get(&server).is_some_and(|w| *w > 0);
+    fn is_nat(&self, vip: &VipKey) -> bool {
+        self.vips.get(vip).is_some_and(|actual| actual.encap.is_some_and(Encap::is_nat))
+    }
+
+    /// Which servers of a VIP, of those that are `out`, are to go.
+    fn leavers(&self, vip: &VipKey, intent: &Intentions<'_>, out: impl Fn(&IpAddr) -> bool) -> Leaving {
         let sure = !self.unsure.contains(&vip.address)
             && self.job.iter().chain(&self.suspended).all(|j| j.address != vip.address || !j.unsure);
         let (true, true, Some(actual)) = (sure, self.ledger.ours(vip), self.vips.get(vip)) else {
-            return Fate::Stays;
+            return Leaving::default();
         };
-        let Some(f) = intent.frontend(vip).filter(|f| f.open) else { return Fate::Stays };
-        if !now(actual) {
-            return Fate::Stays;
-        }
-        let looping = intent.backends.looping(server).is_some();
-        let (mut own, mut others, mut wanted) = (None, 0u32, 0u32);
+        let Some(f) = intent.frontend(vip).filter(|f| f.open) else { return Leaving::default() };
+        let weighs = |a: &IpAddr| actual.servers.get(a).is_some_and(|w| *w > 0);
+        let (mut servers, mut others, mut wanted, mut of_use) = (Vec::new(), 0u32, 0u32, false);
+        // Of one that has left the configuration a plan takes care.
         for (seat, share) in f.seats.iter().zip(&f.shares.members) {
             let Some(b) = intent.backends.get(seat.slot) else { continue };
             let address = b.config.address;
-            if address == server {
-                own = Some(if looping { (0, true) } else { (share.weight, share.flush) });
-            } else {
-                let weight = if intent.backends.looping(address).is_some() { 0 } else { share.weight };
-                wanted += u32::from(weight);
-                others += u32::from(weight > 0 && actual.servers.get(&address).is_some_and(|w| *w > 0));
+            let looping = intent.backends.looping(address).is_some();
+            let weight = if looping { 0 } else { share.weight };
+            if weight == 0 && out(&address) && weighs(&address) {
+                let flush = looping || share.flush && self.ledger.dirty(vip, address) != Some(false);
+                servers.push(Leaver { address, flush, looping });
+                of_use |= b.state() != State::Down;
             }
-            if own.is_some() && others > 1 {
-                break;
-            }
+            wanted += u32::from(weight);
+            others += u32::from(weight > 0 && weighs(&address));
         }
-        match own {
-            // Of one that has left the configuration a plan takes care.
-            None | Some((1.., _)) => Fate::Stays,
-            Some((0, flush)) if others > 0 || wanted == 0 => {
-                let flush = flush && self.ledger.dirty(vip, server) != Some(false);
-                Fate::Goes { thin: others < 2, flush, looping }
-            }
-            Some((0, _)) => Fate::Waits,
+        Leaving {
+            waits: others == 0 && wanted > 0 && !servers.is_empty(),
+            thin: others < 2 && of_use,
+            servers,
         }
     }
 
@@ -269,15 +316,16 @@ impl Programmer {
             self.index_seen(vip, *index, events);
         }
         seats.retain(|(vip, _)| !indices.contains(&(*vip, None)) && self.ledger.ours(vip));
-        let ops = self.out_ops(&seats, intent);
+        let (ops, together) = self.out_ops(&seats, intent);
         if !ops.is_empty() {
-            self.outs.asked = Asked::Write(ops);
+            self.outs.asked = Asked::Write(ops, together);
         }
     }
 
     /// Written, or not: what failed is planned for with the rest of its address, which is urged with every change.
     pub(super) fn outs_written(&mut self, results: Vec<Result<(), LbError>>, events: &mut VecDeque<Event>) {
-        let Asked::Write(ops) = std::mem::take(&mut self.outs.asked) else { return };
+        let Asked::Write(ops, _) = std::mem::take(&mut self.outs.asked) else { return };
+        let mut done = Vec::new();
         for (op, result) in ops.into_iter().zip(and_unanswered(results)) {
             self.ledger.answered(&op, &result);
             if let Some(vip) = op.vip() {
@@ -288,11 +336,15 @@ impl Programmer {
                 }
             }
             match result {
-                Ok(()) => self.written(&op, events),
+                Ok(()) => {
+                    self.written(&op);
+                    done.push(op);
+                }
                 Err(e) => {
                     self.refused(&op, &e, events);
                 }
             }
         }
+        told(&done, events);
     }
 }

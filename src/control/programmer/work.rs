@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 
-use super::{BACKOFF, FRESH, Job, LbRequest, Look, PATIENCE, Programmer, ROUTINE_PACE, Retry};
+use super::{BACKOFF, FRESH, Job, LbRequest, Look, PATIENCE, Programmer, ROUTINE_PACE, Retry, TURN};
 use crate::control::backends::Entry as Backend;
 use crate::control::event::Event;
 use crate::control::frontends::Entry as Frontend;
@@ -12,7 +12,7 @@ use crate::control::queue::Class;
 use crate::health::State;
 use crate::lb::reconcile::{Actual, Member, Note, Plan, Wanted, plan};
 use crate::lb::run::Run;
-use crate::lb::{AsRecord, LbError, Op, VipKey};
+use crate::lb::{AsRecord, LbError, Op, VipKey, bulk};
 use crate::time::Time;
 
 /// A VIP, what it should be and what it is.
@@ -28,6 +28,11 @@ pub(super) fn and_unanswered(results: Vec<Result<(), LbError>>) -> impl Iterator
     results.into_iter().chain(unanswered)
 }
 
+/// What `lb` has done.
+pub(super) fn told(done: &[Op], events: &mut VecDeque<Event>) {
+    events.extend(bulk::lines(done).into_iter().map(|text| Event::LbSync { text, failed: false }));
+}
+
 impl Job {
     /// Goes on, in this class if it is a more important one. But for a pause of its own, what was dumped before may not be what is
     /// there by now.
@@ -38,6 +43,7 @@ impl Job {
         self.class = self.class.min(class);
         self.again = true;
         self.interrupted = false;
+        (self.steps, self.rests) = (0, false);
         self
     }
 }
@@ -60,7 +66,8 @@ impl Programmer {
         let (class, address) = loop {
             let may = |class| self.may_at(class) <= now;
             // What was interrupted goes on when nothing more important waits.
-            let on = (self.suspended.iter().enumerate().filter(|(_, job)| self.may_go_on_at(job) <= now))
+            let goes_on = |job: &Job| !job.rests && self.may_go_on_at(job) <= now;
+            let on = (self.suspended.iter().enumerate().filter(|(_, job)| goes_on(job)))
                 .min_by_key(|(_, job)| job.class)
                 .map(|(i, job)| (i, job.class));
             if let Some((i, class)) = on
@@ -98,6 +105,8 @@ impl Programmer {
             dumped: BTreeMap::new(),
             doubt: false,
             interrupted: false,
+            steps: 0,
+            rests: false,
             now,
             asked: None,
             look: None,
@@ -114,15 +123,24 @@ impl Programmer {
         Some(())
     }
 
-    /// More important work comes before what is under way, which goes on after it; and what agents want rests between two spells.
+    /// More important work comes before what is under way, which goes on after it; and what agents want rests between two spells. Work
+    /// of one class goes in turns: no address keeps the others waiting for long.
     pub(super) fn make_room(&mut self, now: Time) {
         let Some(job) = &self.job else { return };
-        let better = self.waiting.best(|class| class < job.class && self.may_at(class) <= now);
-        if better.is_none() && self.may_go_on_at(job) <= now {
+        let better = self.waiting.best(|class| class < job.class && self.may_at(class) <= now).is_some();
+        let rests = self.may_go_on_at(job) > now;
+        let turn = job.steps >= TURN
+            && self.waiting.has(job.class)
+            && job.run.as_ref().is_none_or(|run| !run.flushes_next());
+        if !better && !rests && !turn {
             return;
         }
         if let Some(mut job) = self.job.take() {
-            job.interrupted |= better.is_some();
+            job.interrupted |= better;
+            if !better && !rests {
+                job.rests = true;
+                self.waiting.push(job.class, job.address);
+            }
             self.suspended.push(job);
         }
     }
@@ -209,9 +227,12 @@ impl Programmer {
         }
         let job = self.job.as_mut()?;
         let step = job.run.as_mut()?.next_step()?;
+        job.steps += 1;
         let ops = step.ops.clone();
+        let request =
+            if step.bulk { LbRequest::Bulk(ops, step.former.clone()) } else { LbRequest::Apply(ops) };
         job.running = Some(step);
-        Some(LbRequest::Apply(ops))
+        Some(request)
     }
 
     /// The plan for an address, begun, and what is to be said of it.
@@ -241,8 +262,10 @@ impl Programmer {
     /// to anybody then.
     fn of_no_use(&self, address: IpAddr, intent: &Intentions<'_>) -> BTreeSet<(VipKey, IpAddr)> {
         let mut all = BTreeSet::new();
-        let stuck =
-            |vip: &VipKey| self.stuck.get(vip).is_some_and(|since| intent.now.since(*since) >= PATIENCE);
+        let stuck = |vip: &VipKey| {
+            let tried = self.stuck.get(vip).filter(|(_, last)| self.is_again(*last, intent.now));
+            tried.is_some_and(|(since, _)| intent.now.since(*since) >= PATIENCE)
+        };
         for vip in intent.vips_at(address).filter(stuck) {
             let seats = intent.frontend(&vip).into_iter().flat_map(|f| &f.seats);
             let useless = |b: &&Backend| matches!(b.state(), State::Down | State::Disabled);
@@ -250,6 +273,11 @@ impl Programmer {
             all.extend(backends.map(|b| (vip, b.config.address)));
         }
         all
+    }
+
+    /// Whether what is tried now is one of the attempts of which that was the last one.
+    fn is_again(&self, last: Time, now: Time) -> bool {
+        now.since(last) <= self.interval.max(BACKOFF) * 2
     }
 
     /// A VIP is not made while its address is still a server with weight or flows: `lb` would send their packets to itself. What is left
@@ -355,11 +383,16 @@ impl Programmer {
         }
         if let (Some(step), Some(run)) = (job.running.take(), job.run.as_mut()) {
             run.answered(&step, &results, &mut self.ledger);
+            let mut done = Vec::new();
             for (op, result) in step.ops.iter().zip(and_unanswered(results)) {
+                if result.is_ok() {
+                    done.push(*op);
+                }
                 self.op_done(&mut job, op, result, events);
             }
+            told(&done, events);
             if job.class == Class::Adjust {
-                self.adjust_spends(job.now, &step.ops);
+                self.adjust_spends(job.now, &step.ops, step.bulk);
             }
         }
         self.job = Some(job);
@@ -376,13 +409,19 @@ impl Programmer {
                 job.look.get_or_insert_default().vips.push_back(vip);
                 job.dumped.insert(vip, job.now);
             }
-            return self.written(op, events);
+            return self.written(op);
         };
+        if e == LbError::Held {
+            // It is as it was; of what has failed is told.
+            return;
+        }
         if let (Op::AddServer { vip, address, .. }, LbError::NoAnswer(_)) = (op, &e) {
             self.vips.perhaps(vip, *address);
         }
         if let Some(vip) = op.vip().filter(|_| op.adds_weight()) {
-            self.stuck.entry(vip).or_insert(job.now);
+            let since = self.stuck.get(&vip).filter(|(_, last)| self.is_again(*last, job.now));
+            let since = since.map_or(job.now, |(since, _)| *since);
+            self.stuck.insert(vip, (since, job.now));
         }
         // Somebody else may have been at lb: the list of VIPs could be out of date.
         let vip = matches!(op, Op::AddVip { .. } | Op::DelVip { .. });
@@ -401,7 +440,7 @@ impl Programmer {
     }
 
     /// `lb` has done it.
-    pub(super) fn written(&mut self, op: &Op, events: &mut VecDeque<Event>) {
+    pub(super) fn written(&mut self, op: &Op) {
         if let Op::SetWeight { vip, address, .. } = *op {
             self.adjust_written(&vip, address);
         }
@@ -426,7 +465,6 @@ impl Programmer {
             | Op::FlushVip { .. } => {}
         }
         self.vips.advance(op);
-        events.push_back(Event::LbSync { text: op.to_string(), failed: false });
     }
 
     pub(super) fn end_job(&mut self, now: Time) {

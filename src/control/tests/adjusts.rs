@@ -153,7 +153,10 @@ fn whoever_dies_in_the_storm_leaves_at_once_and_a_verb_does_not_wait_for_it() {
     assert_eq!((lacks.len() > 1, put_together.count()), (true, lacks.len() - 1), "{lacks:?}");
     lab.turn();
     assert!(lab.c.settled(), "what the agents want is nothing that the verb has set off");
-    let writes = lab.take_writes();
+    let mut writes = lab.take_writes();
+    assert_eq!(writes[0], "vip=192.0.2.1:80/tcp set-weight server=10.2.0.1 weight=0");
+    // What is left of a round of weights may go with the flush.
+    writes.retain(|w| !w.starts_with("vip=192.0.2.1:80/tcp set-weight server=10.1."));
     assert_eq!(
         writes,
         [

@@ -6,7 +6,6 @@ use std::time::Duration;
 use super::lab_agents::Asked;
 use crate::control::LogLevel;
 use crate::control::journal::Journal;
-use crate::control::programmer::LbRequest;
 use crate::control::state::Snapshot;
 use crate::control::{Finished, Ticket};
 use crate::lb::{LoadBalancer, Op, VipKey};
@@ -192,9 +191,7 @@ impl Lab {
                 }
                 Happening::Asked(request, _) => {
                     self.asked += 1;
-                    if let LbRequest::Apply(ops) = request {
-                        self.writes.extend(ops.into_iter().map(|op| (at, op)));
-                    }
+                    self.writes.extend(request.ops().iter().map(|op| (at, *op)));
                 }
                 Happening::Saved(true) => self.saves.push(at),
                 Happening::Ordered(Order::Cancel(_))

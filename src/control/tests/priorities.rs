@@ -217,3 +217,146 @@ fn what_is_believed_of_a_vip_after_a_lost_answer_is_nothing_to_go_by() {
         assert!(sum > 0, "{:?}", lab.writes);
     }
 }
+
+#[test]
+fn an_address_with_many_changes_keeps_no_other_one_waiting_for_long() {
+    let ports = |weight: u8, other: u8| {
+        let mut text = "
+maglev:
+  vpp: {lb: {ipv4-src-address: 10.0.0.1}}
+  backends: {a: {address: 10.1.0.1}, b: {address: 10.1.0.2}}
+  frontends:
+"
+        .to_owned();
+        for port in 1..=200 {
+            writeln!(
+                text,
+                "    f{port:03}: {{address: 192.0.2.1, protocol: tcp, port: {port}, pools: [{{name: p, backends: \
+                 {{a: {{weight: {weight}}}, b: {{weight: {weight}}}}}}}]}}"
+            )
+            .unwrap();
+        }
+        for i in 2..=4 {
+            writeln!(
+                text,
+                "    g{i}: {{address: 192.0.2.{i}, protocol: tcp, port: 80, pools: [{{name: p, backends: \
+                 {{a: {{weight: {other}}}, b: {{}}}}}}]}}"
+            )
+            .unwrap();
+        }
+        text
+    };
+    let mut lab = Lab::new(&ports(10, 10));
+    lab.run(3000);
+    lab.take_writes();
+    lab.load(&ports(20, 20));
+    lab.turn();
+    let writes = lab.take_writes();
+    let mut last = 0;
+    for i in 2..=4 {
+        let at = writes.iter().position(|w| w.starts_with(&format!("vip=192.0.2.{i}:80/tcp"))).unwrap();
+        assert!(at <= 16 + i, "{i} is written to after {at} others of {}", writes.len());
+        last = last.max(at);
+    }
+    assert_eq!(writes.len(), 403, "and nothing is written twice");
+    assert!(writes[last + 1..].iter().all(|w| w.starts_with("vip=192.0.2.1:")));
+}
+
+/// Ten backends that follow `root`, and `more`, in two frontends, the second with that encapsulation; without more a second pool.
+fn rack(encap: &str, more: &str) -> String {
+    let mut text = "
+maglev:
+  vpp: {lb: {ipv4-src-address: 10.0.0.1}}
+  backends:
+    root: {address: 10.9.0.1}
+    b0: {address: 10.2.0.1}
+    b1: {address: 10.2.0.2}
+"
+    .to_owned();
+    for n in 1..=10 {
+        writeln!(text, "    a{n}: {{address: 10.1.0.{n}, track: root}}").unwrap();
+    }
+    text.push_str("  frontends:\n");
+    let members: String = (1..=10).map(|n| format!("a{n}: {{}}, ")).collect();
+    let second = if more.is_empty() { ", {name: q, backends: {b0: {}, b1: {}}}" } else { "" };
+    for (name, address, encap) in [("web", "192.0.2.1", "gre4"), ("other", "192.0.2.2", encap)] {
+        writeln!(
+            text,
+            "    {name}: {{address: {address}, protocol: udp, port: 53, encap: {encap}, pools: [{{name: p, backends: \
+             {{{members}{more}}}}}{second}]}}"
+        )
+        .unwrap();
+    }
+    text
+}
+
+/// The writes that root's `word` leads to: their barriers, and the rebuilds and walks they take.
+fn word(lab: &mut Lab, verb: BackendVerb) -> (Vec<String>, usize, u64, u64) {
+    lab.take_writes();
+    lab.lb.take_log();
+    let before = lab.lb.work();
+    let now = lab.wall();
+    lab.c.set_backend(now, "root", verb).unwrap();
+    lab.turn();
+    let now = lab.lb.work();
+    let batches: std::collections::BTreeSet<u64> = lab.lb.take_log().iter().map(|call| call.batch).collect();
+    (lab.take_writes(), batches.len(), now.rebuilds - before.rebuilds, now.walks - before.walks)
+}
+
+#[test]
+fn a_rack_leaves_all_its_vips_with_one_write_each_before_any_flow_is_flushed() {
+    let mut lab = Lab::new(&rack("gre4", "b0: {}, b1: {}"));
+    lab.run(3000);
+    let (writes, batches, rebuilds, walks) = word(&mut lab, BackendVerb::Drain);
+    assert_eq!(writes.len(), 20);
+    assert!(writes.iter().all(|w| w.contains("set-weight") && w.ends_with(" weight=0")), "{writes:?}");
+    assert_eq!((rebuilds, walks), (4, 0));
+    assert!(batches <= 2, "{batches}");
+    word(&mut lab, BackendVerb::Ready);
+    let (writes, ..) = word(&mut lab, BackendVerb::Disable);
+    assert!(writes[..20].iter().all(|w| w.ends_with(" weight=0")), "{writes:?}");
+    assert!(writes[20..].iter().all(|w| w.ends_with(" weight=0 flush")) && writes.len() == 40, "{writes:?}");
+}
+
+#[test]
+fn a_pool_fails_over_with_one_exchange_and_one_flush() {
+    let mut lab = Lab::new(&rack("gre4", ""));
+    lab.run(3000);
+    let (writes, batches, rebuilds, walks) = word(&mut lab, BackendVerb::Disable);
+    assert_eq!((writes.len(), batches, rebuilds, walks), (2 * 13, 4, 6, 2), "{writes:?}");
+    let lines = lab.take_log("lb-sync");
+    assert!(lines.iter().any(|l| l.contains("set-weight servers=10.2.0.1,10.2.0.2 weight=100")), "{lines:?}");
+}
+
+#[test]
+fn nat_is_written_one_by_one_also_beside_what_is_put_together() {
+    for more in ["", "b0: {}, b1: {}"] {
+        let mut lab = Lab::new(&rack("nat4", more));
+        lab.run(3000);
+        for verb in [BackendVerb::Disable, BackendVerb::Enable, BackendVerb::Drain, BackendVerb::Ready] {
+            let (writes, _, rebuilds, _) = word(&mut lab, verb);
+            let nat = writes.iter().filter(|w| w.starts_with("vip=192.0.2.2:53")).count();
+            assert!(nat >= 10 && rebuilds >= 10, "{verb:?} {rebuilds} {writes:?}");
+        }
+    }
+}
+
+#[test]
+fn a_pool_that_nobody_can_come_in_for_keeps_its_weight_for_a_while_and_not_for_ever() {
+    let mut lab = Lab::new(&rack("gre4", ""));
+    lab.run(3000);
+    lab.lb.fail_when(|op| {
+        let second = matches!(op, Op::SetWeight { weight: 1.., address, .. } if address.to_string().starts_with("10.2."));
+        second.then_some(crate::lb::LbError::Other(-9))
+    });
+    let (writes, ..) = word(&mut lab, BackendVerb::Disable);
+    assert!(writes.iter().all(|w| w.contains("server=10.2.") || w.ends_with("weight=0")), "{writes:?}");
+    let web = VipKey { address: ip("192.0.2.1"), service: Some((crate::lb::Protocol::Udp, 53)) };
+    lab.run(10_000);
+    assert_eq!(weight(&mut lab, &web, "10.1.0.7"), Some(100));
+    lab.run(20_000);
+    assert_eq!(weight(&mut lab, &web, "10.1.0.7"), Some(0));
+    lab.lb.heal();
+    lab.run(40_000);
+    assert_eq!(weight(&mut lab, &web, "10.2.0.2"), Some(100));
+}

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::Counters;
 use super::pool::Pool;
 use super::sticky::{Found, Sticky};
+use super::{Counters, Work};
 use crate::lb::flow::Flow;
 use crate::lb::maglev::{Table, lb_bytes};
 use crate::lb::memory;
@@ -155,6 +155,7 @@ pub(super) struct State {
     deadly_calls: u64,
     /// Bytes of all tables that were made: `lb` frees none of a deleted VIP.
     tables: u64,
+    work: Work,
 }
 
 impl Default for State {
@@ -183,6 +184,7 @@ impl Default for State {
             snat_aborts: 0,
             deadly_calls: 0,
             tables: 0,
+            work: Work::default(),
         }
     }
 }
@@ -204,7 +206,10 @@ impl State {
             }
             Op::FlushVip { vip } => {
                 match self.find(Id::of(&vip)) {
-                    Ok(index) => self.sticky.flush(index, None),
+                    Ok(index) => {
+                        self.work.walks += 1;
+                        self.sticky.flush(index, None);
+                    }
                     Err(_) => self.stray_flushes += 1,
                 }
                 Ok(())
@@ -305,36 +310,54 @@ impl State {
         weight: u8,
         flush: bool,
     ) -> Result<(), LbError> {
+        self.put_servers(id, &[address], weight, flush)
+    }
+
+    /// Adds servers none of which is in use, and builds the table once; nothing where one of them cannot be added.
+    pub(super) fn put_servers(
+        &mut self,
+        id: Id,
+        addresses: &[IpAddr],
+        weight: u8,
+        flush: bool,
+    ) -> Result<(), LbError> {
         let index = self.find(id)?;
-        let bits = u128::from_be_bytes(lb_bytes(address));
-        match self.member(index, bits) {
-            Some(server) => {
-                let Some(s) = self.servers.get_mut(server) else { return Err(LbError::NoSuchEntry) };
-                if s.used {
+        let Some(Some(vip)) = self.vips.get(index) else { return Err(LbError::NoSuchEntry) };
+        let wants_ip4 = match vip.kind {
+            Kind::Gre4 | Kind::L3dsr(_) | Kind::Nat4(_) => true,
+            Kind::Gre6 | Kind::Nat6(_) => false,
+            Kind::Other => vip.id.is_ip4(),
+        };
+        let nat = vip.kind.target_port();
+        let (mut again, mut new) = (Vec::new(), Vec::new());
+        // From the last to the first, as `lb` does.
+        for address in addresses.iter().rev() {
+            let bits = u128::from_be_bytes(lb_bytes(*address));
+            match self.member(index, bits) {
+                Some(server) if self.servers.get(server).is_some_and(|s| s.used) => {
                     return Err(LbError::ValueExist);
                 }
-                // One that was deleted and lingers: its flows, if it has any, are its flows again.
-                (s.used, s.weight) = (true, weight);
-                if flush {
-                    self.sticky.flush(index, Some(server));
-                }
+                Some(server) => again.push(server),
+                None if wants_ip4 != as_ip4(bits).is_some() => return Err(LbError::InvalidAddressFamily),
+                None => new.push(bits),
             }
-            None => {
-                let Some(Some(vip)) = self.vips.get_mut(index) else { return Err(LbError::NoSuchEntry) };
-                let wants_ip4 = match vip.kind {
-                    Kind::Gre4 | Kind::L3dsr(_) | Kind::Nat4(_) => true,
-                    Kind::Gre6 | Kind::Nat6(_) => false,
-                    Kind::Other => vip.id.is_ip4(),
-                };
-                let nat = vip.kind.target_port();
-                if wants_ip4 != as_ip4(bits).is_some() {
-                    return Err(LbError::InvalidAddressFamily);
-                }
-                let server = self.servers.put(Server { bits, weight, used: true, last_used: 0 });
+        }
+        for server in again {
+            // One that was deleted and lingers: its flows, if it has any, are its flows again.
+            if let Some(s) = self.servers.get_mut(server) {
+                (s.used, s.weight) = (true, weight);
+            }
+            if flush {
+                self.flush_server(index, server);
+            }
+        }
+        for bits in new {
+            let server = self.servers.put(Server { bits, weight, used: true, last_used: 0 });
+            if let Some(Some(vip)) = self.vips.get_mut(index) {
                 vip.servers.put(server);
-                if let Some(port) = nat {
-                    self.snat_clashes += u64::from(!self.snat.insert((bits, port)));
-                }
+            }
+            if let Some(port) = nat {
+                self.snat_clashes += u64::from(!self.snat.insert((bits, port)));
             }
         }
         self.rebuild(index);
@@ -343,14 +366,27 @@ impl State {
     }
 
     fn del_server(&mut self, id: Id, address: IpAddr, flush: bool) -> Result<(), LbError> {
+        self.delete_servers(id, &[address], flush)
+    }
+
+    /// Deletes servers, and builds the table once; nothing where one of them is not there.
+    pub(super) fn delete_servers(
+        &mut self,
+        id: Id,
+        addresses: &[IpAddr],
+        flush: bool,
+    ) -> Result<(), LbError> {
         let index = self.find(id)?;
-        let bits = u128::from_be_bytes(lb_bytes(address));
         // One that was deleted and lingers can be deleted again.
-        let server = self.member(index, bits).ok_or(LbError::NoSuchEntry)?;
+        let member = |a: &IpAddr| self.member(index, u128::from_be_bytes(lb_bytes(*a)));
+        let servers: Option<Vec<usize>> = addresses.iter().rev().map(member).collect();
+        let servers = servers.ok_or(LbError::NoSuchEntry)?;
         self.collect(index);
-        self.retire(server);
-        if flush {
-            self.sticky.flush(index, Some(server));
+        for server in servers {
+            self.retire(server);
+            if flush {
+                self.flush_server(index, server);
+            }
         }
         self.rebuild(index);
         Ok(())
@@ -364,9 +400,14 @@ impl State {
         s.weight = weight;
         self.rebuild(index);
         if flush {
-            self.sticky.flush(index, Some(server));
+            self.flush_server(index, server);
         }
         Ok(())
+    }
+
+    fn flush_server(&mut self, index: usize, server: usize) {
+        self.work.walks += 1;
+        self.sticky.flush(index, Some(server));
     }
 
     fn retire(&mut self, server: usize) {
@@ -377,6 +418,7 @@ impl State {
     }
 
     fn rebuild(&mut self, index: usize) {
+        self.work.rebuilds += 1;
         let weights: Vec<(IpAddr, u8)> = self
             .members(index)
             .into_iter()
@@ -524,6 +566,10 @@ impl State {
 
     pub(super) fn stray_flushes(&self) -> u64 {
         self.stray_flushes
+    }
+
+    pub(super) fn work(&self) -> Work {
+        self.work
     }
 
     pub(super) fn snat_clashes(&self) -> u64 {

@@ -1,8 +1,9 @@
 //! The planner itself: what has to happen to each VIP, and in which steps.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use super::group::cut;
 use super::nat::admit;
 use super::room::make_room;
 use super::{Actual, Costs, Live, Member, Note, Plan, Step, StepKind, Wanted, WantedServer};
@@ -10,7 +11,7 @@ use crate::lb::ledger::Ledger;
 use crate::lb::types::{Encap, Op, VipKey};
 
 /// What has to happen to a VIP.
-enum Task<'a> {
+pub(super) enum Task<'a> {
     Nothing,
     Foreign(&'static str),
     Leave(&'a Actual),
@@ -109,7 +110,7 @@ fn clash(a: &VipKey, going: &Task<'_>, b: &VipKey, coming: &Task<'_>) -> bool {
 
 /// Parts of the plan for one address, in order.
 #[derive(Clone, Copy)]
-enum Part {
+pub(super) enum Part {
     /// Servers that are to get no more packets, where others serve.
     Outs,
     /// VIPs that nobody else serves.
@@ -120,11 +121,11 @@ enum Part {
     Takes,
 }
 
-struct Planner<'a> {
+pub(super) struct Planner<'a> {
     plan: Plan,
-    parts: [Vec<Step>; 4],
-    ledger: &'a Ledger,
-    costs: &'a Costs,
+    pub(super) parts: [Vec<Step>; 4],
+    pub(super) ledger: &'a Ledger,
+    pub(super) costs: &'a Costs,
 }
 
 impl Planner<'_> {
@@ -135,15 +136,10 @@ impl Planner<'_> {
         let outs: Vec<usize> =
             steps.iter().enumerate().filter(|(_, s)| s.kind == StepKind::Out).map(|(i, _)| i).collect();
         if let [only] = outs.as_slice() {
-            // Its flows need not wait for others.
-            let of = |s: &Step| match s.ops.as_slice() {
-                [Op::SetWeight { vip, address, weight: 0, .. }] => Some((*vip, *address)),
-                _ => None,
-            };
-            let seat = steps.get(*only).and_then(of);
-            let flush =
-                steps.iter().position(|s| s.kind == StepKind::Take && seat.is_some() && of(s) == seat);
-            if let Some(flush) = flush {
+            // Their flows need not wait for others.
+            let places = steps.get(*only).and_then(out_of);
+            let is_flush = |s: &Step| s.kind == StepKind::Take && places.is_some() && out_of(s) == places;
+            if let Some(flush) = steps.iter().position(is_flush) {
                 let step = steps.remove(flush);
                 if let Some(out) = steps.get_mut(*only) {
                     *out = step;
@@ -153,23 +149,26 @@ impl Planner<'_> {
         self.plan.steps.append(&mut steps);
     }
 
-    fn step(&mut self, part: Part, kind: StepKind, ops: Vec<Op>) {
+    pub(super) fn step(&mut self, part: Part, kind: StepKind, ops: Vec<Op>, bulk: bool) {
         if let (false, Some(steps)) = (ops.is_empty(), self.parts.get_mut(part as usize)) {
-            steps.push(Step { ops, kind });
+            steps.push(Step { ops, kind, bulk, former: Vec::new() });
         }
     }
 
-    fn singly(&mut self, part: Part, kind: StepKind, ops: impl IntoIterator<Item = Op>) {
-        for op in ops {
-            self.step(part, kind, vec![op]);
+    /// Ops on the servers of a VIP that is as `actual` says, and is left as it is after them.
+    pub(super) fn cut(&mut self, part: Part, kind: StepKind, ops: Vec<Op>, actual: &mut Actual) {
+        let together = !actual.encap.is_some_and(Encap::is_nat);
+        for (ops, bulk) in cut(self.costs, ops, together, actual) {
+            self.step(part, kind, ops, bulk);
         }
     }
 
-    fn alone(&mut self, vip: VipKey, task: &Task<'_>) {
+    pub(super) fn alone(&mut self, vip: VipKey, task: &Task<'_>) {
         match task {
             Task::Nothing => {}
             Task::Foreign(why) => self.note(Note::Foreign { vip, reason: (*why).to_owned() }),
-            Task::Leave(actual) => self.singly(Part::Takes, StepKind::Leave, leave(vip, actual)),
+            // The two are not cut: a flow that begins between them would be remembered for a VIP that is gone.
+            Task::Leave(_) => self.step(Part::Takes, StepKind::Leave, leave(vip), false),
             Task::Create(wanted) => {
                 let adds = create(vip, wanted, None);
                 let head = vec![add_vip(vip, wanted)];
@@ -177,6 +176,7 @@ impl Planner<'_> {
             }
             Task::Recreate(wanted, actual, reason) => {
                 self.note(Note::Recreate { vip, reason: reason.clone() });
+                self.out_before(vip, wanted, actual);
                 let head = vec![Op::FlushVip { vip }, Op::DelVip { vip }, add_vip(vip, wanted)];
                 let live = Live::from([(vip, (*actual).clone())]);
                 let adds = create(vip, wanted, Some(actual));
@@ -187,44 +187,6 @@ impl Planner<'_> {
         }
     }
 
-    /// VIPs of one address that clash: what stays, then all that goes, then all that comes.
-    fn together(&mut self, tasks: &[(VipKey, Task<'_>)]) {
-        let (mut going, mut live) = (Vec::new(), Live::new());
-        let mut coming = Vec::new();
-        for (vip, task) in tasks {
-            let vip = *vip;
-            match task {
-                Task::Nothing | Task::Foreign(_) | Task::Update(..) => self.alone(vip, task),
-                Task::Leave(actual) => {
-                    live.insert(vip, (*actual).clone());
-                    going.push((StepKind::Leave, leave(vip, actual)));
-                }
-                Task::Create(wanted) => coming.push((vip, *wanted, create(vip, wanted, None))),
-                Task::Recreate(wanted, actual, reason) => {
-                    self.note(Note::Recreate { vip, reason: reason.clone() });
-                    live.insert(vip, (*actual).clone());
-                    going.push((StepKind::Recreate, vec![Op::FlushVip { vip }, Op::DelVip { vip }]));
-                    coming.push((vip, *wanted, create(vip, wanted, Some(actual))));
-                }
-            }
-        }
-        let made = coming.iter().flat_map(|(vip, wanted, adds)| {
-            std::iter::once(add_vip(*vip, wanted)).chain(adds.iter().copied())
-        });
-        let all: Vec<Op> = going.iter().flat_map(|(_, ops)| ops.iter().copied()).chain(made).collect();
-        if self.costs.of(&all, &mut live.clone()) <= self.costs.limit {
-            self.step(Part::Serve, StepKind::Recreate, all);
-            return;
-        }
-        for (kind, ops) in going {
-            self.singly(Part::Serve, kind, ops);
-        }
-        for (vip, wanted, adds) in coming {
-            let head = vec![add_vip(vip, wanted)];
-            self.fill(Part::Serve, vip, StepKind::Create, head, adds, Live::new(), Flush::IfSlow);
-        }
-    }
-
     fn update(&mut self, vip: VipKey, wanted: &Wanted, actual: &Actual) {
         let Changes { adds, mut takes, holds_flows, weights } = changes(vip, wanted, actual, self.ledger);
         let empty = actual.weights() == 0 && weights > 0;
@@ -232,29 +194,36 @@ impl Planner<'_> {
         if flush {
             takes.retain_mut(|op| !flushed_with_all(op, wanted, actual));
         }
+        let mut now = actual.clone();
         if empty {
             let live = Live::from([(vip, actual.clone())]);
+            adds.iter().for_each(|op| now.advance(op));
             let flush = if flush { Flush::Always } else { Flush::Never };
             self.fill(Part::Serve, vip, StepKind::Fill, Vec::new(), adds, live, flush);
-        } else {
+        } else if flush
+            || !self.all_flows_go(vip, wanted, actual, &adds, &takes)
+            || !self.exchange(vip, &adds, &takes, actual)
+        {
             let alone = weights > 0 && !serves_on(wanted, actual);
-            let [outs_in, adds_in] = if alone { [Part::Serve; 2] } else { [Part::Outs, Part::Adds] };
-            self.singly(adds_in, StepKind::Add, adds);
-            if weights > 0 {
-                let (outs, rest) = outs(takes, wanted, actual);
-                self.singly(outs_in, StepKind::Out, outs);
-                takes = rest;
+            let (outs, rest) = if weights > 0 { outs(takes, wanted, actual) } else { (Vec::new(), takes) };
+            takes = rest;
+            if !alone || !self.swap(&adds, &outs, &mut now) {
+                let adds = if alone { self.first_in(adds, &mut now) } else { adds };
+                self.cut(if alone { Part::Serve } else { Part::Outs }, StepKind::Out, outs, &mut now);
+                self.cut(Part::Adds, StepKind::Add, adds, &mut now);
             }
             if flush {
                 self.flush_after(Part::Adds, vip);
             }
+        } else {
+            return;
         }
-        self.singly(Part::Takes, StepKind::Take, takes);
+        self.cut(Part::Takes, StepKind::Take, takes, &mut now);
     }
 
     /// `head` and `adds` under one barrier, if it may be held so long; the flush can stand apart.
     #[expect(clippy::too_many_arguments, reason = "one call for what is made, filled and recreated")]
-    fn fill(
+    pub(super) fn fill(
         &mut self,
         part: Part,
         vip: VipKey,
@@ -264,56 +233,81 @@ impl Planner<'_> {
         live: Live,
         flush: Flush,
     ) {
+        let made = head.iter().find_map(|op| match op {
+            Op::AddVip { encap, table_length, .. } => {
+                Some(Actual { encap: Some(*encap), table_length: *table_length, servers: BTreeMap::new() })
+            }
+            _ => None,
+        });
+        let Some(mut now) = made.or_else(|| live.get(&vip).cloned()) else { return };
+        let bulk = self.costs.bulk && !now.encap.is_some_and(Encap::is_nat);
         let mut all: Vec<Op> = head.iter().chain(&adds).copied().collect();
         if flush == Flush::Always {
             all.push(Op::FlushVip { vip });
         }
-        let estimate = self.costs.of(&all, &mut live.clone());
+        let estimate = self.costs.of(&all, bulk, &mut live.clone());
         if estimate <= self.costs.limit {
             if flush == Flush::Always {
                 self.plan.flush_after.insert(vip);
             }
-            self.step(part, kind, all);
+            self.step(part, kind, all, bulk);
             return;
         }
         let (flushes, rest): (Vec<Op>, Vec<Op>) =
             head.iter().copied().partition(|op| matches!(op, Op::FlushVip { .. }));
         let core: Vec<Op> = rest.iter().chain(&adds).copied().collect();
-        self.step(part, StepKind::Flush, flushes);
-        if self.costs.of(&core, &mut live.clone()) <= self.costs.limit {
-            self.step(part, kind, core);
+        self.step(part, StepKind::Flush, flushes, false);
+        if self.costs.of(&core, bulk, &mut live.clone()) <= self.costs.limit {
+            self.step(part, kind, core, bulk);
             if flush == Flush::Always {
                 self.flush_after(part, vip);
             }
             return;
         }
-        if self.costs.of(&rest, &mut live.clone()) <= self.costs.limit {
-            self.step(part, kind, rest);
-        } else {
-            self.singly(part, kind, rest);
+        // What serves comes first, and with the VIP itself: that is never there without a server.
+        let several = adds.iter().filter(|op| weighs(op)).count() > 1;
+        let (weighty, others): (Vec<Op>, Vec<Op>) = adds.into_iter().partition(weighs);
+        let adds = weighty.into_iter().chain(others).collect();
+        let mut steps = cut(self.costs, adds, bulk, &mut now).into_iter();
+        let (mut first, together) =
+            if rest.is_empty() { Default::default() } else { steps.next().unwrap_or_default() };
+        first.splice(..0, rest);
+        self.step(part, kind, first, together);
+        for (ops, together) in steps {
+            self.step(part, StepKind::Add, ops, together);
         }
-        let weighty =
-            |op: &&Op| matches!(op, Op::AddServer { weight: 1.., .. } | Op::SetWeight { weight: 1.., .. });
-        let several = adds.iter().filter(weighty).count() > 1;
-        self.singly(part, StepKind::Add, adds);
         if flush == Flush::Always || (several && flush == Flush::IfSlow) {
             self.flush_after(part, vip);
         }
         self.note(Note::InSteps { vip, estimate });
     }
 
-    fn flush_after(&mut self, part: Part, vip: VipKey) {
+    pub(super) fn flush_after(&mut self, part: Part, vip: VipKey) {
         self.plan.flush_after.insert(vip);
-        self.step(part, StepKind::Flush, vec![Op::FlushVip { vip }]);
+        self.step(part, StepKind::Flush, vec![Op::FlushVip { vip }], false);
     }
 
-    fn note(&mut self, note: Note) {
+    pub(super) fn note(&mut self, note: Note) {
         self.plan.notes.push(note);
     }
 }
 
+/// Whether an op gives a server weight.
+pub(super) fn weighs(op: &Op) -> bool {
+    matches!(op, Op::AddServer { weight: 1.., .. } | Op::SetWeight { weight: 1.., .. })
+}
+
+/// Which servers lose their weight in a step, and whether nothing else happens in it; none: something else does.
+fn out_of(step: &Step) -> Option<BTreeSet<(VipKey, IpAddr)>> {
+    let place = |op: &Op| match *op {
+        Op::SetWeight { vip, address, weight: 0, .. } => Some((vip, address)),
+        _ => None,
+    };
+    step.ops.iter().map(place).collect()
+}
+
 /// Whether a server that has weight keeps some, so that what goes need not wait for what comes.
-fn serves_on(wanted: &Wanted, actual: &Actual) -> bool {
+pub(super) fn serves_on(wanted: &Wanted, actual: &Actual) -> bool {
     actual.servers.iter().any(|(address, now)| {
         *now > 0 && wanted.servers.get(address).is_some_and(|server| server.keep || server.weight > 0)
     })
@@ -340,7 +334,7 @@ fn outs(takes: Vec<Op>, wanted: &Wanted, actual: &Actual) -> (Vec<Op>, Vec<Op>) 
 
 /// Whether a VIP is flushed once it is filled.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Flush {
+pub(super) enum Flush {
     /// It was there before, without weight: `lb` remembers flows as having no server.
     Always,
     /// It is new: only when it is filled in steps, since the first servers then get the flows of all.
@@ -367,12 +361,12 @@ fn flushed_with_all(op: &mut Op, wanted: &Wanted, actual: &Actual) -> bool {
     matches!(op, Op::SetWeight { .. })
 }
 
-fn add_vip(vip: VipKey, w: &Wanted) -> Op {
+pub(super) fn add_vip(vip: VipKey, w: &Wanted) -> Op {
     Op::AddVip { vip, encap: w.encap, table_length: w.table_length, src_ip_sticky: w.src_ip_sticky }
 }
 
 /// The servers of a new VIP. It has no flows, whatever they were before, so that no flush is needed.
-fn create(vip: VipKey, wanted: &Wanted, before: Option<&Actual>) -> Vec<Op> {
+pub(super) fn create(vip: VipKey, wanted: &Wanted, before: Option<&Actual>) -> Vec<Op> {
     let add = |(&address, server): (&IpAddr, &WantedServer)| {
         // With another encapsulation one that is to leave may be of the wrong family: then it leaves now.
         let fits = wanted.encap.takes(address);
@@ -383,9 +377,9 @@ fn create(vip: VipKey, wanted: &Wanted, before: Option<&Actual>) -> Vec<Op> {
     wanted.servers.iter().filter_map(add).collect()
 }
 
-fn leave(vip: VipKey, actual: &Actual) -> Vec<Op> {
-    let servers = actual.servers.keys().map(|&address| Op::DelServer { vip, address, flush: true });
-    servers.chain([Op::DelVip { vip }]).collect()
+/// A VIP that goes, with all flows; its servers go with it.
+pub(super) fn leave(vip: VipKey) -> Vec<Op> {
+    vec![Op::FlushVip { vip }, Op::DelVip { vip }]
 }
 
 /// What a VIP that stays needs.

@@ -14,7 +14,7 @@ impl Books {
             Op::SetSettings(_) => {}
             Op::AddVip { vip, encap, table_length, src_ip_sticky } => {
                 let made = Some((encap, table_length, src_ip_sticky));
-                self.vips.insert(vip, Vip { made, servers: BTreeMap::new() });
+                self.vips.insert(vip, Vip::new(made));
                 self.doubts.remove(&vip);
                 self.owed.retain(|(v, _)| *v != vip);
             }
@@ -27,13 +27,16 @@ impl Books {
                 if let Some((encap, ..)) = here.made {
                     self.nat.claim(&vip, encap, address, true);
                 }
-                let before = here.servers.get(&address).map_or(Flows::Clean, |s| s.flows);
+                let was = here.servers.get(&address).copied();
+                let before = was.map_or(Flows::Clean, |s| s.flows);
                 let flows = match (weight, flush) {
                     (0, true) => Flows::Clean,
                     (0, false) => before,
                     (_, _) => Flows::Dirty,
                 };
-                here.servers.insert(address, Server { weight: Some(weight), flows });
+                let since = was.filter(|s| s.flows == Flows::Dirty).map_or(here.tables, |s| s.since);
+                let flushed = weight == 0 && was.is_some_and(|s| s.flushed);
+                here.servers.insert(address, Server { weight: Some(weight), flows, since, flushed });
                 if flush {
                     self.owed.remove(&(vip, address));
                 }
@@ -50,6 +53,8 @@ impl Books {
                 let Some(here) = self.vips.get_mut(&vip) else { return };
                 let doubt = self.doubts.contains(&vip);
                 for s in here.servers.values_mut() {
+                    s.since = here.tables;
+                    s.flushed = s.weight.is_none_or(|w| w == 0);
                     s.flows = match s.flows {
                         _ if s.weight.is_some_and(|w| w > 0) => Flows::Dirty,
                         // Who asked for the flush may take it for one that has weight.
@@ -75,7 +80,7 @@ impl Books {
                 // Who asked does not know that its flows are gone, and takes no chances when it comes again.
                 let server = self.vips.get_mut(&vip).and_then(|v| v.servers.get_mut(&address));
                 if let Some(s) = server {
-                    *s = Server { weight: None, flows: Flows::Unsure };
+                    *s = Server::unsure(None);
                 }
             }
             Op::AddVip { .. }
@@ -98,7 +103,7 @@ impl Books {
             self.nat.claim_of_gone(*encap, *address);
         }
         if let Some(here) = self.vips.get_mut(vip) {
-            here.servers.entry(*address).or_insert(Server { weight: None, flows: Flows::Unsure });
+            here.servers.entry(*address).or_insert(Server::unsure(None));
         }
     }
 
@@ -108,8 +113,11 @@ impl Books {
         self.doubts.insert(vip);
         self.unseen = true;
         let Some(here) = self.vips.get_mut(&vip) else { return };
-        for s in here.servers.values_mut().filter(|s| s.flows == Flows::Clean) {
-            s.flows = Flows::Unsure;
+        for s in here.servers.values_mut() {
+            s.flushed = false;
+            if s.flows == Flows::Clean {
+                s.flows = Flows::Unsure;
+            }
         }
     }
 
@@ -124,13 +132,13 @@ impl Books {
                 self.nat.gone(vip);
                 continue;
             }
-            let here = self.vips.entry(*vip).or_insert_with(|| Vip { made: None, servers: BTreeMap::new() });
+            let here = self.vips.entry(*vip).or_insert_with(|| Vip::new(None));
             let is: BTreeMap<IpAddr, u8> = lb.weights(vip).into_iter().collect();
             for (a, s) in &mut here.servers {
                 s.weight = is.get(a).copied();
             }
             for (a, w) in is {
-                let server = Server { weight: Some(w), flows: Flows::Unsure };
+                let server = Server::unsure(Some(w));
                 here.servers.entry(a).or_insert(server);
                 if let Some((encap, ..)) = here.made {
                     self.nat.claim(vip, encap, a, true);
@@ -142,7 +150,7 @@ impl Books {
     /// Somebody else has done it.
     pub fn meddled(&mut self, op: &Op) {
         if let Op::AddVip { vip, .. } = op {
-            self.vips.insert(*vip, Vip { made: None, servers: BTreeMap::new() });
+            self.vips.insert(*vip, Vip::new(None));
             self.doubts.insert(*vip);
             self.unseen = true;
             return;
@@ -170,8 +178,7 @@ impl Books {
         if let Some(here) = op.vip().and_then(|vip| self.vips.get_mut(&vip)) {
             // That somebody else has flushed it nobody can know; a flush more costs a call.
             for address in may_have {
-                let server =
-                    here.servers.entry(address).or_insert(Server { weight: None, flows: Flows::Unsure });
+                let server = here.servers.entry(address).or_insert(Server::unsure(None));
                 if server.flows == Flows::Clean {
                     server.flows = Flows::Unsure;
                 }

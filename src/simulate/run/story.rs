@@ -1,7 +1,7 @@
 //! What was done and what came of it, in words.
 
 use super::{Past, Simulator};
-use crate::control::programmer::LbRequest;
+use crate::control::programmer::{LbAnswer, LbRequest};
 use crate::simulate::world::Happening;
 
 impl Simulator {
@@ -26,15 +26,17 @@ impl Simulator {
                         lines.push(format!("    {at:?}: {name}: {}{reply}{frozen}", r.outcome.code.as_str()));
                     }
                     Happening::Event(_, event) => lines.push(format!("    {at:?}: {event}")),
-                    Happening::Asked(LbRequest::Apply(ops), _) => {
-                        for op in ops {
-                            lines.push(format!("    {at:?}: lb: {op}"));
+                    Happening::Asked(request, answer) => {
+                        let bulk = if matches!(request, LbRequest::Bulk(..)) { " together" } else { "" };
+                        for op in request.ops() {
+                            lines.push(format!("    {at:?}: lb{bulk}: {op}"));
+                        }
+                        if let LbAnswer::Apply(answers, _) = answer {
+                            let failed = answers.iter().filter_map(|a| a.as_ref().err());
+                            lines.extend(failed.map(|e| format!("    {at:?}: lb: {e}")));
                         }
                     }
-                    Happening::Asked(..)
-                    | Happening::Ordered(_)
-                    | Happening::Repeated(_)
-                    | Happening::Polled => {}
+                    Happening::Ordered(_) | Happening::Repeated(_) | Happening::Polled => {}
                     Happening::Saving => lines.push(format!("    {at:?}: a save begins")),
                     Happening::Saved(ok) => lines.push(format!("    {at:?}: saved: {ok}")),
                 }
