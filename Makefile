@@ -38,7 +38,7 @@ plugin: ## build/maglev_plugin.so, for the installed VPP
 	@install -m 644 "$(TARGET_DIR)/release/maglev.api.json" $(API_JSON)
 	@echo "$(PLUGIN) is for VPP $$(eval "$$(vpp-plugin/find-vpp)"; echo "$$VPP_VERSION")"
 
-bench: ## against HAProxy and a bare loop in C: docs/benchmarks.md, 25 minutes; QUICK=1: three, build/benches/benchmarks.md; AGAIN=cpu: that part anew
+bench: ## against HAProxy and a bare loop in C: docs/benchmarks.md, 30 minutes; QUICK=1: six, build/benches/benchmarks.md; AGAIN=cpu: that part anew
 	@vpp-plugin/need build
 	$(CARGO) build --release --locked --bin maglev
 	@if vpp-plugin/find-vpp >/dev/null; then $(MAKE) --no-print-directory plugin; else echo "no VPP found: its parts are left out"; fi

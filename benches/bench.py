@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """maglev side by side with what people use now; `make bench` runs all of it.
 
-    benches/bench.py [--quick] [--only cpu,main,workers,reaction,calls,growth] [--again cpu,…] [--from build/benches/results.json]
+    benches/bench.py [--quick] [--only cpu,main,workers,reaction,order,calls,growth] [--again cpu,…] [--from build/benches/results.json]
 
 cpu       CPU of a probe: maglev, HAProxy, a bare loop in C
 main      what the plugin takes of VPP's main thread
 workers   packets that VPP's worker loses while the plugin probes
 reaction  from the death of a backend to weight 0 in lb, against HAProxy
+order     the same while agents change weights, a reload fills lb, or 2,000 VIPs have the backend
 calls     lb's calls from within VPP, against the API socket
 growth    10 … 20,000 backends: memory, start-up, sync, reload, show
 
@@ -45,10 +46,11 @@ def measure(options):
     import cpu
     import growth
     import mainthread
+    import order
     import reaction
     import workers
 
-    parts = {"cpu": cpu, "main": mainthread, "workers": workers, "reaction": reaction, "calls": calls, "growth": growth}
+    parts = {"cpu": cpu, "main": mainthread, "workers": workers, "reaction": reaction, "order": order, "calls": calls, "growth": growth}
     results = {}
     for name in report.ORDER:
         if name not in options.only:

@@ -5,7 +5,9 @@
  *   each weight that is not what it was, by CLOCK_MONOTONIC when the dump had come.
  * usage: lbclient SOCKET calls ADDRESS PORT
  *   For each line `SERVER WEIGHT SERVER WEIGHT ...` on standard input one `lb_as_set_weight` after the other, then a line with the
- *   microseconds from the first request to the last answer. An empty line is a message that does nothing (control_ping).
+ *   microseconds from the first request to the last answer. A WEIGHT like `0f` flushes the server's flows. A SERVER like `+10.0.0.1` is
+ *   added (`lb_add_del_as_v2`). `vip ADDRESS LENGTH` at the beginning of a line adds that VIP (tcp, PORT, GRE), which the servers
+ *   from there on are of. An empty line is a message that does nothing (control_ping).
  */
 #include <arpa/inet.h>
 #include <stdbool.h>
@@ -92,24 +94,56 @@ static void watch(void) {
   }
 }
 
-static vapi_error_e replied(vapi_ctx_t c, void *arg, vapi_error_e rv, bool last, vapi_payload_lb_as_set_weight_reply *r) {
-  (void)c, (void)arg, (void)last;
-  if (rv != VAPI_OK || r->retval != 0) {
-    fprintf(stderr, "lbclient: lb_as_set_weight: %d\n", r ? r->retval : (int)rv);
+static vapi_error_e answered(const char *what, vapi_error_e rv, int retval) {
+  if (rv != VAPI_OK || retval != 0) {
+    fprintf(stderr, "lbclient: %s: error %d, retval %d\n", what, rv, retval);
     exit(1);
   }
   return VAPI_OK;
 }
 
-static void set(const char *server, int weight) {
+#define REPLIED(message)                                                                                                              \
+  static vapi_error_e message##_replied(vapi_ctx_t c, void *arg, vapi_error_e rv, bool last, vapi_payload_##message##_reply *r) {      \
+    (void)c, (void)arg, (void)last;                                                                                                   \
+    return answered(#message, rv, r ? r->retval : 0);                                                                                 \
+  }
+
+REPLIED(lb_as_set_weight)
+REPLIED(lb_add_del_as_v2)
+REPLIED(lb_add_del_vip_v2)
+
+static void set(const char *server, int weight, bool flush) {
   vapi_msg_lb_as_set_weight *m = vapi_alloc_lb_as_set_weight(ctx);
   m->payload.pfx = vip;
   m->payload.protocol = TCP;
   m->payload.port = port;
   m->payload.as_address = address(server);
   m->payload.weight = weight;
-  m->payload.is_flush = false;
-  check(vapi_lb_as_set_weight(ctx, m, replied, NULL), "lb_as_set_weight");
+  m->payload.is_flush = flush;
+  check(vapi_lb_as_set_weight(ctx, m, lb_as_set_weight_replied, NULL), "lb_as_set_weight");
+}
+
+static void add(const char *server, int weight) {
+  vapi_msg_lb_add_del_as_v2 *m = vapi_alloc_lb_add_del_as_v2(ctx);
+  memset(&m->payload, 0, sizeof m->payload);
+  m->payload.pfx = vip;
+  m->payload.protocol = TCP;
+  m->payload.port = port;
+  m->payload.as_address = address(server);
+  m->payload.weight = weight;
+  check(vapi_lb_add_del_as_v2(ctx, m, lb_add_del_as_v2_replied, NULL), "lb_add_del_as_v2");
+}
+
+static void add_vip(const char *prefix, int length) {
+  vip.address = address(prefix);
+  vapi_msg_lb_add_del_vip_v2 *m = vapi_alloc_lb_add_del_vip_v2(ctx);
+  memset(&m->payload, 0, sizeof m->payload);
+  m->payload.pfx = vip;
+  m->payload.protocol = TCP;
+  m->payload.port = port;
+  m->payload.encap = LB_API_ENCAP_TYPE_GRE4;
+  m->payload.new_flows_table_length = length;
+  check(vapi_lb_add_del_vip_v2(ctx, m, lb_add_del_vip_v2_replied, NULL), "lb_add_del_vip_v2");
 }
 
 static vapi_error_e ponged(vapi_ctx_t c, void *arg, vapi_error_e rv, bool last, vapi_payload_control_ping_reply *r) {
@@ -117,19 +151,33 @@ static vapi_error_e ponged(vapi_ctx_t c, void *arg, vapi_error_e rv, bool last, 
   return rv;
 }
 
+static const char *next(char **rest, const char *what) {
+  const char *word = strtok_r(NULL, " \n", rest);
+  if (!word) {
+    fprintf(stderr, "lbclient: no %s\n", what);
+    exit(2);
+  }
+  return word;
+}
+
 static void calls(void) {
   static char line[65536];
   while (fgets(line, sizeof line, stdin)) {
-    char *rest = line, *server = strtok_r(line, " \n", &rest), *weight;
+    char *rest = line, *word = strtok_r(line, " \n", &rest);
     long long began = now();
-    if (!server) check(vapi_control_ping(ctx, vapi_alloc_control_ping(ctx), ponged, NULL), "control_ping");
-    for (; server; server = strtok_r(NULL, " \n", &rest)) {
-      weight = strtok_r(NULL, " \n", &rest);
-      if (!weight) {
-        fprintf(stderr, "lbclient: no weight for %s\n", server);
-        exit(2);
+    if (!word) check(vapi_control_ping(ctx, vapi_alloc_control_ping(ctx), ponged, NULL), "control_ping");
+    for (; word; word = strtok_r(NULL, " \n", &rest)) {
+      if (!strcmp(word, "vip")) {
+        const char *prefix = next(&rest, "address");
+        add_vip(prefix, atoi(next(&rest, "length")));
+        continue;
       }
-      set(server, atoi(weight));
+      const char *weight = next(&rest, "weight");
+      if (*word == '+') {
+        add(word + 1, atoi(weight));
+      } else {
+        set(word, atoi(weight), strchr(weight, 'f') != NULL);
+      }
     }
     printf("%.1f\n", (double)(now() - began) / 1e3);
     if (fflush(stdout)) exit(0);

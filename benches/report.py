@@ -9,7 +9,7 @@ import time
 import svg
 from common import TOP, find_vpp
 
-ORDER = ("cpu", "main", "workers", "reaction", "calls", "growth")
+ORDER = ("cpu", "main", "workers", "reaction", "order", "calls", "growth")
 
 
 def first_line(*command):
@@ -185,27 +185,76 @@ def workers(page, r):
     )
 
 
+CALLS = {
+    "one": "one weight change",
+    "failover": "failover of 100, flows kept",
+    "flushed": "failover of 100, flushed",
+    "rack": "40 of 200 drained",
+    "rack flushed": "40 of 200 disabled, flushed",
+}
+
+
 def calls(page, r):
     page.add(
         "## `lb` calls", "",
-        "A frontend with two pools of 100, weight 100 each, and a worker with {:,} packets a second. Inside: the plugin, told by a command. Over the "
-        "API: a compiled client on VPP's API socket, one call after the other (benches/lbclient.c). A failover gives 100 servers weight and takes it from "
-        "100 others. Barriers by VPP's own event log on both sides: how long workers stand still in sum, and at once. Latency: from the first call to the end of the "
-        "last, inside by the same log, over the API by the client's clock. In µs, median (least–most).".format(r["packets"]), "",
+        "A frontend with two pools of 100 and one with a pool of 200, weight 100 each, tables of {:,}, and a worker with {:,} packets a second. Inside: the "
+        "plugin, told by a command. Over the API: a compiled client on VPP's API socket, one call after the other (benches/lbclient.c). A failover gives 100 "
+        "servers weight and takes it from 100 others. Flushed: the servers that lose their weight lose their flows, over the API by the flag of their "
+        "message. Barriers by VPP's own event log on both sides: how long workers stand still in sum, and at once. Latency: from the first call to the end of the "
+        "last, inside by the same log, over the API by the client's clock. In µs, median (least–most).".format(r["length"], r["packets"]), "",
     )
     body = []
-    for what, words in (("one", "one weight change"), ("failover", "failover of 100")):
+    for what, words in CALLS.items():
         inside, api = r["inside"][what], r["api"][what]
         for key, of in (("took", "latency"), ("sum", "barriers in all"), ("longest", "longest barrier")):
             ratio = inside[key]["median"] / max(1, api[key]["median"])
-            body.append(["%s: %s" % (words, of), spread(inside[key], "%.0f"), spread(api[key], "%.0f"), "%.2f" % ratio])
+            body.append(["%s: %s" % (words, of), spread(inside[key], "%.0f"), spread(api[key], "%.0f"), "%.3f" % ratio])
         body.append(["%s: number of barriers" % words] + ["%g" % side["calls"]["median"] for side in (inside, api)] + [""])
     body.append(["a call that does nothing: latency", "–", spread(r["api"]["nothing"]["took"], "%.0f"), ""])
     page.table(["", "inside", "over the API", "ratio"], body)
+    inside, target, verdicts = r["inside"], r["targets"], []
+    for what in ("failover", "flushed"):
+        name = "calls, " + CALLS[what]
+        verdicts.append([CALLS[what] + ": barriers", page.judge(name + ", barriers", inside[what]["calls"]["max"], target["failover_calls"])])
+        verdicts.append([CALLS[what] + ": in all", page.judge(name + ", in all", inside[what]["sum"]["median"] / 1000, target["failover_sum_us"] / 1000, " ms")])
+    verdicts.append([CALLS["rack"] + ": barriers", page.judge("calls, " + CALLS["rack"] + ", barriers", inside["rack"]["calls"]["max"], target["rack_calls"])])
+    for what, words in CALLS.items():
+        found = r["undisturbed"][what]
+        longest = page.judge("calls, %s, longest barrier" % words, found["longest"] / 1000, target["longest_us"] / 1000, " ms")
+        verdicts.append(["%s: longest barrier, %.1f ms in %d of %d tries" % (words, found["longest"] / 1000, found["n"], inside[what]["longest"]["n"]), longest])
+    page.table(["inside", "target"], verdicts)
     page.add(
-        "To be in VPP makes no call shorter, nor a barrier: nearly all of it is `lb` building its table, and the plugin looks at the VIP before it writes "
-        "(one barrier more). What it saves is the last line, the way of a message to VPP and back, and a second process that may lag, die or lose its "
-        "connection. Between two barriers VPP lets a worker with packets to forward run for up to 1 ms, whoever calls: the rest of a failover's latency.", "",
+        "For the longest barrier those tries count in which the kernel took less than %g µs of the CPU from the worker, on which the barrier waits; "
+        "if there are none, the try in which it took least." % r["disturbed_us"], "",
+    )
+    lost, rate = r["lost"], r["lost"]["rate"]
+    page.add(
+        "Packets that the worker loses meanwhile, at the highest rate of those tried that it carries without loss while nothing happens ({:,} a second; generator and "
+        "count as in [packets of the worker](#packets-of-the-worker), without what the kernel took), median (least–most):".format(rate), "",
+    )
+    body = [["nothing happens"] + [spread(lost[side]["nothing"]["lost"], "%.0f") for side in ("inside", "api")] + [""]]
+    for what, words in list(CALLS.items())[1:]:
+        two = [lost[side][what]["lost"] for side in ("inside", "api")]
+        body.append([words] + [spread(one, "%.0f") for one in two] + ["%.3f" % (two[0]["median"] / max(1, two[1]["median"]))])
+    page.table(["packets lost", "inside", "over the API", "ratio"], body)
+    inside, api = r["fill"]["inside"], r["fill"]["api"]
+    page.add(
+        "First fill: {:,} frontends with {} servers each, inside by `maglev config reload`, over the API one message for each VIP and each "
+        "server, each time in a VPP of its own; median (least–most) of {}:".format(r["frontends"], r["servers"], inside["sum"]["n"]), "",
+    )
+    thousandth = lambda s: {key: value / 1000 for key, value in s.items()}  # noqa: E731
+    rows = []
+    for key, words in (("took", "latency, ms"), ("sum", "barriers in all, ms"), ("longest", "longest barrier, ms"), ("calls", "number of barriers")):
+        ratio = "%.2f" % (inside[key]["median"] / max(1, api[key]["median"]))
+        two = ["%d" % side[key]["median"] if key == "calls" else spread(thousandth(side[key])) for side in (inside, api)]
+        rows.append([words] + two + [ratio])
+    rows.append(["in `lb` by the plugin's own count, ms", spread(thousandth(inside["in_lb"])), "–", ""])
+    page.table(["first fill", "inside", "over the API", "ratio"], rows)
+    page.add(
+        "A single call is no shorter from within VPP: nearly all of it is `lb` building its table, and the plugin looks at the VIP before it writes "
+        "(one barrier more). Many servers at once are, since `lb`'s command for them, which has no message, builds the table once; see "
+        "[behaviour](behaviour.md#many-servers-at-once). Between two barriers VPP lets a worker with packets to forward run for up to 1 ms, on both sides: "
+        "the rest of a latency.", "",
     )
 
 
@@ -251,7 +300,29 @@ def growth(page, r):
             page.plot("growth-" + name, "growth", svg.lines("Growth, " + title, "ms", "backends", series))
 
 
-SECTIONS = {"cpu": cpu, "main": main, "workers": workers, "reaction": reaction, "calls": calls, "growth": growth}
+# What measure_order.py does in each scene, and within how many ms all has to be done.
+SCENES = {
+    "storm": ("1,000 agents say another percentage every 2 s", 250),
+    "fill": ("a reload adds 300 frontends of 100 backends", 250),
+    "many": ("nothing; the backend is in 2,000 VIPs", 500),
+}
+
+
+def order(page, r):
+    page.add(
+        "## What goes first", "",
+        "From `set backend <b> disable` over the binary API until `lb`, dumped over it, has weight 0 for the backend in all of its VIPs; ms. "
+        "There is no peer that programs `lb`; before work had an order, the first two did not happen within 30 s, and the third took 1 to 3.5 s.", "",
+    )
+    rows = []
+    for name, (words, target) in SCENES.items():
+        row = r["scenes"][name]
+        most = row["most"] if row["came"] == row["tries"] else 1000 * row["patience"]
+        rows.append([words, row["tries"], row["median"], "%s–%s" % (row["least"], row["most"]), page.judge("what goes first, " + words, most, target, " ms")])
+    page.table(["meanwhile", "tries", "median", "least–most", "all of them"], rows)
+
+
+SECTIONS = {"cpu": cpu, "main": main, "workers": workers, "reaction": reaction, "order": order, "calls": calls, "growth": growth}
 
 
 def write(kept, path, plots):

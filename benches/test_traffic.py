@@ -7,6 +7,7 @@ import threading
 import unittest
 
 import calls
+import order
 import report
 import workers
 from traffic import MESSAGE, SLACK, SLOWER, Session, balanced, barriers, made, missing, sent
@@ -112,6 +113,21 @@ class Calls(unittest.TestCase):
         def __init__(self, text):
             self.cli = lambda command: text if command == "show event-logger all" else ""
 
+    def test_held(self):
+        """The barrier that the plugin holds around several calls counts as one; VPP writes those within it by other words"""
+        held = (
+            "       5.1: bar-trace-maglev_shim_barrier_sync-#230\n       5.2: bar-syncrec-vlib_cli_dispatch_sub_commands-#1\n"
+            "       5.3: bar-relrrec-#1\n       5.4: bar-rel-#230-e90-u0-t95\n"
+        )
+        found = calls.stood(self.Told(LOG + held), lambda: None)
+        self.assertEqual((found["calls"], found["sum"], found["longest"]), (3, 218 + 921 + 95, 921))
+
+    def test_undisturbed(self):
+        """Tries in which the kernel took much of the worker's CPU do not count, unless all are such"""
+        one = lambda longest, off: {"longest": longest, "off": off}  # noqa: E731
+        self.assertEqual(calls.undisturbed([one(900, 20.0), one(5000, 4000.0), one(950, 0.0)])["longest"], 950)
+        self.assertEqual(calls.undisturbed([one(5900, 5000.0), one(5000, 4000.0)]), {"longest": 5000, "n": 1, "off": 4000.0})
+
     def test_messages_alone_count(self):
         """From the first message's barrier to the end of the last's; those of commands are left out"""
         found = calls.stood(self.Told(LOG), lambda: None)
@@ -122,6 +138,21 @@ class Calls(unittest.TestCase):
         """A change that called nobody is no measurement"""
         with self.assertRaises(RuntimeError):
             calls.stood(self.Told("0 of 131072 events in buffer, logger running\n"), lambda: None)
+
+
+class Order(unittest.TestCase):
+    """What goes first"""
+
+    def test_what_is_printed(self):
+        """Each scene's line is read; one in which nothing came in time has no times"""
+        found = order.parse(
+            "many: 67 ms, all read 2.4 s later\nmany: 2 of 4 tries within 30 s: min 67, median 174, p90 189, max 189 ms\n"
+            "storm: 0 of 1 tries within 30 s: -\n"
+        )
+        self.assertEqual(
+            found["many"], {"came": 2, "tries": 4, "patience": 30, "least": 67, "median": 174, "most": 189}
+        )
+        self.assertEqual((found["storm"]["came"], found["storm"]["most"]), (0, None))
 
 
 class Cli(unittest.TestCase):

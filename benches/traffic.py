@@ -18,8 +18,10 @@ SLOWER = 16
 # Packets that a window's beginning and end leave open.
 SLACK = 4 * SLOWER
 STREAMS = ("all", "slower", "slowest")
-# What VPP calls the barrier of a message of its API (`lb`'s among them, whoever calls), and that of a command.
-MESSAGE, COMMAND = "vl_msg_api_barrier_sync", "vlib_cli_dispatch_sub_commands"
+# VPP's names of the barrier of an API message (`lb`'s among them), of the one that the plugin holds around several calls of
+# `lb`, and of that of a command. VPP's log has no barrier of its own for a call within one that is held.
+MESSAGE, HELD, COMMAND = "vl_msg_api_barrier_sync", "maglev_shim_barrier_sync", "vlib_cli_dispatch_sub_commands"
+LB = (MESSAGE, HELD)
 # The worker's thread.
 WORKER = "vpp_wk_0"
 
@@ -179,14 +181,18 @@ class Traffic:
         """Packets that came out, and that lb sent to a server, so far."""
         return sent(self.cli("show interface pg1")), balanced(self.cli("show lb vips verbose"), vip(0))
 
-    def window(self, seconds):
-        """Packets for so long: made, lost before the worker took them and within it, barriers of lb's calls and of all."""
+    def window(self, seconds, act=None):
+        """Packets for so long: made, lost before the worker took them and within it, barriers of lb's calls and of all. With `act`, that
+        is done in the middle, in addition to this time."""
         out, chosen = self.counted()
         self.cli("event-logger clear")
         ran, off = (threads(self.vpp.pid, field)[WORKER] for field in (0, 1))
         began = time.monotonic()
         self.start()
-        time.sleep(seconds)
+        if act:
+            time.sleep(seconds / 2)
+            act()
+        time.sleep(seconds / 2 if act else seconds)
         self.stop()
         took = time.monotonic() - began
         ran, off = (threads(self.vpp.pid, field)[WORKER] - before for field, before in ((0, ran), (1, off)))
@@ -202,7 +208,7 @@ class Traffic:
             "seconds": took,
             "missing": missing(counts) if len(self.streams) > 1 else None,
             "inside": packets - min(out, chosen),
-            "calls": sum(who == MESSAGE for who, _ in stood),
+            "calls": sum(who in LB for who, _ in stood),
             "barriers": len(stood),
             "stood_us": sum(us for _, us in stood),
             "longest_us": max((us for _, us in stood), default=0),

@@ -76,14 +76,18 @@ def windows(traffic, count, seconds, until_lost=False):
     return found
 
 
+def ours(window, rate):
+    """Packets lost in a window, but for those of the time that the kernel took from the worker: nothing of ours may run there."""
+    return window["inside"] + max(0, round(window["missing"] - window["off_us"] * rate / 1e6))
+
+
 def row(name, rate, each):
     """One line of the table: all windows with these probes and packets."""
     found = {key: sum(w[key] for w in each) for key in ("packets", "missing", "inside", "calls", "off_us", "seconds")}
     found["longest_us"] = max(w["longest_us"] for w in each)
     found["probes"] = summary([w["probes"] for w in each])["median"]
     found["lost"] = found["missing"] + found["inside"]
-    # What the kernel took the worker's CPU for is not ours: nothing of ours may run there.
-    found["ours"] = found["inside"] + sum(max(0, round(w["missing"] - w["off_us"] * rate / 1e6)) for w in each)
+    found["ours"] = sum(ours(w, rate) for w in each)
     found.update(name=name, rate=rate, windows=len(each), each=each)
     say(
         "workers: %s, %d packets a second: %d lost of %d, %d of them ours; %d probes a second, longest standstill %d us"
