@@ -159,6 +159,79 @@ pub trait Servers {
     /// # Errors
     /// As [`LbError`] says.
     fn servers_now(&mut self, vip: &VipKey) -> Result<Vec<AsRecord>, LbError>;
+
+    /// What is known of its command.
+    fn bulk(&mut self) -> &mut Bulk;
+
+    /// A [`Part::Single`]; one answer.
+    ///
+    /// # Errors
+    /// As [`LbError`] says.
+    fn alone(&mut self, op: &Op) -> Result<(), LbError> {
+        self.single(op)
+    }
+
+    /// A [`Part::Together`]: one answer an op.
+    fn together(
+        &mut self,
+        ops: &[Op],
+        commands: &[Command],
+        guard: &mut Guard<'_>,
+    ) -> Vec<Result<(), LbError>>
+    where
+        Self: Sized,
+    {
+        together(self, ops, commands, guard)
+    }
+}
+
+/// Writes several servers of a VIP by what `lb`'s [`Bulk`] knows.
+pub fn together(
+    lb: &mut impl Servers,
+    ops: &[Op],
+    commands: &[Command],
+    guard: &mut Guard<'_>,
+) -> Vec<Result<(), LbError>> {
+    let mut bulk = std::mem::take(lb.bulk());
+    let done = bulk.write(lb, ops, commands, guard);
+    *lb.bulk() = bulk;
+    done
+}
+
+/// All parts in order, under a barrier that is held if there are several; one answer an op. Ops on a VIP that could not be made are not
+/// sent. `former`: as [`super::LoadBalancer::apply_bulk`] has it.
+pub fn batch(
+    lb: &mut impl Servers,
+    parts: Vec<Part<'_>>,
+    former: &[(IpAddr, u8)],
+) -> Vec<Result<(), LbError>> {
+    let mut guard = Guard::new(former);
+    let mut not_made = BTreeSet::new();
+    let mut answers = Vec::new();
+    for part in parts {
+        match part {
+            Part::Single(op @ Op::AddVip { vip, .. }) => {
+                let answer = guard.single(op, || lb.alone(op));
+                if answer.is_ok() {
+                    not_made.remove(vip)
+                } else {
+                    not_made.insert(*vip)
+                };
+                answers.push(answer);
+            }
+            Part::Single(op) if op.vip().is_some_and(|vip| not_made.contains(&vip)) => {
+                answers.push(Err(LbError::NoSuchEntry));
+            }
+            Part::Single(op) => answers.push(guard.single(op, || lb.alone(op))),
+            Part::Together(ops, _)
+                if ops.first().and_then(Op::vip).is_some_and(|vip| not_made.contains(&vip)) =>
+            {
+                answers.extend(ops.iter().map(|_| Err(LbError::NoSuchEntry)));
+            }
+            Part::Together(ops, commands) => answers.extend(lb.together(ops, &commands, &mut guard)),
+        }
+    }
+    answers
 }
 
 /// What is known of `lb`'s command.
@@ -289,7 +362,7 @@ impl Bulk {
     }
 }
 
-/// What there is after some commands.
+/// What the commands have done so far, and what the VIP has then.
 #[derive(Debug, Default)]
 struct After {
     deleted: BTreeSet<IpAddr>,

@@ -14,7 +14,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
 use std::net::IpAddr;
 
-use super::bulk::{self, Bulk, Deed, Guard, Part, Servers, parts};
+use super::bulk::{self, Bulk, Deed, Guard, Part, Servers, batch, parts};
 use super::flow::Flow;
 use super::maglev::Table;
 use super::types::{AsRecord, Heap, LbError, LoadBalancer, Op, Reach, Settings, VipKey, VipRecord};
@@ -277,6 +277,13 @@ impl Embedded {
         self.perhaps_lost(answer)
     }
 
+    fn note(&mut self, op: &Op, answer: &Result<(), LbError>) {
+        if self.log.len() >= LOG {
+            self.log.pop_front();
+        }
+        self.log.push_back(Call { batch: self.batch, op: *op, answer: answer.clone() });
+    }
+
     /// The error that was asked for, if one was.
     fn struck(&mut self, op: &Op) -> Option<LbError> {
         strike(&mut self.fail_next).or_else(|| self.fault.as_mut().and_then(|fault| fault(op)))
@@ -340,81 +347,17 @@ impl LoadBalancer for Embedded {
     }
 
     fn apply(&mut self, ops: &[Op]) -> Vec<Result<(), LbError>> {
-        self.batch(ops, ops.iter().map(Part::Single).collect(), &[])
+        self.batch += 1;
+        batch(self, ops.iter().map(Part::Single).collect(), &[])
     }
 
     fn apply_bulk(&mut self, ops: &[Op], former: &[(IpAddr, u8)]) -> Vec<Result<(), LbError>> {
-        self.batch(ops, parts(ops), former)
+        self.batch += 1;
+        batch(self, parts(ops), former)
     }
 
     fn take_remark(&mut self) -> Option<String> {
         self.bulk.take_remark()
-    }
-}
-
-impl Embedded {
-    fn batch(
-        &mut self,
-        ops: &[Op],
-        parts: Vec<Part<'_>>,
-        former: &[(IpAddr, u8)],
-    ) -> Vec<Result<(), LbError>> {
-        self.batch += 1;
-        let mut guard = Guard::new(former);
-        let mut missing = BTreeSet::new();
-        let mut answers = Vec::with_capacity(ops.len());
-        for part in parts {
-            let (these, commands) = match &part {
-                Part::Single(op) => (std::slice::from_ref(*op), [].as_slice()),
-                Part::Together(ops, commands) => (*ops, commands.as_slice()),
-            };
-            let Some(op) = these.first() else { continue };
-            let vip = op.vip();
-            let absent = matches!(op, Op::FlushVip { vip } if !self.state.has(vip));
-            if absent || vip.is_some_and(|vip| missing.contains(&vip)) {
-                answers.extend(these.iter().map(|_| Err(LbError::NoSuchEntry)));
-                continue;
-            }
-            let done = match commands {
-                [] => vec![guard.single(op, || self.call(op))],
-                commands => self.together(these, commands, &mut guard),
-            };
-            if let (Op::AddVip { vip, .. }, [Err(_)]) = (op, done.as_slice()) {
-                missing.insert(*vip);
-            }
-            let sent = |answer: &Result<(), LbError>| *answer != Err(LbError::Held);
-            for (op, answer) in these.iter().zip(&done).filter(|(_, answer)| sent(answer)) {
-                if self.log.len() >= LOG {
-                    self.log.pop_front();
-                }
-                self.log.push_back(Call { batch: self.batch, op: *op, answer: answer.clone() });
-            }
-            answers.extend(done);
-        }
-        answers
-    }
-
-    /// Several servers of one VIP. What was asked to fail fails; the others are written together.
-    fn together(
-        &mut self,
-        ops: &[Op],
-        commands: &[bulk::Command],
-        guard: &mut Guard<'_>,
-    ) -> Vec<Result<(), LbError>> {
-        if let Some(why) = &self.unavailable {
-            return ops.iter().map(|_| Err(LbError::Unavailable(why.clone()))).collect();
-        }
-        let struck: Vec<Option<LbError>> = ops.iter().map(|op| self.struck(op)).collect();
-        let mut bulk = std::mem::take(&mut self.bulk);
-        let done = if struck.iter().all(Option::is_none) {
-            bulk.write(self, ops, commands, guard)
-        } else {
-            let one =
-                |(op, e): (&Op, Option<LbError>)| guard.single(op, || e.map_or_else(|| self.single(op), Err));
-            ops.iter().zip(struck).map(one).collect()
-        };
-        self.bulk = bulk;
-        done.into_iter().map(|answer| self.perhaps_lost(answer)).collect()
     }
 }
 
@@ -446,5 +389,44 @@ impl Servers for Embedded {
 
     fn servers_now(&mut self, vip: &VipKey) -> Result<Vec<AsRecord>, LbError> {
         Ok(self.state.servers(Id::of(vip)))
+    }
+
+    fn bulk(&mut self) -> &mut Bulk {
+        &mut self.bulk
+    }
+
+    fn alone(&mut self, op: &Op) -> Result<(), LbError> {
+        if matches!(op, Op::FlushVip { vip } if !self.state.has(vip)) {
+            return Err(LbError::NoSuchEntry);
+        }
+        let answer = self.call(op);
+        self.note(op, &answer);
+        answer
+    }
+
+    /// What was asked to fail fails, and then all go one by one.
+    fn together(
+        &mut self,
+        ops: &[Op],
+        commands: &[bulk::Command],
+        guard: &mut Guard<'_>,
+    ) -> Vec<Result<(), LbError>> {
+        let struck: Vec<Option<LbError>> = match &self.unavailable {
+            Some(why) => ops.iter().map(|_| Some(LbError::Unavailable(why.clone()))).collect(),
+            None => ops.iter().map(|op| self.struck(op)).collect(),
+        };
+        let done = if struck.iter().all(Option::is_none) {
+            bulk::together(self, ops, commands, guard)
+        } else {
+            let one =
+                |(op, e): (&Op, Option<LbError>)| guard.single(op, || e.map_or_else(|| self.single(op), Err));
+            ops.iter().zip(struck).map(one).collect()
+        };
+        let answers: Vec<Result<(), LbError>> =
+            done.into_iter().map(|answer| self.perhaps_lost(answer)).collect();
+        for (op, answer) in ops.iter().zip(&answers).filter(|(_, answer)| **answer != Err(LbError::Held)) {
+            self.note(op, answer);
+        }
+        answers
     }
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::ffi::{CStr, c_char};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::bulk::{Bulk, Command, Deed, Guard, Part, Servers, parts};
+use super::bulk::{self, Bulk, Command, Deed, Guard, Part, Servers, batch, parts};
 use super::memory;
 use super::traffic::{self, VipTraffic};
 use super::types::{AsRecord, Encap, Heap, LbError, LoadBalancer, Op, Reach, Settings, VipKey, VipRecord};
@@ -262,11 +262,11 @@ impl LoadBalancer for VppLb {
     }
 
     fn apply(&mut self, ops: &[Op]) -> Vec<Result<(), LbError>> {
-        self.batch(ops, ops.iter().map(Part::Single).collect(), &[])
+        self.held(ops, ops.iter().map(Part::Single).collect(), &[])
     }
 
     fn apply_bulk(&mut self, ops: &[Op], former: &[(IpAddr, u8)]) -> Vec<Result<(), LbError>> {
-        self.batch(ops, parts(ops), former)
+        self.held(ops, parts(ops), former)
     }
 
     fn take_remark(&mut self) -> Option<String> {
@@ -276,7 +276,7 @@ impl LoadBalancer for VppLb {
 
 impl VppLb {
     /// All of `ops`, in these parts, under one barrier.
-    fn batch(
+    fn held(
         &mut self,
         ops: &[Op],
         parts: Vec<Part<'_>>,
@@ -292,48 +292,7 @@ impl VppLb {
         }
         // One message takes the barrier by itself.
         let _held = (ops.len() > 1).then(|| Barrier::hold(self.main));
-        let mut not_made = Vec::new();
-        let mut answers = Vec::with_capacity(ops.len());
-        let mut guard = Guard::new(former);
-        for part in parts {
-            let (these, commands) = match &part {
-                Part::Single(op) => (std::slice::from_ref(*op), [].as_slice()),
-                Part::Together(ops, commands) => (*ops, commands.as_slice()),
-            };
-            let Some(op) = these.first() else { continue };
-            let makes = matches!(op, Op::AddVip { .. });
-            if !makes && op.vip().is_some_and(|vip| not_made.contains(&vip)) {
-                answers.extend(these.iter().map(|_| Err(LbError::NoSuchEntry)));
-                continue;
-            }
-            let done = match commands {
-                [] => vec![guard.single(op, || self.send(op))],
-                // Nobody asks for it where there is NAT; it would be the end of VPP.
-                _ if op.vip().is_some_and(|vip| self.nat.contains(&vip))
-                    || these.iter().any(|op| wire::check(op).is_err()) =>
-                {
-                    these.iter().map(|op| guard.single(op, || self.send(op))).collect()
-                }
-                commands => {
-                    let mut bulk = std::mem::take(&mut self.bulk);
-                    let done = bulk.write(self, these, commands, &mut guard);
-                    self.bulk = bulk;
-                    done
-                }
-            };
-            match op {
-                Op::AddVip { vip, encap, .. } if encap.is_nat() => self.nat.insert(*vip),
-                Op::AddVip { vip, .. } if done.iter().all(Result::is_ok) => self.nat.remove(vip),
-                _ => false,
-            };
-            if let (true, Some(vip), [answer]) = (makes, op.vip(), done.as_slice()) {
-                match answer {
-                    Ok(()) => not_made.retain(|v| *v != vip),
-                    Err(_) => not_made.push(vip),
-                }
-            }
-            answers.extend(done);
-        }
+        let answers = batch(self, parts, former);
         // What has no answer may have been done.
         let perhaps = |done: &Result<(), LbError>| matches!(done, Ok(()) | Err(LbError::NoAnswer(_)));
         let spent: u64 =
@@ -373,6 +332,36 @@ impl Servers for VppLb {
 
     fn servers_now(&mut self, vip: &VipKey) -> Result<Vec<AsRecord>, LbError> {
         self.servers(vip)
+    }
+
+    fn bulk(&mut self) -> &mut Bulk {
+        &mut self.bulk
+    }
+
+    fn alone(&mut self, op: &Op) -> Result<(), LbError> {
+        let answer = self.send(op);
+        if let Op::AddVip { vip, encap, .. } = op {
+            if encap.is_nat() {
+                self.nat.insert(*vip);
+            } else if answer.is_ok() {
+                self.nat.remove(vip);
+            }
+        }
+        answer
+    }
+
+    fn together(
+        &mut self,
+        ops: &[Op],
+        commands: &[Command],
+        guard: &mut Guard<'_>,
+    ) -> Vec<Result<(), LbError>> {
+        // Nobody asks for it where there is NAT; it would be the end of VPP.
+        let nat = |op: &Op| op.vip().is_some_and(|vip| self.nat.contains(&vip));
+        if ops.iter().any(|op| nat(op) || wire::check(op).is_err()) {
+            return ops.iter().map(|op| guard.single(op, || self.send(op))).collect();
+        }
+        bulk::together(self, ops, commands, guard)
     }
 }
 

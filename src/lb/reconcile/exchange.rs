@@ -28,13 +28,21 @@ impl Planner<'_> {
         if !together || self.costs.worth(&ops, actual).is_none() {
             return false;
         }
-        let weight = |a: IpAddr| actual.servers.get(&a).map(|w| (a, *w));
-        let former = outs.iter().filter_map(server).filter_map(weight).collect();
+        self.in_one_step(Part::Serve, ops, actual);
+        true
+    }
+
+    /// Servers that come in, and others that lose their weight to them.
+    fn in_one_step(&mut self, part: Part, ops: Vec<Op>, actual: &mut Actual) {
+        let goes = |op: &Op| match *op {
+            Op::SetWeight { address, weight: 0, .. } => Some((address, *actual.servers.get(&address)?)),
+            _ => None,
+        };
+        let former = ops.iter().filter_map(goes).collect();
         ops.iter().for_each(|op| actual.advance(op));
-        if let Some(steps) = self.parts.get_mut(Part::Serve as usize) {
+        if let (false, Some(steps)) = (ops.is_empty(), self.parts.get_mut(part as usize)) {
             steps.push(Step { ops, kind: StepKind::Exchange, bulk: true, former });
         }
-        true
     }
 
     /// Nobody of those that serve a VIP goes on: what has to come in before they go. Answers what need not.
@@ -88,28 +96,23 @@ impl Planner<'_> {
         if !self.costs.bulk || actual.encap.is_some_and(Encap::is_nat) {
             return false;
         }
-        let weighs = |a: IpAddr| actual.servers.get(&a).copied().filter(|w| *w > 0).map(|w| (a, w));
-        let former: Vec<(IpAddr, u8)> = takes.iter().filter_map(server).filter_map(weighs).collect();
-        let outs = former.iter().map(|&(address, _)| Op::SetWeight { vip, address, weight: 0, flush: false });
+        let weighs = |a: &IpAddr| actual.servers.get(a).is_some_and(|w| *w > 0);
+        let outs = takes.iter().filter_map(server).filter(weighs);
+        let outs = outs.map(|address| Op::SetWeight { vip, address, weight: 0, flush: false });
         let ops: Vec<Op> = adds.iter().copied().chain(outs).collect();
-        let mut live = Live::from([(vip, actual.clone())]);
-        let singly = self.costs.of(&ops, false, &mut live.clone());
-        let together = self.costs.of(&ops, true, &mut live);
+        let mut now = actual.clone();
+        let takes_time = |bulk| self.costs.of(&ops, bulk, &mut Live::from([(vip, actual.clone())]));
+        let (together, singly) = (takes_time(true), takes_time(false));
         if together > self.costs.limit && !self.costs.pays(together, singly) {
             return false;
         }
-        let part = if adds.is_empty() { Part::Takes } else { Part::Serve };
-        if let (false, Some(steps)) = (ops.is_empty(), self.parts.get_mut(part as usize)) {
-            steps.push(Step { ops, kind: StepKind::Exchange, bulk: true, former });
-        }
+        self.in_one_step(if adds.is_empty() { Part::Takes } else { Part::Serve }, ops, &mut now);
         self.step(Part::Takes, StepKind::Flush, vec![Op::FlushVip { vip }], false);
         let leave = |op: &Op| match *op {
             Op::DelServer { address, .. } => Some(Op::DelServer { vip, address, flush: false }),
             _ => None,
         };
-        if let Some(now) = live.get_mut(&vip) {
-            self.cut(Part::Takes, StepKind::Take, takes.iter().filter_map(leave).collect(), now);
-        }
+        self.cut(Part::Takes, StepKind::Take, takes.iter().filter_map(leave).collect(), &mut now);
         true
     }
 }
